@@ -1,0 +1,329 @@
+"""Generate interactions whose best possible ranking is known."""
+
+import math
+import numbers
+
+import numpy as np
+from sklearn.utils import Bunch, check_random_state
+
+from ._npz import VALUES, describe, split_matrices
+
+TASTE_NAMES = (
+    "space opera",
+    "cozy mystery",
+    "folk horror",
+    "slow romance",
+    "true crime",
+    "sea voyage",
+    "court drama",
+    "desert western",
+    "jazz noir",
+    "winter saga",
+    "city comedy",
+    "garden life",
+)
+
+MIN_HISTORY = 5  # train, valid and test each get something
+MAX_HISTORY_SHARE = 0.75  # of the items: everybody keeps some unseen ones
+HISTORY_SIGMA = 0.6  # of the log of the history length; the longest tenth is over twice the median
+MAIN_TASTE_SHARE = 0.9
+MAX_TASTES_PER_USER = 2
+N_DRIFT_STEPS = 8
+MEAN_EXTRA_COUNT = 3  # where the taste of the user and the item match fully
+
+
+def make_interactions(
+    n_users=2000,
+    n_items=600,
+    *,
+    n_interactions_per_user=40,
+    n_tastes=12,
+    popularity_exponent=0.8,
+    taste_strength=0.95,
+    drift=0.8,
+    values="binary",
+    valid_fraction=0.1,
+    test_fraction=0.2,
+    random_state=0,
+):
+    """Generate interactions of users with tastes that change over time.
+
+    Items have a power-law popularity and belong mainly to one taste each. A user mixes one or two
+    tastes, begins with one such mix and moves step by step to another, and interacts with distinct
+    items drawn from what they prefer at that moment. The latest items of every user are the test
+    split; they are drawn from `preferences`, so ranking the unseen items by `preferences` is the
+    best that a recommender can do on average. How far a model falls short of that is known.
+
+    Parameters
+    ----------
+    n_users : int, default=2000
+        Number of users, at least 1.
+    n_items : int, default=600
+        Number of items, at least 10.
+    n_interactions_per_user : int, default=40
+        Mean length of a history, between 5 and ``n_items // 2``. Lengths are log-normal, at least 5
+        and at most three quarters of the items.
+    n_tastes : int, default=12
+        Number of tastes, between 1 and `n_items`.
+    popularity_exponent : float, default=0.8
+        The item of popularity rank r has the weight ``r ** -popularity_exponent``; between 0 (all
+        alike) and 3.
+    taste_strength : float, default=0.95
+        Share of the preferences that comes from tastes, between 0 and 1; the rest is popularity.
+        At 0 all users have the same preferences.
+    drift : float, default=0.8
+        How much of the first taste mix is something else than the last one, between 0 (tastes do
+        not change, the order of a history means nothing) and 1.
+    values : {"binary", "weight", "time"}, default="binary"
+        What the stored values say. "binary": 1, float32. "weight": counts 1, 2, ..., larger for
+        items that matched the taste of that moment, float32. "time": the position 1, 2, 3, ... of
+        the interaction in the history of its user, float64. The interactions themselves do not
+        depend on it.
+    valid_fraction, test_fraction : float, default=0.1 and 0.2
+        Share of the items of each user that go into the valid and the test split, the latest ones
+        into test, those before into valid; each in [0, 1), their sum below 1. A split whose share
+        is not 0 gets at least one item of every user, and so does train.
+    random_state : int, RandomState instance or None, default=0
+        Equal integers give equal data.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        train, valid, test : csr_array of shape (n_users, n_items)
+            The interactions of each split, with sorted indices and no duplicates.
+        preferences : ndarray of shape (n_users, n_items), float32
+            Probability of each item to be drawn at the end of the history; rows sum to 1.
+        user_tastes : ndarray of shape (n_users, n_tastes), float32
+            Taste mix at the end of the history; rows sum to 1.
+        item_tastes : ndarray of shape (n_items, n_tastes), float32
+            How far an item belongs to each taste; rows sum to 1.
+        item_names : ndarray of shape (n_items,), str
+            The main taste and a number, such as "space opera 07".
+        taste_names : ndarray of shape (n_tastes,), str
+            Names of the tastes.
+        n_users, n_items : int
+            The shape of the matrices.
+        has_times : bool
+            True: ``values="time"`` is available.
+        DESCR : str
+            A short description.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not in its valid range.
+
+    See Also
+    --------
+    load_npz : Real data of the same form.
+
+    Notes
+    -----
+    `preferences` and a few temporary arrays are dense, about ``40 * n_users * n_items`` bytes.
+
+    Examples
+    --------
+    >>> from skdiffrec.datasets import make_interactions
+    >>> data = make_interactions(n_users=50, n_items=80, n_interactions_per_user=10)
+    >>> data.train.shape, data.train.nnz, data.test.nnz
+    ((50, 80), 335, 97)
+    >>> best = data.preferences.argmax(axis=1)
+    >>> print(data.item_names[best[0]])
+    folk horror 07
+    """
+    _check_sizes(n_users, n_items, n_interactions_per_user, n_tastes)
+    _check_number("popularity_exponent", popularity_exponent, 0, 3)
+    _check_number("taste_strength", taste_strength, 0, 1)
+    _check_number("drift", drift, 0, 1)
+    if values not in VALUES:
+        raise ValueError(f"values must be one of {VALUES}, got {values!r}.")
+    _check_fractions(valid_fraction, test_fraction)
+    rng = check_random_state(random_state)
+
+    popularity, main_taste, item_tastes = _draw_items(n_items, n_tastes, popularity_exponent, rng)
+    last_mix, first_mix = _draw_mixes(n_users, n_tastes, rng), _draw_mixes(n_users, n_tastes, rng)
+    last = _preferences(last_mix, item_tastes, popularity, taste_strength).astype(np.float32)
+    first = _preferences(first_mix, item_tastes, popularity, taste_strength)
+    lengths = _draw_lengths(n_users, n_items, n_interactions_per_user, rng)
+    n_valid, n_test = _split_lengths(lengths, valid_fraction, test_fraction)
+
+    n_past = lengths - n_test
+    user, item, position, distance = _draw_histories(first, last, n_past, lengths, drift, rng)
+    split = np.where(position > n_past[user], 2, position > (n_past - n_valid)[user])
+    if values == "weight":  # drawn last, so that the interactions are those of the other values
+        mix = last_mix[user] + distance[:, None] * (first_mix - last_mix)[user]
+        stored = _draw_counts(mix, item_tastes[item], rng)
+    elif values == "time":
+        stored = position.astype(np.float64)
+    else:
+        stored = np.ones(len(user), dtype=np.float32)
+
+    matrices = split_matrices(user, item, split, stored, (n_users, n_items))
+    taste_names = _name_tastes(n_tastes)
+    return Bunch(
+        **matrices,
+        preferences=last,
+        item_names=_name_items(taste_names, main_taste),
+        taste_names=taste_names,
+        user_tastes=last_mix.astype(np.float32),
+        item_tastes=item_tastes.astype(np.float32),
+        n_users=int(n_users),
+        n_items=int(n_items),
+        has_times=True,
+        DESCR=describe("make_interactions", matrices, values),
+    )
+
+
+def _draw_items(n_items, n_tastes, popularity_exponent, rng):
+    """Return popularity (n_items,), main taste (n_items,) and item tastes (n_items, n_tastes)."""
+    popularity = (1.0 + rng.permutation(n_items)) ** -popularity_exponent
+    main_taste = rng.permutation(n_items) % n_tastes
+    tastes = rng.standard_exponential((n_items, n_tastes))
+    tastes *= (1 - MAIN_TASTE_SHARE) / tastes.sum(axis=1, keepdims=True)
+    tastes[np.arange(n_items), main_taste] += MAIN_TASTE_SHARE
+    return popularity / popularity.sum(), main_taste, tastes
+
+
+def _draw_mixes(n_users, n_tastes, rng):
+    """Mix a few random tastes for every user, shape (n_users, n_tastes)."""
+    n_mixed = rng.randint(1, min(MAX_TASTES_PER_USER, n_tastes) + 1, size=n_users)
+    rank = rng.random_sample((n_users, n_tastes)).argsort(axis=1).argsort(axis=1)
+    mixes = rng.standard_exponential((n_users, n_tastes)) * (rank < n_mixed[:, None])
+    return mixes / mixes.sum(axis=1, keepdims=True)
+
+
+def _preferences(mixes, item_tastes, popularity, taste_strength):
+    """Turn taste mixes (n_users, n_tastes) into item probabilities (n_users, n_items)."""
+    of_taste = item_tastes.T * popularity
+    of_taste /= of_taste.sum(axis=1, keepdims=True)
+    # Not `@`: the rounding of a BLAS product may depend on the number of threads.
+    personal = np.einsum("uk,ki->ui", mixes, of_taste)
+    return (1 - taste_strength) * popularity + taste_strength * personal
+
+
+def _draw_lengths(n_users, n_items, mean, rng):
+    """Draw log-normal history lengths, shape (n_users,)."""
+    skew = rng.lognormal(-(HISTORY_SIGMA**2) / 2, HISTORY_SIGMA, size=n_users)  # has mean 1
+    lengths = np.rint(MIN_HISTORY + (mean - MIN_HISTORY) * skew)
+    return np.minimum(lengths, int(MAX_HISTORY_SHARE * n_items)).astype(np.int64)
+
+
+def _split_lengths(lengths, valid_fraction, test_fraction):
+    """Return how many items of each user go to valid and to test, leaving at least one to train."""
+    has_valid, has_test = int(valid_fraction > 0), int(test_fraction > 0)
+    n_test = np.rint(test_fraction * lengths).astype(np.int64)
+    n_test = np.clip(n_test, has_test, lengths - 1 - has_valid)
+    n_valid = np.rint(valid_fraction * lengths).astype(np.int64)
+    return np.clip(n_valid, has_valid, lengths - 1 - n_test), n_test
+
+
+def _draw_histories(first, last, n_past, lengths, drift, rng):
+    """Draw distinct items for every user, from preferences that move from `first` to `last`.
+
+    Parameters
+    ----------
+    first, last : ndarray of shape (n_users, n_items)
+        Preferences at the two ends of the way; ``drift`` says how much of it is gone.
+    n_past, lengths : ndarray of shape (n_users,), int
+        Number of items drawn on the way, and with those drawn from `last` after it.
+
+    Returns
+    -------
+    user, item, position : ndarray of shape (n_interactions,), int
+        Positions count from 1 along a history.
+    distance : ndarray of shape (n_interactions,), float
+        How much of `first` was in the preferences when the item was drawn.
+    """
+    n_users = len(lengths)
+    n_steps = N_DRIFT_STEPS if drift > 0 else 1
+    bounds = [n_past * step // n_steps for step in range(n_steps + 1)] + [lengths]
+    taken = np.zeros(last.shape, dtype=bool)
+    parts = []
+    for step, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        distance = drift * (1 - step / n_steps)
+        count = stop - start
+        ranked = _race(last + distance * (first - last), taken, int(count.max()), rng)
+        drawn = np.arange(ranked.shape[1]) < count[:, None]
+        user = np.repeat(np.arange(n_users), count)
+        item = ranked[drawn]
+        position = (start[:, None] + np.arange(1, ranked.shape[1] + 1))[drawn]
+        taken[user, item] = True
+        parts.append((user, item, position, np.full(len(user), distance)))
+    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+
+def _race(weights, taken, k, rng):
+    """Draw k items a user one after another without replacement, shape (n_users, k).
+
+    The k first arrivals of exponential clocks with rates `weights` are such a draw; it is the
+    Gumbel top-k trick without the logarithm.
+    """
+    arrival = rng.standard_exponential(weights.shape) / weights
+    arrival[taken] = np.inf
+    k = max(k, 1)
+    ahead = np.argpartition(arrival, k - 1, axis=1)[:, :k]
+    order = np.take_along_axis(arrival, ahead, axis=1).argsort(axis=1)
+    return np.take_along_axis(ahead, order, axis=1)
+
+
+def _draw_counts(mix, tastes, rng):
+    """Draw counts >= 1 that grow with the match of user and item, shape (n_interactions,)."""
+    match = (mix * tastes).sum(axis=1)  # from 0 to 1
+    return (1 + rng.poisson(MEAN_EXTRA_COUNT * match)).astype(np.float32)
+
+
+def _name_tastes(n_tastes):
+    """Name the tastes, numbering the rounds through the word list from the second one on."""
+    rounds = [divmod(taste, len(TASTE_NAMES)) for taste in range(n_tastes)]
+    return np.array([TASTE_NAMES[i] + (f" {lap + 1}" if lap else "") for lap, i in rounds])
+
+
+def _name_items(taste_names, main_taste):
+    """Name every item by its main taste and a number within it, counted along the item ids."""
+    width = max(2, len(str(np.bincount(main_taste).max())))
+    seen = np.zeros(len(taste_names), dtype=int)
+    names = []
+    for taste in main_taste:
+        seen[taste] += 1
+        names.append(f"{taste_names[taste]} {seen[taste]:0{width}d}")
+    return np.array(names)
+
+
+def _check_sizes(n_users, n_items, n_interactions_per_user, n_tastes):
+    _check_integer("n_users", n_users, 1)
+    _check_integer("n_items", n_items, 2 * MIN_HISTORY)
+    _check_integer("n_tastes", n_tastes, 1, n_items, "n_items")
+    _check_integer(
+        "n_interactions_per_user",
+        n_interactions_per_user,
+        MIN_HISTORY,
+        n_items // 2,
+        "half of n_items",
+    )
+
+
+def _check_integer(name, value, low, high=math.inf, meaning=None):
+    integral = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not (integral and low <= value <= high):
+        valid = f"at least {low}" if high == math.inf else f"from {low} to {high} ({meaning})"
+        raise ValueError(f"{name} must be an integer {valid}, got {value!r}.")
+
+
+def _check_number(name, value, low, high):
+    if not (_is_real(value) and low <= value <= high):
+        raise ValueError(f"{name} must be a number from {low} to {high}, got {value!r}.")
+
+
+def _check_fractions(valid_fraction, test_fraction):
+    for name, value in (("valid_fraction", valid_fraction), ("test_fraction", test_fraction)):
+        if not (_is_real(value) and 0 <= value < 1):
+            raise ValueError(f"{name} must be a number from 0 to below 1, got {value!r}.")
+    if valid_fraction + test_fraction >= 1:
+        raise ValueError(
+            "valid_fraction and test_fraction must add up to less than 1, so that something is "
+            f"left to train on; got {valid_fraction!r} and {test_fraction!r}."
+        )
+
+
+def _is_real(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

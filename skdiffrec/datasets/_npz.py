@@ -1,0 +1,280 @@
+"""Load interactions that come already split into train, valid and test."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.utils import Bunch
+
+UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+REQUIRED = ("user", "item", "split")
+SPLITS = ("train", "valid", "test")
+VALUES = ("binary", "weight", "time")
+
+# The benchmark files of these names hold no timestamps, but their documentation states that the
+# rows of one user lie in time order. Nothing in a file itself says so, hence the list of names.
+TIME_ORDERED_PREFIXES = ("ml-1m_", "amazon-")
+
+
+def load_npz(path, *, values="binary", rows_in_time_order=None):
+    """Load a split interaction file.
+
+    The file is a NumPy ``.npz`` archive of one-dimensional arrays of equal length, one entry per
+    interaction: integer ``user`` and ``item`` (ids from 0, each pair once), integer ``split``
+    (0 train, 1 valid, 2 test), and, where the source has them, ``rating`` and ``timestamp``.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    values : {"binary", "weight", "time"}, default="binary"
+        What the stored values of the matrices say.
+
+        - "binary": 1 for every interaction, float32.
+        - "weight": the file's ``rating`` (a rating, a count), float32, > 0.
+        - "time": when the interaction happened, float64, > 0. The file's ``timestamp`` in its own
+          unit (seconds in most files); without one, if the rows of a user lie in time order, the
+          position 1, 2, 3, ... of the interaction among all rows of that user, whatever split
+          they belong to.
+    rows_in_time_order : bool or None, default=None
+        Whether the rows of one user lie in time order. None means yes for the benchmark files
+        whose documentation says so (their names start with ``ml-1m_`` or ``amazon-``) and no for
+        all others. Timestamps, where stored, are used in either case.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        train, valid, test : csr_array of shape (n_users, n_items)
+            The interactions of each split, with sorted indices and no duplicates. The shape is
+            that of all splits together, so some rows of a split may be empty.
+        n_users, n_items : int
+            One more than the largest id in the file.
+        has_times : bool
+            Whether ``values="time"`` is available for this file.
+        filename : str
+            The file that was read.
+        DESCR : str
+            A short description.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If an array is missing or malformed (lengths, negative ids, unknown split codes, repeated
+        pairs), or if the file has no usable values of the kind asked for.
+
+    See Also
+    --------
+    make_interactions : Generated data of the same form.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from skdiffrec.datasets import load_npz
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "tiny.npz"
+    ...     np.savez(path, user=[0, 0, 0, 1], item=[2, 0, 1, 2], split=[0, 1, 2, 0])
+    ...     data = load_npz(path, values="time", rows_in_time_order=True)
+    >>> data.train.toarray()
+    array([[0., 0., 1.],
+           [0., 0., 1.]])
+    >>> data.test.toarray()
+    array([[0., 3., 0.],
+           [0., 0., 0.]])
+    """
+    if values not in VALUES:
+        raise ValueError(f"values must be one of {VALUES}, got {values!r}.")
+    if rows_in_time_order not in (None, True, False):
+        raise ValueError(
+            f"rows_in_time_order must be None, True or False, got {rows_in_time_order!r}."
+        )
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no data file at {str(path)!r}. Give the full path of an .npz file, ending "
+            "included; make_interactions generates data that needs no file."
+        )
+    if rows_in_time_order is None:
+        rows_in_time_order = path.name.startswith(TIME_ORDERED_PREFIXES)
+    arrays = _read_arrays(path)
+    user, item, split = _check_ids(arrays, path.name)
+    data = _interaction_values(arrays, user, values, bool(rows_in_time_order), path.name)
+    shape = (int(user.max()) + 1, int(item.max()) + 1)
+    matrices = split_matrices(user, item, split, data, shape)
+    return Bunch(
+        **matrices,
+        n_users=shape[0],
+        n_items=shape[1],
+        has_times="timestamp" in arrays or bool(rows_in_time_order),
+        filename=str(path),
+        DESCR=describe(path.name, matrices, values),
+    )
+
+
+def split_matrices(user, item, split, data, shape):
+    """Build one canonical CSR matrix per split.
+
+    Parameters
+    ----------
+    user, item, split, data : ndarray of shape (n_interactions,)
+        Ids, split codes 0, 1, 2 and stored values; each (user, item) pair at most once.
+    shape : tuple of int
+        (n_users, n_items).
+
+    Returns
+    -------
+    matrices : dict of str to csr_array of shape (n_users, n_items)
+        Keyed "train", "valid", "test"; the values keep the dtype of `data`.
+    """
+    # Sparse arrays keep the dtype of their indices, and half the memory is enough nearly always.
+    large = max(*shape, len(data)) > np.iinfo(np.int32).max
+    index_dtype = np.int64 if large else np.int32
+    matrices = {}
+    for code, name in enumerate(SPLITS):
+        rows = split == code
+        ids = user[rows].astype(index_dtype), item[rows].astype(index_dtype)
+        matrix = csr_array((data[rows], ids), shape=shape)
+        matrix.sum_duplicates()  # also sorts the indices
+        matrices[name] = matrix
+    return matrices
+
+
+def describe(name, matrices, values):
+    """Say in a sentence what was loaded or generated."""
+    n_users, n_items = matrices["train"].shape
+    counts = ", ".join(f"{matrices[split].nnz:,} {split}" for split in SPLITS)
+    return (
+        f"{name}: {n_users:,} users x {n_items:,} items; {counts} interactions; values={values!r}."
+    )
+
+
+def _read_arrays(path):
+    """Read the known arrays of the archive, all one-dimensional and of one length."""
+    arrays = {}
+    with path.open("rb") as file:
+        archive = _open_archive(file, path.name)
+        for name in (*REQUIRED, "rating", "timestamp"):
+            if name in archive.files:
+                arrays[name] = _read_array(archive, name, path.name)
+            elif name in REQUIRED:
+                raise ValueError(
+                    f"{path.name} has no array {name!r}; it holds {sorted(archive.files)}, and "
+                    f"{list(REQUIRED)} are needed."
+                )
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            f"The arrays of {path.name} must have one length, one entry per interaction; got "
+            f"{lengths}."
+        )
+    if lengths["user"] == 0:
+        raise ValueError(f"{path.name} holds no interactions: its array 'user' is empty.")
+    return arrays
+
+
+def _open_archive(file, filename):
+    try:
+        archive = np.load(file, allow_pickle=False)
+    except UNREADABLE as error:
+        raise ValueError(f"{filename} is not a readable .npz archive: {error}") from error
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise ValueError(f"{filename} holds a single array; expected an .npz archive.")
+    return archive
+
+
+def _read_array(archive, name, filename):
+    try:
+        array = archive[name]
+    except UNREADABLE as error:  # a ValueError for object arrays, which only pickle could read
+        raise ValueError(f"The array {name!r} of {filename} is not readable: {error}") from error
+    if array.ndim != 1:
+        raise ValueError(
+            f"The array {name!r} of {filename} must be one-dimensional, got shape {array.shape}."
+        )
+    return array
+
+
+def _check_ids(arrays, filename):
+    """Return user, item (int64) and split codes, once they have been found valid."""
+    for name in REQUIRED:
+        if arrays[name].dtype.kind not in "iu":
+            raise ValueError(
+                f"The array {name!r} of {filename} must hold integers, got dtype "
+                f"{arrays[name].dtype}."
+            )
+    user, item = arrays["user"].astype(np.int64), arrays["item"].astype(np.int64)
+    split = arrays["split"]
+    for name, ids in (("user", user), ("item", item)):
+        _refuse(ids < 0, ids, name, filename, "ids count from 0")
+    _refuse((split < 0) | (split > 2), split, "split", filename, "0 train, 1 valid, 2 test")
+
+    # Sorted by pair, a repeated one stands next to its first; no product of ids can overflow.
+    order = np.lexsort((item, user))
+    same = (np.diff(user[order]) == 0) & (np.diff(item[order]) == 0)
+    if same.any():
+        row = order[1:][same][0]
+        raise ValueError(
+            f"The arrays 'user' and 'item' of {filename} repeat {int(same.sum())} pair(s), the "
+            f"first being user {user[row]}, item {item[row]}; each pair may stand once, in one "
+            "split."
+        )
+    return user, item, split
+
+
+def _interaction_values(arrays, user, values, rows_in_time_order, filename):
+    """Return the stored value of every interaction, shape (n_interactions,)."""
+    if values == "binary":
+        return np.ones(len(user), dtype=np.float32)
+    if values == "weight":
+        if "rating" not in arrays:
+            raise ValueError(
+                f"{filename} has no array 'rating', so values=\"weight\" is not available; use "
+                'values="binary".'
+            )
+        return _positive(arrays["rating"], np.float32, "rating", filename)
+    if "timestamp" in arrays:
+        return _positive(arrays["timestamp"], np.float64, "timestamp", filename)
+    if rows_in_time_order:
+        return _positions(user)
+    raise ValueError(
+        f"{filename} has no array 'timestamp' and its rows are not known to be in time order, so "
+        'values="time" is not available; pass rows_in_time_order=True if the rows of each user '
+        'do lie in time order, or use values="binary".'
+    )
+
+
+def _positions(user):
+    """Number the rows of every user 1, 2, 3, ... in the order they stand, as float64."""
+    order = np.argsort(user, kind="stable")
+    counts = np.bincount(user)
+    first = np.cumsum(counts) - counts
+    positions = np.empty(len(user))
+    positions[order] = np.arange(len(user)) - np.repeat(first, counts) + 1
+    return positions
+
+
+def _positive(array, dtype, name, filename):
+    if array.dtype.kind not in "iuf":
+        raise ValueError(
+            f"The array {name!r} of {filename} must hold numbers, got dtype {array.dtype}."
+        )
+    # Checked after the cast, which can turn a tiny value into 0 and a huge one into infinity.
+    with np.errstate(over="ignore"):
+        converted = array.astype(dtype)
+    bad = ~(np.isfinite(converted) & (converted > 0))
+    _refuse(bad, array, name, filename, "finite values > 0")
+    return converted
+
+
+def _refuse(bad, array, name, filename, valid):
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(
+            f"The array {name!r} of {filename} has the value {array[row]} at index {row}; "
+            f"valid: {valid}."
+        )
