@@ -1,0 +1,159 @@
+"""The network: linear where it meets item space, non-linear on a few hundred numbers in between.
+
+    h = φ(W·x_t + U·c + time(t))            body, H numbers per user
+    raw = R·h                               estimate that drives the chain (x_0, ε or v)
+    scores = O·h + b + a·D·c                ranking head, where there is one
+
+c is the weighted history; the null token stands in place of U·c where it is unknown. D is a
+closed-form item path that the unconditional branch does not see and that joins after training.
+Every estimate is linear in h, so guidance can act on h, and item space is entered once, after the
+last step.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+_HISTORY_NORM = 5.0  # length to which histories are scaled: some 25 items' worth
+
+
+class Dropout(nn.Module):
+    """Dropout that draws from a given generator instead of torch's global one."""
+
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x, generator):
+        if not self.training or self.p == 0:
+            return x
+        keep = torch.empty_like(x).bernoulli_(1 - self.p, generator=generator)
+        return x * keep / (1 - self.p)
+
+
+class ResidualBlock(nn.Module):
+    """h + Linear(dropout(SiLU(Linear(norm(h)))))."""
+
+    def __init__(self, width, dropout):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.inner = nn.Linear(width, width)
+        self.dropout = Dropout(dropout)
+        self.outer = nn.Linear(width, width)
+
+    def forward(self, h, generator):
+        return h + self.outer(self.dropout(F.silu(self.inner(self.norm(h))), generator))
+
+
+class FeedForwardLayer(nn.Module):
+    """tanh(Linear(h)), for a change of width."""
+
+    def __init__(self, width_in, width_out):
+        super().__init__()
+        self.linear = nn.Linear(width_in, width_out)
+
+    def forward(self, h, generator):
+        return torch.tanh(self.linear(h))
+
+
+def sinusoidal(t, dim):
+    """Sinusoidal embedding (n, dim) of timesteps t (n,) (Vaswani et al. 2017)."""
+    half = max(dim // 2, 1)
+    steps = torch.arange(half, device=t.device, dtype=torch.float32)
+    angle = t[:, None].float() * torch.exp(-math.log(10_000) * steps / half)
+    return torch.cat([angle.cos(), angle.sin()], dim=1)[:, :dim]
+
+
+class Denoiser(nn.Module):
+    """Two-branch denoiser with linear ends; see the module's docstring.
+
+    Parameters
+    ----------
+    n_items : int
+    space : ItemSpace or LatentSpace
+        Where x_t lives.
+    hidden_dims : sequence of int
+        Widths; a layer as wide as the one before it is residual.
+    time_dim : int
+    dropout : float
+    ranking_head : bool
+        False ranks by the estimate of x_0 itself.
+    item_path : ItemPath or None
+        Needs `ranking_head`. Its scale is 0 until `path_scale` is set, after training: a network
+        that learns beside it learns to lean on it, and ranks worse.
+    """
+
+    def __init__(
+        self, n_items, space, hidden_dims, *, time_dim, dropout, ranking_head, item_path=None
+    ):
+        super().__init__()
+        self.space, self.time_dim, self.item_path = space, time_dim, item_path
+        first, last = hidden_dims[0], hidden_dims[-1]
+        self.read_history = nn.Parameter(torch.empty(n_items, first))
+        self.null = nn.Parameter(torch.zeros(first))
+        self.read_state = nn.Linear(space.dim, first, bias=False)
+        self.read_time = nn.Linear(time_dim, first)
+        self.body = nn.ModuleList(
+            ResidualBlock(b, dropout) if a == b else FeedForwardLayer(a, b)
+            for a, b in zip(hidden_dims[:-1], hidden_dims[1:], strict=True)
+        )
+        self.dropout = Dropout(dropout)
+        self.write_state = nn.Linear(last, space.dim)
+        self.write_items = nn.Linear(last, n_items) if ranking_head else None
+        self.path_scale = 0.0
+
+    def initialize(self, generator, item_counts, n_users):
+        """Draw the weights; the ranking head starts from the items' popularity."""
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 2:
+                gain = 0.3 if name == "write_items.weight" else 1.0
+                nn.init.xavier_normal_(parameter, gain, generator=generator)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+        if self.write_items is not None:
+            share = torch.as_tensor(item_counts, dtype=torch.float32) / n_users
+            with torch.no_grad():
+                self.write_items.bias.copy_(0.5 * torch.log(share + 1e-4))
+
+    def condition(self, bags, known=None):
+        """U·c (n, H) of histories; the null token where `known` (n,) is false."""
+        u = bags.normalized(_HISTORY_NORM).multiply(self.read_history)
+        return u if known is None else torch.where(known[:, None], u, self.null)
+
+    def unconditional(self, n):
+        """The null token for n rows, (n, H)."""
+        return self.null.expand(n, -1)
+
+    def forward(self, x_t, t, alpha, u, generator=None):
+        """(raw, h): the raw estimate (n, space.dim) and the last hidden layer (n, H).
+
+        Parameters
+        ----------
+        x_t : float tensor (n, space.dim)
+        t : int64 tensor (n,)
+        alpha : float tensor (n, 1)
+            √ᾱ_t. The network reads α·x_t, the best linear guess of x_0 from x_t alone, so that
+            pure noise reads as nothing.
+        u : float tensor (n, H)
+            From `condition` or `unconditional`.
+        generator : torch.Generator
+            For dropout, in training.
+        """
+        h = self.read_state(alpha * x_t) + u + self.read_time(sinusoidal(t, self.time_dim))
+        h = torch.tanh(h)
+        for layer in self.body:
+            h = layer(h, generator)
+        return self.write_state(h), self.dropout(h, generator)
+
+    def rank(self, h, bags, path_weight):
+        """Item scores (n, n_items): O·h + b + path_weight·a·D·c.
+
+        Guidance is affine in the estimates, so guided h, with path_weight (n, 1) the guidance
+        scale, gives the guided scores: the unconditional branch has no path.
+        """
+        scores = self.write_items(h)
+        if self.path_scale:
+            scores += self.path_scale * path_weight * self.item_path(bags)
+        return scores

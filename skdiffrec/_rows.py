@@ -1,0 +1,72 @@
+"""Vectorised work on the rows of a canonical CSR: ranks inside rows, hiding items, padding."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from ._hashing import entry_keys
+
+# Matrix products of few rows take other code paths and round differently; with rows in multiples
+# of this a user's scores do not depend on who else is in the block.
+ROW_MULTIPLE = 16
+
+
+def entry_rows(X):
+    """The row of every stored entry, int64 (nnz,)."""
+    return np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+
+
+def rank_in_rows(X, *keys):
+    """Rank (0 = smallest) of every stored entry inside its row, by `keys`, the first deciding."""
+    order = np.lexsort((*keys[::-1], entry_rows(X)))
+    ranks = np.empty(X.nnz, np.int64)
+    ranks[order] = np.arange(X.nnz) - np.repeat(X.indptr[:-1], np.diff(X.indptr))
+    return ranks
+
+
+def last_tied_rank(X, ranks):
+    """For every entry the highest rank among the entries of its row with the same value."""
+    start = X.indptr[:-1].astype(np.int64)[entry_rows(X)]
+    place = start + ranks
+    ordered = np.empty(X.nnz, X.data.dtype)
+    ordered[place] = X.data
+    row = entry_rows(X)
+    ends = np.ones(X.nnz, bool)  # is this the last of its group?
+    ends[:-1] = (ordered[1:] != ordered[:-1]) | (row[1:] != row[:-1])
+    last = np.where(ends, np.arange(X.nnz), X.nnz)
+    last = np.minimum.accumulate(last[::-1])[::-1]
+    return last[place] - start
+
+
+def select_entries(X, mask):
+    """The CSR that keeps the stored entries where `mask` (nnz,) is true."""
+    kept = np.concatenate([[0], np.cumsum(mask)])
+    return sp.csr_array((X.data[mask], X.indices[mask], kept[X.indptr]), shape=X.shape)
+
+
+def hide_items(X, values, fraction, seed):
+    """Split every row into a history and a hidden part.
+
+    At least one item is hidden, and at least one stays; a row of one item keeps it. Times say
+    which items are the latest; else a hash of the row's own items draws them, so that what is
+    hidden of a user does not depend on the other users.
+
+    Returns
+    -------
+    history, hidden : csr_array of shape (n_rows, n_items)
+        Disjoint; together `X`.
+    """
+    length = np.diff(X.indptr)
+    n_hidden = np.minimum(np.maximum(np.round(fraction * length), 1), length - 1).clip(0)
+    draw = entry_keys(X, seed)
+    ranks = rank_in_rows(X, X.data, draw) if values == "time" else rank_in_rows(X, draw)
+    hidden = ranks >= np.repeat(length - n_hidden, length)
+    return select_entries(X, ~hidden), select_entries(X, hidden)
+
+
+def pad_rows(X, multiple):
+    """`X` with empty rows appended until the number of rows is a multiple of `multiple`."""
+    missing = -X.shape[0] % multiple
+    if not missing:
+        return X
+    indptr = np.concatenate([X.indptr, np.full(missing, X.indptr[-1], X.indptr.dtype)])
+    return sp.csr_array((X.data, X.indices, indptr), shape=(X.shape[0] + missing, X.shape[1]))

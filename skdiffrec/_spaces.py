@@ -1,0 +1,107 @@
+"""Rows on a device, and the linear maps between item space and the spaces a denoiser works in."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Bags(NamedTuple):
+    """Sparse rows on a device: row i holds items[offsets[i]:offsets[i+1]] with their weights."""
+
+    items: torch.Tensor  # int64 (nnz,)
+    weights: torch.Tensor  # float32 (nnz,)
+    offsets: torch.Tensor  # int64 (n_rows + 1,)
+
+    def normalized(self, norm):
+        """The same rows at Euclidean length `norm`; empty rows stay empty."""
+        lengths = self.offsets.diff()
+        rows = torch.repeat_interleave(lengths)
+        squares = torch.zeros(len(lengths), device=rows.device).index_add_(0, rows, self.weights**2)
+        return self._replace(weights=self.weights * (norm * squares.rsqrt())[rows])
+
+    @classmethod
+    def from_csr(cls, X, device):
+        """A canonical CSR on a device."""
+        return cls(
+            torch.from_numpy(X.indices.astype(np.int64)).to(device),
+            torch.from_numpy(X.data.astype(np.float32)).to(device),
+            torch.from_numpy(X.indptr.astype(np.int64)).to(device),
+        )
+
+    def multiply(self, matrix):
+        """The rows times a dense (n_items, d) matrix: float32 (n_rows, d)."""
+        return F.embedding_bag(
+            self.items,
+            matrix,
+            self.offsets,
+            mode="sum",
+            per_sample_weights=self.weights,
+            include_last_offset=True,
+        )
+
+    @property
+    def rows(self):
+        """The row of every entry, int64 (nnz,)."""
+        return torch.repeat_interleave(self.offsets.diff())
+
+
+class ItemSpace(nn.Module):
+    """Diffusion of the row itself: x_0 has one number per item."""
+
+    def __init__(self, n_items):
+        super().__init__()
+        self.dim = n_items
+
+    def encode(self, bags):
+        """Rows as x_0 (n_rows, n_items)."""
+        dense = torch.zeros(len(bags.offsets) - 1, self.dim, device=bags.weights.device)
+        return dense.index_put((bags.rows, bags.items), bags.weights)
+
+    def decode(self, x_0):
+        """x_0 as item scores."""
+        return x_0
+
+
+class LatentSpace(nn.Module):
+    """Diffusion of a linear image of the row: x_0 = diag(1/s)·(Vᵀ·x/‖x‖ − mean).
+
+    V holds leading right singular vectors of the training rows, mean and s the mean and deviation
+    of their coordinates, so that x_0 has mean 0 and variance 1. Noise N(0, I) here is the image of
+    noise in the span of V.
+
+    Parameters
+    ----------
+    V : ndarray of shape (n_items, dim)
+    mean, deviation : ndarray of shape (dim,)
+    """
+
+    def __init__(self, V, mean, deviation):
+        super().__init__()
+        self.dim = V.shape[1]
+        for name, value in (("V", V), ("mean", mean), ("deviation", deviation)):
+            self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32))
+
+    def encode(self, bags):
+        """Rows as x_0 (n_rows, dim)."""
+        return (bags.normalized(1.0).multiply(self.V) - self.mean) / self.deviation
+
+    def decode(self, x_0):
+        """x_0 as item scores (n_rows, n_items)."""
+        return (x_0 * self.deviation + self.mean) @ self.V.T
+
+
+class ItemPath(nn.Module):
+    """D·c for a closed-form D = left·right, or D = left where `right` is None; never trained."""
+
+    def __init__(self, left, right=None):
+        super().__init__()
+        self.register_buffer("left", torch.as_tensor(left))
+        self.register_buffer("right", None if right is None else torch.as_tensor(right))
+
+    def forward(self, bags):
+        """(n_rows, n_items) scores of weighted histories."""
+        product = bags.multiply(self.left)
+        return product if self.right is None else product @ self.right
