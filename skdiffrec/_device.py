@@ -1,0 +1,34 @@
+"""Which device to compute on."""
+
+import warnings
+
+import torch
+
+
+def resolve_device(device, *, fitting=False):
+    """A torch.device for "auto" or a device's name.
+
+    A model that was fitted on a GPU and is used where there is none falls back to the CPU with a
+    warning; fitting there is an error.
+    """
+    if isinstance(device, str) and device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(device)
+    except RuntimeError:
+        raise ValueError(
+            f'device={device!r} is not a device. Valid are "auto", "cpu", "cuda", "cuda:0" and '
+            "the like."
+        ) from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        if fitting:
+            raise ValueError(
+                f'device={str(device)!r}, but torch sees no GPU here. Use "auto" or "cpu".'
+            )
+        warnings.warn(
+            f"device={str(device)!r}, but torch sees no GPU here; computing on the CPU. "
+            'set_params(device="auto") silences this.',
+            stacklevel=2,
+        )
+        return torch.device("cpu")
+    return device

@@ -1,0 +1,116 @@
+"""What the parameters of CFGDiffusionRecommender may be, and the configurations with a name."""
+
+import numbers
+
+import numpy as np
+import torch
+
+from ._diffusion import PREDICTION_TYPES
+from ._schedules import SCHEDULES
+from ._validation import VALUES, Interval, StrOptions
+
+# Shares of a row left out of the condition: the latest items for times, else any.
+CONDITION_DROPOUT = {"binary": (0.3, 0.7), "weight": (0.3, 0.7), "time": (0.05, 0.5)}
+
+# Of arXiv 2409.10494; what it leaves open is DDPM's (schedule) or DiffRec's (one hidden layer).
+PAPER = dict(
+    noise_schedule="linear",
+    n_timesteps=1000,
+    prediction_type="epsilon",
+    loss="squared",
+    latent_dim=None,
+    item_path=None,
+    condition_dropout=0.0,
+    cond_drop_prob=0.2,
+    hidden_dims=(1000,),
+    n_sampling_steps=50,
+    eta=1.0,
+    temperature=1.0,
+)
+
+
+def _at_least(low, closed="left", kind=numbers.Real):
+    return Interval(kind, low, None, closed=closed)
+
+
+PARAMETER_CONSTRAINTS = {
+    "guidance_scale": [numbers.Real],
+    "n_sampling_steps": [_at_least(1, kind=numbers.Integral)],
+    "start_timestep": [_at_least(1, kind=numbers.Integral), None],
+    "eta": [Interval(numbers.Real, 0, 1, closed="both")],
+    "temperature": [_at_least(0)],
+    "n_samples": [_at_least(1, kind=numbers.Integral)],
+    "values": [StrOptions(set(VALUES))],
+    "half_life": [_at_least(0, "neither"), None],
+    "cond_drop_prob": [Interval(numbers.Real, 0, 1, closed="both")],
+    "condition_dropout": [
+        Interval(numbers.Real, 0, 1, closed="left"),
+        "array-like",
+        StrOptions({"auto"}),
+    ],
+    "n_timesteps": [_at_least(1, kind=numbers.Integral)],
+    "noise_schedule": [StrOptions(set(SCHEDULES))],
+    "beta_start": [numbers.Real],
+    "beta_end": [numbers.Real],
+    "prediction_type": [StrOptions(set(PREDICTION_TYPES))],
+    "loss": [StrOptions({"multinomial", "squared"})],
+    "latent_dim": [_at_least(1, kind=numbers.Integral), None],
+    "item_path": [StrOptions({"auto", "ease", "low_rank"}), None],
+    "item_path_reg": [_at_least(0, "neither")],
+    "item_path_weight": [_at_least(0), StrOptions({"auto"})],
+    "hidden_dims": ["array-like"],
+    "time_dim": [_at_least(1, kind=numbers.Integral)],
+    "dropout": [Interval(numbers.Real, 0, 1, closed="left")],
+    "max_epochs": [_at_least(1, kind=numbers.Integral)],
+    "batch_size": [_at_least(1, kind=numbers.Integral)],
+    "learning_rate": [_at_least(0, "neither")],
+    "weight_decay": [_at_least(0)],
+    "ema_decay": [Interval(numbers.Real, 0, 1, closed="left")],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [_at_least(1, kind=numbers.Integral)],
+    "device": [str, torch.device],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+
+
+def check_hidden_dims(hidden_dims):
+    """Layer widths as a tuple of positive ints."""
+    widths = np.asarray(hidden_dims)
+    if widths.ndim != 1 or not len(widths) or widths.dtype.kind not in "iu" or widths.min() < 1:
+        raise ValueError(
+            f"hidden_dims must be a sequence of positive ints, one per layer, got {hidden_dims!r}."
+        )
+    return tuple(int(width) for width in widths)
+
+
+def check_condition_dropout(dropped, values):
+    """The range of the dropped share as two floats, 0 ≤ low ≤ high < 1."""
+    if isinstance(dropped, str):
+        return CONDITION_DROPOUT[values]
+    ends = np.asarray(dropped, dtype=float)
+    low, high = (float(ends), float(ends)) if ends.ndim == 0 else (*ends, np.nan, np.nan)[:2]
+    if ends.ndim > 1 or ends.size > 2 or not 0 <= low <= high < 1:
+        raise ValueError(
+            f"condition_dropout must be one share or a range (low, high) with 0 <= low <= high < "
+            f"1, got {dropped!r}."
+        )
+    return low, high
+
+
+def check_sampling_steps(n_sampling_steps, start_timestep, n_timesteps):
+    """Sampling must fit into the noise schedule."""
+    if start_timestep is not None and start_timestep > n_timesteps:
+        raise ValueError(
+            f"start_timestep must be at most n_timesteps, got start_timestep={start_timestep} and "
+            f"n_timesteps={n_timesteps}."
+        )
+    first, name = (n_timesteps, "n_timesteps")
+    if start_timestep is not None:
+        first, name = (start_timestep, "start_timestep")
+    if n_sampling_steps > first:
+        raise ValueError(
+            f"n_sampling_steps must be at most {name}, got n_sampling_steps={n_sampling_steps} "
+            f"and {name}={first}. Each step needs a timestep of its own."
+        )

@@ -1,0 +1,142 @@
+"""Training: the losses, an epoch generator, and the loop around it."""
+
+from typing import NamedTuple
+
+import torch
+from tqdm.auto import tqdm
+
+from ._ema import EMA
+
+_LAST_SHARE = 0.5  # of the rows that train the ranking head, those at the last timestep
+
+
+class EpochRecord(NamedTuple):
+    """What one pass over the rows left behind."""
+
+    epoch: int
+    loss: float
+
+
+def multinomial_loss(scores, condition, target, *, masked, weight):
+    """Negative log-likelihood of the target items (MultVAE, arXiv 1802.05814, eq. 2).
+
+    Parameters
+    ----------
+    scores : float tensor of shape (n, n_items)
+    condition, target : Bags
+    masked : bool
+        Whether items shown in the condition are left out of the softmax.
+    weight : float tensor of shape (n,)
+        Of the rows. A row counts, besides, as the square root of its number of targets: long rows
+        say more, but not in proportion.
+    """
+    if masked:
+        scores = scores.index_put((condition.rows, condition.items), scores.new_tensor(-torch.inf))
+    size = scores.new_zeros(len(scores)).index_add_(0, target.rows, target.weights)
+    picked = scores[target.rows, target.items] * target.weights
+    log_likelihood = torch.zeros_like(size).index_add_(0, target.rows, picked)
+    loss = size * scores.logsumexp(1) - log_likelihood
+    return (weight * loss / size.sqrt()).mean()
+
+
+def _draw_timesteps(n, n_timesteps, last_share, generator, device):
+    """Uniform in 1 … T, but for a share of rows at T, where sampling starts."""
+    t = torch.randint(1, n_timesteps + 1, (n,), device=device, generator=generator)
+    at_last = torch.rand(n, device=device, generator=generator) < last_share
+    return torch.where(at_last, n_timesteps, t)
+
+
+def batch_loss(denoiser, diffusion, batch, *, masked, generator):
+    """The loss of one batch: squared error of the raw estimate, plus that of the ranking head."""
+    condition, known, target = batch
+    ranking = denoiser.write_items is not None
+    x_0 = denoiser.space.encode(target)
+    t = _draw_timesteps(
+        len(known), diffusion.n_timesteps, _LAST_SHARE * ranking, generator, x_0.device
+    )
+    noise = torch.randn(x_0.shape, device=x_0.device, generator=generator)
+    alpha, sigma = diffusion.scales(t)
+    x_t = diffusion.add_noise(x_0, noise, t)
+    raw, h = denoiser(x_t, t, alpha, denoiser.condition(condition, known), generator)
+    loss = (raw - diffusion.target(x_0, noise, t)).square().mean()
+    if not ranking:
+        return loss
+    # where x_t still shows the target, ranking it teaches nothing: weigh by the share of noise
+    return loss + multinomial_loss(
+        denoiser.rank(h, condition, None), condition, target, masked=masked, weight=sigma[:, 0] ** 2
+    )
+
+
+def epochs(denoiser, diffusion, rows, optimizer, ema, *, max_epochs, batch_size):
+    """Train in place; one `EpochRecord` after each pass over the rows.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    diffusion : Diffusion
+    rows : TrainingRows
+    optimizer : torch.optim.Optimizer
+    ema : EMA
+        Updated after each step.
+    max_epochs, batch_size : int
+
+    Yields
+    ------
+    record : EpochRecord
+    """
+    masked = rows.dropped[1] > 0
+    for epoch in range(1, max_epochs + 1):
+        denoiser.train()
+        losses = []
+        for batch in rows.batches(batch_size):
+            loss = batch_loss(denoiser, diffusion, batch, masked=masked, generator=rows.generator)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            ema.update()
+            losses.append(loss.detach())
+        yield EpochRecord(epoch, float(torch.stack(losses).mean()))
+
+
+def train(
+    denoiser,
+    diffusion,
+    rows,
+    monitor,
+    *,
+    learning_rate,
+    weight_decay,
+    ema_decay,
+    max_epochs,
+    batch_size,
+    verbose,
+):
+    """Train to the last epoch, or to the best one by `monitor`; averaged weights stay.
+
+    Returns
+    -------
+    history : list of dict
+        One record an epoch: epoch, loss and, with a monitor, validation_ndcg.
+    """
+    optimizer = torch.optim.AdamW(
+        denoiser.parameters(), lr=learning_rate, weight_decay=weight_decay
+    )
+    ema = EMA(denoiser, ema_decay)
+    records = epochs(
+        denoiser, diffusion, rows, optimizer, ema, max_epochs=max_epochs, batch_size=batch_size
+    )
+    history, best = [], None
+    with tqdm(total=max_epochs, disable=not verbose, unit="epoch") as progress:
+        for record in records:
+            entry = record._asdict()
+            if monitor is not None:
+                with ema.applied():
+                    entry["validation_ndcg"], improved = monitor.evaluate()
+                best = ema.snapshot() if improved else best
+            history.append(entry)
+            progress.set_postfix({name: f"{entry[name]:.4f}" for name in list(entry)[1:]})
+            progress.update()
+            if monitor is not None and monitor.should_stop:
+                break
+    ema.load(best)
+    return history

@@ -1,0 +1,108 @@
+"""Batches of (condition, target), cut afresh from the training rows each time."""
+
+import torch
+
+from ._hashing import entry_keys
+from ._rows import last_tied_rank, rank_in_rows
+from ._spaces import Bags
+from .preprocessing import RECENCY_FLOOR, history_weights
+
+
+class TrainingRows:
+    """Rows on a device, cut afresh for every batch into a condition and a target.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_rows, n_items)
+        Canonical.
+    values : {"binary", "weight", "time"}
+        Times cut a row at a moment; else the condition drops items at random.
+    dropped : tuple of float
+        Range from which the share of a row that is not shown is drawn, per row. (0, 0) shows the
+        whole row, which then is also the target (the paper's condition).
+    drop_condition : float
+        Probability that a row's condition is the null token.
+    half_life : float or None
+        Recency weights of the condition, where values are times.
+    generator : torch.Generator
+        Its device is that of the rows.
+    """
+
+    def __init__(self, X, values, *, dropped, drop_condition, half_life, generator):
+        self.device, self.generator = generator.device, generator
+        self.items, self.indptr = self._tensor(X.indices), self._tensor(X.indptr)
+        self.order = self.age_rank = None
+        if values == "time":
+            order = rank_in_rows(X, X.data, entry_keys(X, generator.initial_seed()))
+            self.order = self._tensor(order)
+            # items of the same time are of the same age, that of the last of them
+            self.age_rank = self._tensor(last_tied_rank(X, order))
+        weights = history_weights(X, values, None)
+        self.weights = self._tensor(weights.data, torch.float32)
+        self.dropped, self.drop_condition, self.half_life = dropped, drop_condition, half_life
+
+    def _tensor(self, array, dtype=torch.int64):
+        return torch.as_tensor(array).to(self.device, dtype)
+
+    @property
+    def n_rows(self):
+        return len(self.indptr) - 1
+
+    def _uniform(self, n):
+        return torch.rand(n, device=self.device, generator=self.generator)
+
+    def batches(self, batch_size):
+        """All rows once, in a random order, as (condition, known, target)."""
+        filled = torch.nonzero(self.indptr.diff()).ravel()
+        shuffled = filled[torch.randperm(len(filled), device=self.device, generator=self.generator)]
+        for rows in shuffled.split(batch_size):
+            yield self.cut(rows)
+
+    def cut(self, rows):
+        """(condition Bags, known bool (n,), target Bags) of the given rows."""
+        start, length = self.indptr[rows], self.indptr[rows + 1] - self.indptr[rows]
+        row = torch.repeat_interleave(length)
+        first = torch.cumsum(length, 0) - length
+        entry = torch.arange(len(row), device=self.device) + (start - first)[row]
+        known = self._uniform(len(rows)) >= self.drop_condition
+        low, high = self.dropped
+        if high == 0:
+            shown, target = known[row], torch.ones_like(row, dtype=torch.bool)
+            n_shown = torch.where(known, length, 0)
+        else:
+            share = 1 - low - (high - low) * self._uniform(len(rows))
+            n_shown = torch.minimum((share * length).long(), length - 1) * known
+            shown = self._ranks(entry, row, first) < n_shown[row]
+            target = ~shown
+        weights = self.weights[entry] * self._recency(entry, row, n_shown)
+        condition = _bags(self.items[entry], weights, row, shown, len(rows))
+        return (
+            condition,
+            known & (n_shown > 0),
+            _bags(self.items[entry], self.weights[entry], row, target, len(rows)),
+        )
+
+    def _ranks(self, entry, row, first):
+        """Rank of every entry in its row: stored by time, or drawn."""
+        if self.order is not None:
+            return self.order[entry]
+        # float64: the row number in front must not eat the digits of the draw behind it
+        draw = row + torch.rand(
+            len(row), device=self.device, generator=self.generator, dtype=torch.float64
+        )
+        ranks = torch.empty_like(row)
+        ranks[draw.argsort()] = torch.arange(len(row), device=self.device)
+        return ranks - first[row]
+
+    def _recency(self, entry, row, n_shown):
+        if self.age_rank is None or self.half_life is None:
+            return 1.0
+        age = (n_shown[row] - 1 - self.age_rank[entry]).clamp(min=0)
+        return (0.5 ** (age / self.half_life)).clamp(min=RECENCY_FLOOR)
+
+
+def _bags(items, weights, row, mask, n_rows):
+    """The masked entries as Bags."""
+    counts = torch.bincount(row[mask], minlength=n_rows)
+    offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return Bags(items[mask], weights[mask], offsets)

@@ -1,0 +1,164 @@
+"""Input checks, and the only door to scikit-learn's private parts.
+
+Every error says which parameter, the value received, what is valid, and what to do.
+"""
+
+import numbers
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import _fit_context as fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_non_negative, validate_data
+
+__all__ = [
+    "Interval",
+    "StrOptions",
+    "VALUES",
+    "canonical_csr",
+    "check_guidance_scale",
+    "check_holdout",
+    "check_interactions",
+    "check_item_ids",
+    "check_k",
+    "check_user_ids",
+    "fit_context",
+]
+
+VALUES = ("binary", "weight", "time")
+
+
+def check_interactions(estimator, X, *, values, reset):
+    """Validate user histories and bring them into one canonical form.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose ``n_features_in_`` is set (``reset=True``) or compared.
+    X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+        Non-negative; a stored non-zero is an interaction.
+    values : {"binary", "weight", "time"}
+        What the values say. Duplicate entries add up as weights; of two times the later stays.
+    reset : bool
+        True in ``fit``.
+
+    Returns
+    -------
+    X : csr_array of shape (n_users, n_items)
+        Sorted int32 indices, no duplicates, no explicit zeros; float32 ones for "binary", float32
+        for "weight", float64 for "time" (seconds since 1970 need more than float32's 24 bits).
+        Never shares memory that a caller could see change.
+    """
+    X = validate_data(
+        estimator,
+        X,
+        accept_sparse=("csr", "csc", "coo"),
+        dtype=np.float64 if values == "time" else (np.float32, np.float64),
+        reset=reset,
+    )
+    check_non_negative(X, f"{type(estimator).__name__} (parameter X: interactions are >= 0)")
+    return canonical_csr(X, values)
+
+
+def canonical_csr(X, values):
+    """CSR with sorted indices, without duplicates or zeros; `X` itself is left as it was."""
+    coo = sp.coo_array(X)
+    keep = coo.data != 0
+    row, col, data = coo.row[keep], coo.col[keep], coo.data[keep]
+    n, m = coo.shape
+    key = row.astype(np.int64) * m + col
+    if len(key) and not (np.diff(key) > 0).all():
+        order = np.argsort(key, kind="stable")
+        key, data = key[order], data[order]
+        first = np.flatnonzero(np.diff(key, prepend=-1))
+        merge = np.maximum if values == "time" else np.add
+        key, data = key[first], merge.reduceat(data, first)
+    row, col = np.divmod(key, m)
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
+    if values == "binary":
+        data = np.ones(len(key), np.float32)
+    data = data.astype(np.float64 if values == "time" else np.float32, copy=True)
+    index = np.int32 if max(len(key), m) < 2**31 else np.int64
+    return sp.csr_array((data, col.astype(index), indptr.astype(index)), shape=(n, m))
+
+
+def check_holdout(X, y):
+    """The holdout as canonical CSR; an error if it overlaps the history or has another shape."""
+    y = canonical_csr(y, "binary") if sp.issparse(y) else canonical_csr(np.asarray(y), "binary")
+    if y.shape != X.shape:
+        raise ValueError(
+            f"y has shape {y.shape}, but X has shape {X.shape}. y must hold each user's holdout "
+            "items, in the same rows and columns as X."
+        )
+    overlap = X.astype(bool).multiply(y.astype(bool)).nnz
+    if overlap:
+        raise ValueError(
+            f"X and y overlap in {overlap} interactions. The holdout y must hold only items that "
+            "are not in the history X, or a model scores by copying its input. Remove them from X."
+        )
+    return y
+
+
+def _integer_ids(name, ids, n, what):
+    """`ids` as a 1-D int64 array with every entry in [0, n)."""
+    array = np.asarray(ids)
+    if array.ndim > 1:
+        raise ValueError(
+            f"{name} has {array.ndim} dimensions (shape {array.shape}); give one int or a 1-D "
+            "array of ids."
+        )
+    if array.size == 0:
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise TypeError(
+            f"{name} must be integers, got {array.ravel()[:3].tolist()} of dtype {array.dtype}. "
+            f"Valid ids are 0 to {n - 1} ({what}); for a boolean mask give np.flatnonzero(mask)."
+        )
+    flat = array.ravel()
+    bad = flat[(flat < 0) | (flat >= n)]
+    if bad.size:
+        raise IndexError(
+            f"{name} contains {int(bad[0])}, which is out of range. Valid ids are 0 to {n - 1} "
+            f"({what})."
+        )
+    return flat.astype(np.int64)
+
+
+def check_user_ids(user_ids, n_users, *, known):
+    """User ids as (1-D int64 array, whether one int was given)."""
+    what = "the rows of the matrix given to fit" if known else "any integer >= 0"
+    scalar = np.ndim(user_ids) == 0
+    return _integer_ids("user_ids", user_ids, n_users, what), scalar
+
+
+def check_item_ids(name, ids, n_items):
+    """Unique item ids, ascending, int64."""
+    return np.unique(_integer_ids(name, ids, n_items, "the columns of X"))
+
+
+def check_k(k, name="k"):
+    """A positive int."""
+    if isinstance(k, (bool, np.bool_)) or not isinstance(k, numbers.Integral):
+        raise TypeError(f"{name} must be a positive integer, got {k!r} of type {type(k).__name__}.")
+    if k < 1:
+        raise ValueError(f"{name} must be at least 1, got {k}.")
+    return int(k)
+
+
+def check_guidance_scale(scale, n_users):
+    """Finite scales, float64 (n_users,), from one number or one per user."""
+    try:
+        array = np.asarray(scale, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"guidance_scale must be a number or one number per user, got {scale!r}."
+        ) from None
+    if array.ndim > 1 or (array.ndim == 1 and len(array) != n_users):
+        raise ValueError(
+            f"guidance_scale has shape {array.shape}, but {n_users} users were asked for. "
+            "Give one number, or a 1-D array with one number per user."
+        )
+    if not np.isfinite(array).all():
+        bad = array[~np.isfinite(array)].ravel()[0]
+        raise ValueError(f"guidance_scale must be finite, got {bad}. 1 is plain conditional.")
+    return np.broadcast_to(array, (n_users,))

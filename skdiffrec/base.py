@@ -1,0 +1,238 @@
+"""What every recommender here shares: `recommend`, `decision_function` and `score`."""
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from ._rows import hide_items
+from ._topk import masked_topk
+from ._validation import (
+    VALUES,
+    check_holdout,
+    check_interactions,
+    check_item_ids,
+    check_k,
+    check_user_ids,
+    fit_context,
+)
+from .metrics import ndcg_at_k
+
+__all__ = ["BaseRecommender"]
+
+_BLOCK_ELEMENTS = 2**22  # scores held at once while ranking: 16 MB, and their sort keys 32 MB
+_SCORE_K = 10
+_SCORE_HIDDEN = 0.2
+
+
+class BaseRecommender(BaseEstimator):
+    """Base of all recommenders: a subclass says how to fit and how to score a block of rows.
+
+    A subclass stores the canonical training rows in ``_fit_X`` by `_start_fit` and defines
+    ``_score_rows(X, **per_row) -> ndarray of float32 (n_rows, n_items)``, where X is a canonical
+    CSR block and `per_row` holds arrays with one entry per row. A row's scores must depend on that
+    row alone.
+    """
+
+    values = "binary"
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Fit to the rows of X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Histories; non-negative, a stored non-zero is an interaction.
+        y : object, default=None
+            Ignored, always.
+
+        Returns
+        -------
+        self : object
+            If fitting fails, the estimator is left as it was.
+
+        Raises
+        ------
+        ValueError
+            If `X` has missing, infinite or negative values, no row, no column or no interaction,
+            or a parameter is out of its range.
+        """
+        before = self.__dict__.copy()
+        try:
+            self._fit(self._start_fit(X))
+        except BaseException:
+            self.__dict__ = before
+            raise
+        return self
+
+    def _start_fit(self, X):
+        """Checked training rows, which `recommend` uses for known users."""
+        X = self._check_rows(X, reset=True)
+        if X.nnz == 0:
+            raise ValueError(
+                f"X of shape {X.shape} holds no interaction: nothing to fit. A stored non-zero "
+                "value is an interaction."
+            )
+        self._fit_X = X
+        return X
+
+    def _check_rows(self, X, reset=False):
+        if self.values not in VALUES:
+            raise ValueError(f"values must be one of {VALUES}, got {self.values!r}.")
+        return check_interactions(self, X, values=self.values, reset=reset)
+
+    def recommend(
+        self, user_ids=None, k=10, *, X=None, filter_seen=True, filter_items=None, items=None
+    ):
+        """Recommend the k best items to users, best first.
+
+        Parameters
+        ----------
+        user_ids : int or array-like of int, shape (n,), default=None
+            Rows of the matrix given to `fit`; repeats are allowed and the order is kept. With `X`
+            they are labels only. None means every row of `X`, or of the training matrix.
+        k : int, default=10
+            Length of the lists.
+        X : {array-like, sparse matrix, sparse array} of shape (n, n_items), default=None
+            Histories, one row per entry of `user_ids`, for new users or newer histories. A row may
+            be empty. None means the rows seen in `fit`.
+        filter_seen : bool, default=True
+            Never recommend an item of the user's history.
+        filter_items : array-like of int, default=None
+            Items never to recommend.
+        items : array-like of int, default=None
+            Recommend only these.
+
+        Returns
+        -------
+        ids : ndarray of int64, shape (n, k), or (k,) for one int
+            Items, best first, ties by lower id. A list that cannot be filled ends in -1.
+        scores : ndarray of float32, same shape
+            Their scores; -inf beside -1.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError, IndexError
+            For user or item ids that are not integers or out of range, a wrong number of rows or
+            columns, negative or missing values in `X`, ``k < 1``.
+        """
+        return self._recommend(user_ids, k, X, filter_seen, filter_items, items)
+
+    def _recommend(self, user_ids, k, X, filter_seen, filter_items, items, per_row=None):
+        """`recommend`, with `per_row(n) -> dict` giving further arrays with one entry per user."""
+        check_is_fitted(self)
+        k = check_k(k)
+        rows, user_ids, scalar = self._requested_rows(user_ids, X)
+        columns = self._allowed_items(filter_items, items)
+        n = rows.shape[0] if user_ids is None else len(user_ids)
+        per_row = {} if per_row is None else per_row(n)
+        ids = np.empty((n, k), np.int64)
+        scores = np.empty((n, k), np.float32)
+        for block in self._blocks(n):
+            histories = rows[block] if user_ids is None else rows[user_ids[block]]
+            block_scores = self._score_rows(
+                histories, **{name: array[block] for name, array in per_row.items()}
+            )
+            seen = histories if filter_seen else None
+            ids[block], scores[block] = masked_topk(block_scores, k, seen, columns)
+        return (ids[0], scores[0]) if scalar else (ids, scores)
+
+    def _requested_rows(self, user_ids, X):
+        """(rows, which of them or None for all in order, was one user asked for)."""
+        if X is None:
+            if user_ids is None:
+                return self._fit_X, None, False
+            ids, scalar = check_user_ids(user_ids, self._fit_X.shape[0], known=True)
+            return self._fit_X, ids, scalar
+        rows = self._check_rows(X)
+        if user_ids is None:
+            return rows, None, False
+        ids, scalar = check_user_ids(user_ids, np.iinfo(np.int64).max, known=False)
+        if len(ids) != rows.shape[0]:
+            raise ValueError(
+                f"user_ids has {len(ids)} entries, but X has {rows.shape[0]} rows. Give one row "
+                "of X per entry of user_ids, or leave one of the two out."
+            )
+        return rows, None, scalar
+
+    def _allowed_items(self, filter_items, items):
+        """Ascending ids of the items that may be recommended; None for all."""
+        if filter_items is None and items is None:
+            return None
+        if items is None:
+            allowed = np.arange(self.n_features_in_)
+        else:
+            allowed = check_item_ids("items", items, self.n_features_in_)
+        if filter_items is not None:
+            banned = check_item_ids("filter_items", filter_items, self.n_features_in_)
+            allowed = np.setdiff1d(allowed, banned, assume_unique=True)
+        return allowed
+
+    def _blocks(self, n):
+        """Slices of users, so that memory does not grow with their number."""
+        size = max(1, _BLOCK_ELEMENTS // self.n_features_in_)
+        return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+    def decision_function(self, X):
+        """Scores of all items for the histories in `X`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Histories.
+
+        Returns
+        -------
+        scores : ndarray of float32, shape (n_users, n_items)
+            Higher is better; comparable within a row. Seen items are scored too.
+        """
+        check_is_fitted(self)
+        rows = self._check_rows(X)
+        scores = np.empty(rows.shape, np.float32)
+        for block in self._blocks(rows.shape[0]):
+            scores[block] = self._score_rows(rows[block])
+        return scores
+
+    def score(self, X, y=None):
+        """Mean nDCG@10 of lists made from `X`, judged by hidden items.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Histories. With ``y=None`` a fifth of every row is hidden (the latest items where the
+            values are times, else drawn by a hash of the row) and the rest is the history.
+        y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
+            Holdout items of the same users; must not overlap `X`. A 1-D `y` (labels that a tool
+            passes along) is ignored.
+
+        Returns
+        -------
+        ndcg : float
+            Mean over the users with a holdout item; seen items are never recommended.
+
+        Raises
+        ------
+        ValueError
+            If `X` and `y` overlap or differ in shape, or no user has a holdout item.
+        """
+        check_is_fitted(self)
+        X = self._check_rows(X)
+        if y is None or np.ndim(y) == 1:
+            history, holdout = hide_items(X, self.values, _SCORE_HIDDEN, seed=0)
+        else:
+            history, holdout = X, check_holdout(X, y)
+        if holdout.nnz == 0:
+            raise ValueError(
+                "No user has a holdout item: y is empty, or (y=None) every row of X has fewer "
+                "than 2 interactions. Give users with at least 2 interactions, or a holdout y."
+            )
+        ids, _ = self.recommend(X=history, k=_SCORE_K)
+        return ndcg_at_k(ids, holdout, k=_SCORE_K)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = True
+        return tags

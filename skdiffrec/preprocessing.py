@@ -1,0 +1,79 @@
+"""From raw interactions to what a recommender reads."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from ._rows import last_tied_rank, rank_in_rows
+from ._validation import canonical_csr
+
+__all__ = ["recency_weights"]
+
+RECENCY_FLOOR = 0.1
+
+
+def recency_weights(times, half_life=5.0, floor=RECENCY_FLOOR):
+    """Weigh every interaction by how recent it is among its user's own.
+
+    ``max(floor, 0.5 ** (age / half_life))``, where an item's age is the number of items that the
+    same user took later. Only the order inside a row counts, so any unit of time will do.
+
+    Parameters
+    ----------
+    times : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+        When each interaction happened, any unit, > 0; nothing stored means no interaction.
+        Of duplicate entries the latest counts.
+    half_life : float, default=5.0
+        Age, in items, at which the weight has halved.
+    floor : float, default=0.1
+        No weight falls below it; in [0, 1].
+
+    Returns
+    -------
+    weights : csr_array of float32, shape (n_users, n_items)
+        The latest item of every user weighs 1; items of the same time weigh the same.
+
+    Raises
+    ------
+    ValueError
+        If `half_life` is not positive, `floor` is outside [0, 1], or a time is negative or NaN.
+
+    Examples
+    --------
+    >>> from skdiffrec.preprocessing import recency_weights
+    >>> recency_weights([[10.0, 30.0, 20.0, 0.0]], half_life=1).toarray()
+    array([[0.25, 1.  , 0.5 , 0.  ]], dtype=float32)
+    """
+    if not half_life > 0:
+        raise ValueError(f"half_life must be > 0 (in items), got {half_life}.")
+    if not 0 <= floor <= 1:
+        raise ValueError(f"floor must lie in [0, 1], got {floor}.")
+    times = canonical_csr(times if sp.issparse(times) else np.asarray(times, float), "time")
+    if not (times.data > 0).all():
+        bad = times.data[~(times.data > 0)][0]
+        raise ValueError(f"times must be > 0, got {bad}. Shift them so that the first is above 0.")
+    return recency_of_canonical(times, half_life, floor)
+
+
+def recency_of_canonical(times, half_life, floor):
+    """`recency_weights` of a canonical CSR of times, unchecked."""
+    ranks = last_tied_rank(times, rank_in_rows(times, times.data))
+    length = np.repeat(np.diff(times.indptr), np.diff(times.indptr))
+    weights = np.maximum(floor, 0.5 ** ((length - 1 - ranks) / half_life)).astype(np.float32)
+    return sp.csr_array((weights, times.indices, times.indptr), shape=times.shape)
+
+
+def history_weights(X, values, half_life):
+    """What a model reads of canonical histories: a CSR of weights in (0, 1], float32.
+
+    Ones for "binary"; the share of the row's largest value for "weight", so that the unit does
+    not matter; recency for "time" (ones if `half_life` is None).
+    """
+    if values == "time" and half_life is not None:
+        return recency_of_canonical(X, half_life, RECENCY_FLOOR)
+    if values == "weight" and X.nnz:
+        filled = np.flatnonzero(np.diff(X.indptr))
+        largest = np.maximum.reduceat(X.data, X.indptr[filled])
+        data = X.data / np.repeat(largest, np.diff(X.indptr)[filled])
+    else:
+        data = np.ones(X.nnz, np.float32)
+    return sp.csr_array((data.astype(np.float32), X.indices, X.indptr), shape=X.shape)
