@@ -30,7 +30,7 @@ class Dropout(nn.Module):
         if not self.training or self.p == 0:
             return x
         keep = torch.empty_like(x).bernoulli_(1 - self.p, generator=generator)
-        return x * keep / (1 - self.p)
+        return x * keep.div_(1 - self.p)
 
 
 class ResidualBlock(nn.Module):

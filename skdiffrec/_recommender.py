@@ -104,9 +104,7 @@ class CFGDiffusionRecommender(BaseRecommender):
         Passes over the users.
     batch_size : int, default=128
         Users in a training step.
-    learning_rate : float, default=1e-3
-        Of AdamW.
-    weight_decay : float, default=0.0
+    learning_rate, weight_decay : float, default=1e-3 and 0.0
         Of AdamW.
     ema_decay : float, default=0.99
         Of the running average of the weights, per step; the average is what is kept.
@@ -140,10 +138,6 @@ class CFGDiffusionRecommender(BaseRecommender):
     item_path_weight_ : float
         The weight of the closed form that is used.
 
-    See Also
-    --------
-    skdiffrec.baselines.EASERecommender : The closed form alone.
-
     Notes
     -----
     Recommendations of a user do not depend on the batch, the order or the other users of a call.
@@ -151,10 +145,9 @@ class CFGDiffusionRecommender(BaseRecommender):
 
     References
     ----------
-    .. [1] Buchanan, Gauch and Mai, "Incorporating Classifier-Free Guidance in Diffusion
-       Model-Based Recommendation", arXiv 2409.10494.
-    .. [2] Wang et al., "Diffusion Recommender Model", arXiv 2304.04971.
-    .. [3] Ho and Salimans, "Classifier-Free Diffusion Guidance", arXiv 2207.12598.
+    Buchanan et al., "Incorporating Classifier-Free Guidance in Diffusion Model-Based
+    Recommendation", arXiv 2409.10494; Wang et al., "Diffusion Recommender Model",
+    arXiv 2304.04971; Ho and Salimans, "Classifier-Free Diffusion Guidance", arXiv 2207.12598.
 
     Examples
     --------
@@ -244,15 +237,10 @@ class CFGDiffusionRecommender(BaseRecommender):
 
     @classmethod
     def paper(cls, **parameters):
-        """The configuration of arXiv 2409.10494, as a starting point for comparisons.
+        """The configuration of arXiv 2409.10494; any parameter can be overridden.
 
         Linear schedule, noise prediction in item space by a feed-forward network, the whole
         pre-noise row as condition, dropped for 20 % of the rows, the best epoch by nDCG@10.
-
-        Parameters
-        ----------
-        **parameters
-            Override any parameter.
 
         Returns
         -------

@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 VALUES = ("binary", "weight", "time")
+_DTYPES = {"binary": np.float32, "weight": np.float32, "time": np.float64}
 
 
 def check_interactions(estimator, X, *, values, reset):
@@ -62,29 +63,40 @@ def check_interactions(estimator, X, *, values, reset):
 
 def canonical_csr(X, values):
     """CSR with sorted indices, without duplicates or zeros; `X` itself is left as it was."""
-    coo = sp.coo_array(X)
-    keep = coo.data != 0
-    row, col, data = coo.row[keep], coo.col[keep], coo.data[keep]
-    n, m = coo.shape
-    key = row.astype(np.int64) * m + col
-    if len(key) and not (np.diff(key) > 0).all():
+    n, m = X.shape
+    if _is_canonical(X):
+        col, data, indptr = X.indices, X.data, X.indptr
+    else:
+        coo = sp.coo_array(X)
+        keep = coo.data != 0
+        key, data = coo.row[keep].astype(np.int64) * m + coo.col[keep], coo.data[keep]
         order = np.argsort(key, kind="stable")
         key, data = key[order], data[order]
         first = np.flatnonzero(np.diff(key, prepend=-1))
         merge = np.maximum if values == "time" else np.add
-        key, data = key[first], merge.reduceat(data, first)
-    row, col = np.divmod(key, m)
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
+        row, col = np.divmod(key[first], m)
+        data = merge.reduceat(data, first) if len(data) else data
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
     if values == "binary":
-        data = np.ones(len(key), np.float32)
-    data = data.astype(np.float64 if values == "time" else np.float32, copy=True)
-    index = np.int32 if max(len(key), m) < 2**31 else np.int64
-    return sp.csr_array((data, col.astype(index), indptr.astype(index)), shape=(n, m))
+        data = np.ones(len(col))
+    index = np.int32 if max(len(col), m) < 2**31 else np.int64
+    parts = data.astype(_DTYPES[values]), col.astype(index), indptr.astype(index)
+    return sp.csr_array(parts, shape=(n, m))
+
+
+def _is_canonical(X):
+    """Is X a CSR with sorted indices and no duplicates or zeros?"""
+    if not sp.issparse(X) or X.format != "csr":
+        return False
+    ascending = np.diff(X.indices) > 0
+    starts = X.indptr[1:-1]
+    ascending[starts[(starts > 0) & (starts < len(X.indices))] - 1] = True
+    return bool(ascending.all() and X.data.all())
 
 
 def check_holdout(X, y):
     """The holdout as canonical CSR; an error if it overlaps the history or has another shape."""
-    y = canonical_csr(y, "binary") if sp.issparse(y) else canonical_csr(np.asarray(y), "binary")
+    y = canonical_csr(y if sp.issparse(y) else np.asarray(y), "binary")
     if y.shape != X.shape:
         raise ValueError(
             f"y has shape {y.shape}, but X has shape {X.shape}. y must hold each user's holdout "

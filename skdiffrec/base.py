@@ -1,5 +1,7 @@
 """What every recommender here shares: `recommend`, `decision_function` and `score`."""
 
+import warnings
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -205,7 +207,7 @@ class BaseRecommender(BaseEstimator):
             values are times, else drawn by a hash of the row) and the rest is the history.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Holdout items of the same users; must not overlap `X`. A 1-D `y` (labels that a tool
-            passes along) is ignored.
+            passes along) is ignored, with a warning.
 
         Returns
         -------
@@ -219,7 +221,14 @@ class BaseRecommender(BaseEstimator):
         """
         check_is_fitted(self)
         X = self._check_rows(X)
-        if y is None or np.ndim(y) == 1:
+        if np.ndim(y) == 1:
+            warnings.warn(
+                f"y of shape {np.shape(y)} holds no holdout items and is ignored; give a matrix of "
+                f"shape {X.shape}, or None to hide a part of X.",
+                stacklevel=2,
+            )
+            y = None
+        if y is None:
             history, holdout = hide_items(X, self.values, _SCORE_HIDDEN, seed=0)
         else:
             history, holdout = X, check_holdout(X, y)

@@ -1,0 +1,180 @@
+"""Fit, recommend, score and compare: the whole of skdiffrec in one run.
+
+    python examples/quickstart.py                      on generated data
+    python examples/quickstart.py --data ml-100k.npz   on your own
+
+A file holds integer arrays `user` and `item`, an array `split` (0 train, 1 valid, 2 test) and
+optionally `timestamp`. Models are fitted on train, every setting is chosen by nDCG@10 on valid, and
+test is looked at once. All lists are made from the train part of a user's history and leave out
+what it holds; test lists leave out the valid part too.
+"""
+
+import argparse
+import itertools
+import time
+
+import numpy as np
+import scipy.sparse as sp
+
+from skdiffrec import CFGDiffusionRecommender
+from skdiffrec.baselines import ALSRecommender, EASERecommender, PopularityRecommender
+from skdiffrec.datasets import load_npz, make_interactions
+from skdiffrec.metrics import ndcg_at_k, recall_at_k
+
+SCALES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
+HALF_LIVES = (2.0, 5.0, 10.0, 20.0)
+K = 20
+
+
+def load(path, values):
+    if path is None:
+        return make_interactions(values=values, random_state=0)
+    return load_npz(path, values=values)
+
+
+def lists(model, also_seen=None, **options):
+    """Top 20 of every user, without the items of `also_seen`."""
+    if also_seen is None:
+        return model.recommend(k=K, **options)[0]
+    longest = int(np.diff(also_seen.indptr).max())
+    ids, _ = model.recommend(k=K + longest, **options)
+    users = np.arange(len(ids))[:, None]
+    drop = np.zeros((ids.shape[0], also_seen.shape[1] + 1), bool)  # the last column is for id -1
+    drop[:, :-1][also_seen.nonzero()] = True
+    # a stable sort brings what stays to the front, in its order
+    order = np.argsort(drop[users, ids] | (ids < 0), axis=1, kind="stable")[:, :K]
+    return np.where(drop[users, ids[users, order]], -1, ids[users, order])
+
+
+def fit_best(make, grid, data):
+    """The model of the grid that is best on valid, fitted, and the seconds its fit took."""
+    best = (-1.0, None, 0.0)
+    for settings in (
+        dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())
+    ):
+        start = time.perf_counter()
+        model = make(**settings).fit(data.train)
+        seconds = time.perf_counter() - start
+        best = max(best, (ndcg_at_k(lists(model), data.valid), model, seconds), key=lambda b: b[0])
+    return best[1:]
+
+
+def best_scale(model, data):
+    """The guidance scale that is best on valid, and nDCG@10 there by scale. Nothing is refitted."""
+    curve = [ndcg_at_k(lists(model, guidance_scale=scale), data.valid) for scale in SCALES]
+    return SCALES[int(np.argmax(curve))], curve
+
+
+def row(name, model, fit_seconds, data, **options):
+    start = time.perf_counter()
+    model.recommend(k=K, **options)
+    seconds = time.perf_counter() - start
+    ids = lists(model, data.valid, **options)
+    return name, ndcg_at_k(ids, data.test), recall_at_k(ids, data.test, K), fit_seconds, seconds
+
+
+def cfg_rows(name, model, seconds, data):
+    scale, curve = best_scale(model, data)
+    named = {f"{name}, scale 0": 0.0, f"{name}, scale 1": 1.0, f"{name}, best {scale:g}": scale}
+    rows = [row(key, model, seconds, data, guidance_scale=s) for key, s in named.items()]
+    return rows, scale, curve
+
+
+def compare(path, seed):
+    """Rows of the table; (model, best scale, curve) of every CFG model by name."""
+    data, rows, models = load(path, "binary"), [], {}
+    baselines = {
+        "popularity": (PopularityRecommender, {}),
+        "ALS": (
+            lambda **s: ALSRecommender(random_state=seed, **s),
+            {"regularization": (0.1, 10.0), "alpha": (1.0, 4.0)},
+        ),
+        "EASE": (EASERecommender, {"reg": (100.0, 300.0, 1000.0)}),
+    }
+    for name, (make, grid) in baselines.items():
+        rows.append(row(name, *fit_best(make, grid, data), data))
+    for values in ("binary", "time"):
+        if values == "time":
+            if not data.has_times:
+                break
+            data = load(path, "time")
+            model, seconds = fit_best(
+                lambda **s: EASERecommender(values="time", **s),
+                {"reg": (100.0, 300.0, 1000.0), "half_life": HALF_LIVES},
+                data,
+            )
+            rows.append(row("EASE, recency", model, seconds, data))
+        start = time.perf_counter()
+        model = CFGDiffusionRecommender(values=values, random_state=seed).fit(data.train)
+        name = "CFG" if values == "binary" else "CFG, time"
+        new_rows, scale, curve = cfg_rows(name, model, time.perf_counter() - start, data)
+        rows += new_rows
+        models[name] = (model, scale, curve)
+    return data, rows, models
+
+
+def show_lists(model, scale, data):
+    """Lists of a known user, of a new one and of one without history."""
+    names = data.get("item_names", np.array([f"item {i}" for i in range(data.n_items)]))
+    known = int(np.argmax(np.diff(data.train.indptr) >= 10))
+    five = sp.csr_array(data.train[[known]])
+    five.data[np.argsort(-five.data)[5:]] = 0  # a new user: five items, the latest where known
+    five.eliminate_zeros()
+    empty = sp.csr_array((1, data.n_items), dtype=five.dtype)
+    users = {
+        f"known user {known}": (data.train[[known]], model.recommend(known, k=5)),
+        f"new user, scale {scale:g}": (five, model.recommend(X=five, k=5, guidance_scale=scale)),
+        "new user, scale 0": (five, model.recommend(X=five, k=5, guidance_scale=0.0)),
+        "user without history": (empty, model.recommend(X=empty, k=5)),
+    }
+    for user, (history, (ids, _)) in users.items():
+        print(f"\n{user}\n  history: {', '.join(names[history.indices[:8]]) or '(none)'}")
+        print(f"  recommended: {', '.join(names[np.ravel(ids)])}")
+
+
+def plot(models, path):
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    for name, (_, scale, curve) in models.items():
+        (line,) = ax.plot(SCALES, curve, marker="o", label=name)
+        ax.plot(scale, max(curve), marker="*", markersize=16, color=line.get_color())
+    ax.set(xlabel="guidance scale", ylabel="nDCG@10 on valid", ylim=(0, None))
+    ax.set_title("0: what is popular   1: plain conditional   more: more personal", fontsize=10)
+    ax.legend()
+    figure.savefig(path, dpi=120)
+    print(f"\nplot of nDCG@10 against guidance scale: {path}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", help="npz file; generated data without it")
+    parser.add_argument("--plot", default="quickstart.png", help="where the plot goes")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    start = time.perf_counter()
+    data, rows, models = compare(options.data, options.seed)
+    print(f"{data.DESCR}\n")
+    print(f"{'test, input = train':24}  nDCG@10  recall@20    fit s  recommend s")
+    for name, ndcg, recall, fit_seconds, seconds in rows:
+        print(f"{name:24} {ndcg:8.4f} {recall:10.4f} {fit_seconds:8.1f} {seconds:12.2f}")
+    if "preferences" in data:
+        hidden = (data.train + data.valid).nonzero()
+        oracle = data.preferences.copy()
+        oracle[hidden] = -1
+        best = np.argsort(-oracle, axis=1, kind="stable")[:, :K]
+        print(f"{'true preferences':24} {ndcg_at_k(best, data.test):8.4f}", end="")
+        print(f" {recall_at_k(best, data.test, K):10.4f}")
+    name = max(models, key=lambda name: max(models[name][2]))
+    model, scale, _ = models[name]
+    print(f"\nLists of {name}:", end="")
+    show_lists(model, scale, data)
+    plot(models, options.plot)
+    print(f"{time.perf_counter() - start:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()
