@@ -60,7 +60,7 @@ class FeedForwardLayer(nn.Module):
 
 def sinusoidal(t, dim):
     """Sinusoidal embedding (n, dim) of timesteps t (n,) (Vaswani et al. 2017)."""
-    half = max(dim // 2, 1)
+    half = (dim + 1) // 2
     steps = torch.arange(half, device=t.device, dtype=torch.float32)
     angle = t[:, None].float() * torch.exp(-math.log(10_000) * steps / half)
     return torch.cat([angle.cos(), angle.sin()], dim=1)[:, :dim]

@@ -13,20 +13,21 @@ def resolve_device(device, *, fitting=False):
     """
     if isinstance(device, str) and device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    name = str(device)
     try:
         device = torch.device(device)
     except RuntimeError:
+        device = None
+    if device is None or device.type == "meta":
         raise ValueError(
-            f'device={device!r} is not a device. Valid are "auto", "cpu", "cuda", "cuda:0" and '
-            "the like."
-        ) from None
+            f'device={name!r} is not a device to compute on. Valid are "auto", "cpu", "cuda", '
+            '"cuda:0" and the like.'
+        )
     if device.type == "cuda" and not torch.cuda.is_available():
         if fitting:
-            raise ValueError(
-                f'device={str(device)!r}, but torch sees no GPU here. Use "auto" or "cpu".'
-            )
+            raise ValueError(f'device={name!r}, but torch sees no GPU here. Use "auto" or "cpu".')
         warnings.warn(
-            f"device={str(device)!r}, but torch sees no GPU here; computing on the CPU. "
+            f"device={name!r}, but torch sees no GPU here; computing on the CPU. "
             'set_params(device="auto") silences this.',
             stacklevel=2,
         )

@@ -1,6 +1,7 @@
 """Assembly of a denoiser for given rows: its space, its closed forms, its first weights."""
 
 import numpy as np
+import torch
 
 from ._denoiser import Denoiser
 from ._item_path import ease_matrix, truncated_svd, wiener_factors
@@ -48,15 +49,16 @@ def build_denoiser(
     elif kind == "low_rank":
         path = ItemPath(*wiener_factors(V, singular_values, item_path_reg))
     space = ItemSpace(n_items) if latent_dim is None else latent_space(X, V[:, :latent_dim])
-    return Denoiser(
-        n_items,
-        space,
-        hidden_dims,
-        time_dim=time_dim,
-        dropout=dropout,
-        ranking_head=loss == "multinomial",
-        item_path=path,
-    )
+    with torch.random.fork_rng(devices=[]):  # torch's layers draw weights, which ours replace
+        return Denoiser(
+            n_items,
+            space,
+            hidden_dims,
+            time_dim=time_dim,
+            dropout=dropout,
+            ranking_head=loss == "multinomial",
+            item_path=path,
+        )
 
 
 def latent_space(X, V):

@@ -38,7 +38,7 @@ PARAMETER_CONSTRAINTS = {
     "n_sampling_steps": [_at_least(1, kind=numbers.Integral)],
     "start_timestep": [_at_least(1, kind=numbers.Integral), None],
     "eta": [Interval(numbers.Real, 0, 1, closed="both")],
-    "temperature": [_at_least(0)],
+    "temperature": [Interval(numbers.Real, 0, 100, closed="both")],
     "n_samples": [_at_least(1, kind=numbers.Integral)],
     "values": [StrOptions(set(VALUES))],
     "half_life": [_at_least(0, "neither"), None],
@@ -62,7 +62,7 @@ PARAMETER_CONSTRAINTS = {
     "time_dim": [_at_least(1, kind=numbers.Integral)],
     "dropout": [Interval(numbers.Real, 0, 1, closed="left")],
     "max_epochs": [_at_least(1, kind=numbers.Integral)],
-    "batch_size": [_at_least(1, kind=numbers.Integral)],
+    "batch_size": [_at_least(1, kind=numbers.Integral), StrOptions({"auto"})],
     "learning_rate": [_at_least(0, "neither")],
     "weight_decay": [_at_least(0)],
     "ema_decay": [Interval(numbers.Real, 0, 1, closed="left")],
@@ -75,9 +75,19 @@ PARAMETER_CONSTRAINTS = {
 }
 
 
+def check_batch_size(batch_size, n_users):
+    """Rows in a training step."""
+    if batch_size == "auto":
+        return min(max(n_users // 48, 64), 1024)
+    return batch_size
+
+
 def check_hidden_dims(hidden_dims):
     """Layer widths as a tuple of positive ints."""
-    widths = np.asarray(hidden_dims)
+    try:
+        widths = np.asarray(hidden_dims)
+    except ValueError:  # ragged
+        widths = np.zeros(0)
     if widths.ndim != 1 or not len(widths) or widths.dtype.kind not in "iu" or widths.min() < 1:
         raise ValueError(
             f"hidden_dims must be a sequence of positive ints, one per layer, got {hidden_dims!r}."
@@ -89,7 +99,10 @@ def check_condition_dropout(dropped, values):
     """The range of the dropped share as two floats, 0 ≤ low ≤ high < 1."""
     if isinstance(dropped, str):
         return CONDITION_DROPOUT[values]
-    ends = np.asarray(dropped, dtype=float)
+    try:
+        ends = np.asarray(dropped, dtype=float)
+    except (TypeError, ValueError):
+        ends = np.full(1, np.nan)
     low, high = (float(ends), float(ends)) if ends.ndim == 0 else (*ends, np.nan, np.nan)[:2]
     if ends.ndim > 1 or ends.size > 2 or not 0 <= low <= high < 1:
         raise ValueError(

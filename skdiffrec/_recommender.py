@@ -13,10 +13,12 @@ from ._model import build_denoiser
 from ._parameters import (
     PAPER,
     PARAMETER_CONSTRAINTS,
+    check_batch_size,
     check_condition_dropout,
     check_hidden_dims,
     check_sampling_steps,
 )
+from ._rows import unit_free
 from ._schedules import cumulative_alphas
 from ._scoring import SamplingSettings, guided_scores, path_scores
 from ._training import train
@@ -36,8 +38,8 @@ class CFGDiffusionRecommender(BaseRecommender):
     One network learns to denoise a user's interaction row, with the user's history as condition
     and, for a share of the training rows, without it. At prediction the two are combined as
     ``uncond + guidance_scale * (cond - uncond)``: 0 ranks by what is popular, 1 is the plain
-    conditional model, more is more personal. The scale, like every parameter of the first group,
-    may be changed after `fit` without training again.
+    conditional model, more is more personal. The first six parameters have no say in `fit` and may
+    be changed after it.
 
     Parameters
     ----------
@@ -72,7 +74,7 @@ class CFGDiffusionRecommender(BaseRecommender):
     n_timesteps : int, default=100
         Length T of the noise schedule.
     noise_schedule : {"linear", "cosine", "linear_variance"}, default="cosine"
-        "linear" is the paper's, "linear_variance" DiffRec's.
+        The paper's is "linear", DiffRec's "linear_variance".
     beta_start, beta_end : float, default=1e-4 and 0.02
         First and last beta; the first and last variance 1 − ᾱ for "linear_variance"; not used by
         "cosine".
@@ -96,21 +98,19 @@ class CFGDiffusionRecommender(BaseRecommender):
         network's. "auto" chooses on the hidden items of early stopping (0.5 without it).
     hidden_dims : array-like of int, default=(600, 600)
         Widths of the layers; one as wide as the layer before it is a residual block.
-    time_dim : int, default=16
-        Dimension of the sinusoidal time embedding.
-    dropout : float, default=0.3
-        On hidden layers.
+    time_dim, dropout : int and float, default=16 and 0.3
+        Dimension of the sinusoidal time embedding; dropout on hidden layers.
     max_epochs : int, default=40
         Passes over the users.
-    batch_size : int, default=128
-        Users in a training step.
+    batch_size : "auto" or int, default="auto"
+        Users in a training step; "auto" makes about 48 steps an epoch, of 64 to 1,024 users.
     learning_rate, weight_decay : float, default=1e-3 and 0.0
         Of AdamW.
     ema_decay : float, default=0.99
         Of the running average of the weights, per step; the average is what is kept.
     early_stopping : bool, default=True
-        Hide a fifth of the items of some users (the latest where values are times), stop when
-        nDCG@10 on them no longer rises, and keep the best weights. Needs rows of two items.
+        Hide a fifth of some users' items (the latest where values are times), stop when nDCG@10
+        on them no longer rises, and keep the best weights.
     validation_fraction : float, default=0.1
         Share of the users with hidden items, at most 1,000 users.
     n_iter_no_change : int, default=10
@@ -118,8 +118,7 @@ class CFGDiffusionRecommender(BaseRecommender):
     device : str or torch.device, default="auto"
         "auto" takes a GPU if there is one.
     random_state : int, RandomState instance or None, default=None
-        Determines the fit, and with a `temperature` the draws. A user's draws depend on it and on
-        the user's own history, nothing else.
+        Of the fit and, with a `temperature`, of a user's draws, beside the user's own history.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -127,8 +126,6 @@ class CFGDiffusionRecommender(BaseRecommender):
     ----------
     n_features_in_ : int
         Number of items.
-    feature_names_in_ : ndarray of str, shape (n_features_in_,)
-        Column names, where X was a data frame.
     n_iter_ : int
         Epochs run.
     history_ : list of dict
@@ -189,7 +186,7 @@ class CFGDiffusionRecommender(BaseRecommender):
         time_dim=16,
         dropout=0.3,
         max_epochs=40,
-        batch_size=128,
+        batch_size="auto",
         learning_rate=1e-3,
         weight_decay=0.0,
         ema_decay=0.99,
@@ -242,10 +239,6 @@ class CFGDiffusionRecommender(BaseRecommender):
         Linear schedule, noise prediction in item space by a feed-forward network, the whole
         pre-noise row as condition, dropped for 20 % of the rows, the best epoch by nDCG@10.
 
-        Returns
-        -------
-        estimator : CFGDiffusionRecommender
-
         Examples
         --------
         >>> from skdiffrec import CFGDiffusionRecommender
@@ -282,7 +275,7 @@ class CFGDiffusionRecommender(BaseRecommender):
             weight_decay=self.weight_decay,
             ema_decay=self.ema_decay,
             max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
+            batch_size=check_batch_size(self.batch_size, X.shape[0]),
             verbose=self.verbose,
         )
         self.n_iter_ = len(self.history_)
@@ -316,7 +309,7 @@ class CFGDiffusionRecommender(BaseRecommender):
         return Monitor(
             history,
             hidden,
-            self._score_rows,
+            self._score_plainly,
             None if self._denoiser.item_path is None else self._score_path,
             blocks=self._blocks(history.shape[0]),
             path_weight=self.item_path_weight,
@@ -331,7 +324,7 @@ class CFGDiffusionRecommender(BaseRecommender):
         elif self._denoiser.item_path is not None:
             weight = fixed_path_weight(self.item_path_weight)
             sample = X[self._blocks(min(X.shape[0], _N_SPREAD_ROWS))[0]]
-            scale = weight * spread_ratio(self._score_rows(sample), self._score_path(sample))
+            scale = weight * spread_ratio(self._score_plainly(sample), self._score_path(sample))
         self.item_path_weight_, self._denoiser.path_scale = weight, scale
 
     def _sampling_settings(self, diffusion):
@@ -348,18 +341,25 @@ class CFGDiffusionRecommender(BaseRecommender):
     def _score_rows(self, X, guidance_scale=None):
         if guidance_scale is None:
             guidance_scale = check_guidance_scale(self.guidance_scale, X.shape[0])
+        return self._score(X, guidance_scale, self._sampling_settings(self._diffusion))
+
+    def _score_plainly(self, X):
+        """Conditional scores as `fit` judges them: what may change after it has no say in it."""
+        n_steps = 1 if self.loss == "multinomial" else min(10, self._diffusion.n_timesteps)
+        settings = SamplingSettings(n_steps, None, eta=0.0, temperature=0.0, n_samples=1)
+        return self._score(X, np.ones(X.shape[0]), settings)
+
+    def _score_path(self, X):
+        return path_scores(self._denoiser, history_weights(X, self.values, self.half_life))
+
+    def _score(self, X, guidance_scale, settings):
         return guided_scores(
             self._denoiser.to(resolve_device(self.device)),
             self._diffusion,
-            self._history_weights(X),
-            row_keys(X, self._seed),
+            history_weights(X, self.values, self.half_life),
+            row_keys(unit_free(X, self.values), self._seed),
             guidance_scale,
-            self._sampling_settings(self._diffusion),
-        )
-
-    def _score_path(self, X):
-        return np.float32(self.guidance_scale) * path_scores(
-            self._denoiser, self._history_weights(X)
+            settings,
         )
 
     def recommend(

@@ -37,6 +37,23 @@ def last_tied_rank(X, ranks):
     return last[place] - start
 
 
+def unit_free(X, values):
+    """`X` with data that the unit of its values does not change, float64.
+
+    Ones for "binary", the share of the row's largest value for "weight", the rank in the row for
+    "time" (of equal times, the highest).
+    """
+    if values == "time":
+        data = last_tied_rank(X, rank_in_rows(X, X.data))
+    elif values == "weight" and X.nnz:
+        filled = np.flatnonzero(np.diff(X.indptr))
+        largest = np.maximum.reduceat(X.data, X.indptr[filled])
+        data = X.data / np.repeat(largest, np.diff(X.indptr)[filled])
+    else:
+        data = np.ones(X.nnz)
+    return sp.csr_array((data.astype(np.float64), X.indices, X.indptr), shape=X.shape)
+
+
 def select_entries(X, mask):
     """The CSR that keeps the stored entries where `mask` (nnz,) is true."""
     kept = np.concatenate([[0], np.cumsum(mask)])
@@ -57,7 +74,7 @@ def hide_items(X, values, fraction, seed):
     """
     length = np.diff(X.indptr)
     n_hidden = np.minimum(np.maximum(np.round(fraction * length), 1), length - 1).clip(0)
-    draw = entry_keys(X, seed)
+    draw = entry_keys(unit_free(X, values), seed)
     ranks = rank_in_rows(X, X.data, draw) if values == "time" else rank_in_rows(X, draw)
     hidden = ranks >= np.repeat(length - n_hidden, length)
     return select_entries(X, ~hidden), select_entries(X, hidden)

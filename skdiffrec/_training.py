@@ -119,7 +119,10 @@ def train(
         One record an epoch: epoch, loss and, with a monitor, validation_ndcg.
     """
     optimizer = torch.optim.AdamW(
-        denoiser.parameters(), lr=learning_rate, weight_decay=weight_decay
+        denoiser.parameters(),
+        lr=learning_rate,
+        weight_decay=weight_decay,
+        fused=rows.device.type in ("cpu", "cuda"),  # a third of the time
     )
     ema = EMA(denoiser, ema_decay)
     records = epochs(

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_non_negative, validate_data
+from sklearn.utils.validation import validate_data
 
 __all__ = [
     "Interval",
@@ -26,7 +26,8 @@ __all__ = [
 ]
 
 VALUES = ("binary", "weight", "time")
-_DTYPES = {"binary": np.float32, "weight": np.float32, "time": np.float64}
+_DTYPES = {"binary": np.float32, "weight": np.float64, "time": np.float64}
+_MAX_SCALE = 1e3  # far beyond any use; keeps float32 scores finite
 
 
 def check_interactions(estimator, X, *, values, reset):
@@ -46,18 +47,23 @@ def check_interactions(estimator, X, *, values, reset):
     Returns
     -------
     X : csr_array of shape (n_users, n_items)
-        Sorted int32 indices, no duplicates, no explicit zeros; float32 ones for "binary", float32
-        for "weight", float64 for "time" (seconds since 1970 need more than float32's 24 bits).
+        Sorted int32 indices, no duplicates, no explicit zeros; float32 ones for "binary", float64
+        for "weight" and "time" (seconds since 1970 need more than float32's 24 bits).
         Never shares memory that a caller could see change.
     """
     X = validate_data(
         estimator,
         X,
         accept_sparse=("csr", "csc", "coo"),
-        dtype=np.float64 if values == "time" else (np.float32, np.float64),
+        dtype=(np.float32, np.float64) if values == "binary" else np.float64,
         reset=reset,
     )
-    check_non_negative(X, f"{type(estimator).__name__} (parameter X: interactions are >= 0)")
+    entries = X.data if sp.issparse(X) else X
+    if entries.size and entries.min() < 0:
+        raise ValueError(
+            f"Negative values in data passed to {type(estimator).__name__}: X holds "
+            f"{entries.min()}. A value must be >= 0, and 0 where there is no interaction."
+        )
     return canonical_csr(X, values)
 
 
@@ -96,7 +102,14 @@ def _is_canonical(X):
 
 def check_holdout(X, y):
     """The holdout as canonical CSR; an error if it overlaps the history or has another shape."""
-    y = canonical_csr(y if sp.issparse(y) else np.asarray(y), "binary")
+    y = y if sp.issparse(y) else np.asarray(y)
+    entries = y.data if sp.issparse(y) else y
+    bad = entries[~(np.isfinite(entries) & (entries >= 0))]
+    if bad.size:
+        raise ValueError(
+            f"y holds {bad[0]}. A stored non-zero is a holdout item; it must be finite, >= 0."
+        )
+    y = canonical_csr(y, "binary")
     if y.shape != X.shape:
         raise ValueError(
             f"y has shape {y.shape}, but X has shape {X.shape}. y must hold each user's holdout "
@@ -170,7 +183,10 @@ def check_guidance_scale(scale, n_users):
             f"guidance_scale has shape {array.shape}, but {n_users} users were asked for. "
             "Give one number, or a 1-D array with one number per user."
         )
-    if not np.isfinite(array).all():
-        bad = array[~np.isfinite(array)].ravel()[0]
-        raise ValueError(f"guidance_scale must be finite, got {bad}. 1 is plain conditional.")
+    bad = array[~(np.abs(array) <= _MAX_SCALE)]
+    if bad.size:
+        raise ValueError(
+            f"guidance_scale must lie between {-_MAX_SCALE:g} and {_MAX_SCALE:g}, got "
+            f"{bad.ravel()[0]}. 0 is unconditional, 1 plain conditional."
+        )
     return np.broadcast_to(array, (n_users,))

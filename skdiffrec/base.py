@@ -129,17 +129,30 @@ class BaseRecommender(BaseEstimator):
         rows, user_ids, scalar = self._requested_rows(user_ids, X)
         columns = self._allowed_items(filter_items, items)
         n = rows.shape[0] if user_ids is None else len(user_ids)
-        per_row = {} if per_row is None else per_row(n)
-        ids = np.empty((n, k), np.int64)
-        scores = np.empty((n, k), np.float32)
-        for block in self._blocks(n):
-            histories = rows[block] if user_ids is None else rows[user_ids[block]]
-            block_scores = self._score_rows(
-                histories, **{name: array[block] for name, array in per_row.items()}
-            )
-            seen = histories if filter_seen else None
-            ids[block], scores[block] = masked_topk(block_scores, k, seen, columns)
+        ids, scores = self._rank(
+            rows,
+            user_ids,
+            k,
+            filter_seen=filter_seen,
+            columns=columns,
+            per_row={} if per_row is None else per_row(n),
+        )
         return (ids[0], scores[0]) if scalar else (ids, scores)
+
+    def _rank(self, rows, chosen, k, *, filter_seen=True, columns=None, per_row=None):
+        """Lists of the chosen canonical rows (None: of all in order), block by block."""
+        n = rows.shape[0] if chosen is None else len(chosen)
+        ids, scores = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
+        for block in self._blocks(n):
+            histories = rows[block] if chosen is None else rows[chosen[block]]
+            options = {name: array[block] for name, array in (per_row or {}).items()}
+            ids[block], scores[block] = masked_topk(
+                self._score_rows(histories, **options),
+                k,
+                histories if filter_seen else None,
+                columns,
+            )
+        return ids, scores
 
     def _requested_rows(self, user_ids, X):
         """(rows, which of them or None for all in order, was one user asked for)."""
@@ -237,7 +250,7 @@ class BaseRecommender(BaseEstimator):
                 "No user has a holdout item: y is empty, or (y=None) every row of X has fewer "
                 "than 2 interactions. Give users with at least 2 interactions, or a holdout y."
             )
-        ids, _ = self.recommend(X=history, k=_SCORE_K)
+        ids, _ = self._rank(history, None, _SCORE_K)
         return ndcg_at_k(ids, holdout, k=_SCORE_K)
 
     def __sklearn_tags__(self):

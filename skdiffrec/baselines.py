@@ -1,5 +1,6 @@
 """Strong simple models with the same API, to hold a diffusion recommender against; no torch."""
 
+import copy
 import numbers
 
 import numpy as np
@@ -188,6 +189,7 @@ class ALSRecommender(BaseRecommender):
         with threadpool_limits(1, "blas"):  # BLAS threads inside its own make it ten times slower
             self._als = self._new_als(seed)
             self._als.fit(sp.csr_matrix(_training_weights(X, self.values)), show_progress=False)
+        self._als.user_factors = None  # every history is folded in
         self.item_factors_ = self._als.item_factors
 
     def _new_als(self, seed):
@@ -208,8 +210,8 @@ class ALSRecommender(BaseRecommender):
     def _score_rows(self, X):
         n = X.shape[0]
         histories = pad_rows(history_weights(X, self.values, self.half_life), ROW_MULTIPLE)
+        als = copy.copy(self._als)
+        als.item_factors = np.require(self.item_factors_, requirements="W")  # may be a memmap
         with threadpool_limits(1, "blas"):
-            users = self._als.recalculate_user(
-                np.arange(histories.shape[0]), sp.csr_matrix(histories)
-            )
-        return (users @ self.item_factors_.T)[:n]
+            users = als.recalculate_user(np.arange(histories.shape[0]), sp.csr_matrix(histories))
+        return (users @ als.item_factors.T)[:n]

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from ._rows import last_tied_rank, rank_in_rows
+from ._rows import unit_free
 from ._validation import canonical_csr
 
 __all__ = ["recency_weights"]
@@ -56,7 +56,7 @@ def recency_weights(times, half_life=5.0, floor=RECENCY_FLOOR):
 
 def recency_of_canonical(times, half_life, floor):
     """`recency_weights` of a canonical CSR of times, unchecked."""
-    ranks = last_tied_rank(times, rank_in_rows(times, times.data))
+    ranks = unit_free(times, "time").data
     length = np.repeat(np.diff(times.indptr), np.diff(times.indptr))
     weights = np.maximum(floor, 0.5 ** ((length - 1 - ranks) / half_life)).astype(np.float32)
     return sp.csr_array((weights, times.indices, times.indptr), shape=times.shape)
@@ -70,10 +70,6 @@ def history_weights(X, values, half_life):
     """
     if values == "time" and half_life is not None:
         return recency_of_canonical(X, half_life, RECENCY_FLOOR)
-    if values == "weight" and X.nnz:
-        filled = np.flatnonzero(np.diff(X.indptr))
-        largest = np.maximum.reduceat(X.data, X.indptr[filled])
-        data = X.data / np.repeat(largest, np.diff(X.indptr)[filled])
-    else:
-        data = np.ones(X.nnz, np.float32)
-    return sp.csr_array((data.astype(np.float32), X.indices, X.indptr), shape=X.shape)
+    weights = unit_free(X, values if values == "weight" else "binary")
+    weights.data = weights.data.astype(np.float32)
+    return weights

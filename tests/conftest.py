@@ -1,0 +1,93 @@
+"""Small models and data that several test files share."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from sklearn.base import clone
+
+from skdiffrec import CFGDiffusionRecommender
+from skdiffrec.baselines import ALSRecommender, EASERecommender, PopularityRecommender
+from skdiffrec.datasets import make_interactions
+
+
+def tiny_cfg(**parameters):
+    """A CFGDiffusionRecommender that fits in a moment."""
+    defaults = dict(
+        hidden_dims=(32, 32),
+        latent_dim=16,
+        max_epochs=3,
+        batch_size=32,
+        device="cpu",
+        random_state=0,
+    )
+    return CFGDiffusionRecommender(**{**defaults, **parameters})
+
+
+def tiny_als(**parameters):
+    return ALSRecommender(**{**dict(factors=8, iterations=5, random_state=0), **parameters})
+
+
+# One instance of each kind of arithmetic: branches, spaces, heads, item paths, draws, values.
+MODELS = {
+    "cfg": tiny_cfg(),
+    "cfg-guided": tiny_cfg(guidance_scale=2.0, item_path="low_rank", n_sampling_steps=3),
+    "cfg-drawn": tiny_cfg(
+        guidance_scale=1.5, n_sampling_steps=3, eta=1.0, temperature=1.0, n_samples=2
+    ),
+    "cfg-item-space": tiny_cfg(
+        latent_dim=None,
+        loss="squared",
+        prediction_type="epsilon",
+        start_timestep=40,
+        n_sampling_steps=2,
+        temperature=0.5,
+    ),
+    "cfg-weight": tiny_cfg(values="weight"),
+    "cfg-time": tiny_cfg(values="time", guidance_scale=1.5),
+    "popularity": PopularityRecommender(),
+    "ease": EASERecommender(reg=20.0),
+    "ease-weight": EASERecommender(reg=20.0, values="weight"),
+    "als": tiny_als(),
+    "als-time": tiny_als(values="time", half_life=2.0),
+}
+
+
+@pytest.fixture(scope="session")
+def interactions():
+    """Training rows that do as times and as weights; users 0, 1, 2 have 0, 1 and most items."""
+    data = make_interactions(120, 50, n_interactions_per_user=12, values="time", random_state=0)
+    dense = data.train.toarray()
+    dense[0] = 0
+    dense[1] = 0
+    dense[1, 7] = 3
+    dense[2] = np.arange(50)
+    dense[2, :4] = 0
+    return csr_array(dense)
+
+
+@pytest.fixture(scope="session")
+def holdout(interactions):
+    """Items of the same users that `interactions` does not hold."""
+    rng = np.random.default_rng(1)
+    unseen = interactions.toarray() == 0
+    dense = unseen & (rng.random(unseen.shape) < 0.1)
+    dense[3] = False  # somebody without a holdout
+    return csr_array(dense.astype(np.float32))
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    """Every model of the list, not fitted."""
+    return clone(MODELS[request.param])
+
+
+@pytest.fixture(scope="session", params=MODELS)
+def fitted(request, interactions):
+    """Every model of the list, fitted to `interactions`; shared, so never change it."""
+    return clone(MODELS[request.param]).fit(interactions)
+
+
+@pytest.fixture(scope="session")
+def drift_data():
+    """Users whose taste moves: split in time, values are times."""
+    return make_interactions(1000, 300, n_interactions_per_user=30, values="time", random_state=0)
