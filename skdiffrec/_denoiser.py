@@ -1,6 +1,6 @@
 """The network: linear where it meets item space, non-linear on a few hundred numbers in between.
 
-    h = φ(W·x_t + U·c + time(t))            body, H numbers per user
+    h = φ(W·s_t·x_t + U·c + time(t))        body, H numbers per user
     raw = R·h                               estimate that drives the chain (x_0, ε or v)
     scores = O·h + b + a·D·c                ranking head, where there is one
 
@@ -126,22 +126,21 @@ class Denoiser(nn.Module):
         """The null token for n rows, (n, H)."""
         return self.null.expand(n, -1)
 
-    def forward(self, x_t, t, alpha, u, generator=None):
+    def forward(self, x_t, t, scale, u, generator=None):
         """(raw, h): the raw estimate (n, space.dim) and the last hidden layer (n, H).
 
         Parameters
         ----------
         x_t : float tensor (n, space.dim)
         t : int64 tensor (n,)
-        alpha : float tensor (n, 1)
-            √ᾱ_t. The network reads α·x_t, the best linear guess of x_0 from x_t alone, so that
-            pure noise reads as nothing.
+        scale : float tensor (n, 1)
+            Of x_t, from `Diffusion.input_scale`.
         u : float tensor (n, H)
             From `condition` or `unconditional`.
         generator : torch.Generator
             For dropout, in training.
         """
-        h = self.read_state(alpha * x_t) + u + self.read_time(sinusoidal(t, self.time_dim))
+        h = self.read_state(scale * x_t) + u + self.read_time(sinusoidal(t, self.time_dim))
         h = torch.tanh(h)
         for layer in self.body:
             h = layer(h, generator)

@@ -43,6 +43,15 @@ class Diffusion:
         alpha_bar = self.alpha_bar.to(t.device)[t].unsqueeze(-1)
         return alpha_bar.sqrt().float(), (1 - alpha_bar).sqrt().float()
 
+    def input_scale(self, t):
+        """What x_t (n, d) is multiplied by before the network reads it, (n, 1).
+
+        √ᾱ_t where x_0 is predicted: the best linear guess of x_0 from x_t alone, so that pure
+        noise reads as nothing. Where noise is to be predicted it must be seen: 1.
+        """
+        alpha, _ = self.scales(t)
+        return alpha if self.prediction_type == "x0" else torch.ones_like(alpha)
+
     def add_noise(self, x_0, noise, t):
         """x_t of rows x_0 (n, d) at timesteps t (n,): DDPM eq. 4."""
         alpha, sigma = self.scales(t)

@@ -15,7 +15,7 @@ def draw_seed(random_state):
 
 
 def hash64(x):
-    """SplitMix64's output function of uint64 numbers, elementwise; float input is not accepted."""
+    """SplitMix64's output function of uint64 numbers, elementwise."""
     with np.errstate(over="ignore"):
         x = (np.asarray(x, np.uint64) + np.uint64(GOLDEN)).astype(np.uint64)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(MIX[0])

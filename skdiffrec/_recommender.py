@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import torch
 
-from ._device import resolve_device
+from ._device import resolve_device, training_threads
 from ._diffusion import Diffusion
 from ._early_stopping import Monitor, fixed_path_weight, split_validation, spread_ratio
 from ._hashing import draw_seed, row_keys
@@ -27,8 +27,6 @@ from ._validation import check_guidance_scale
 from .base import BaseRecommender
 from .preprocessing import history_weights
 
-__all__ = ["CFGDiffusionRecommender"]
-
 _N_SPREAD_ROWS = 1_000
 
 
@@ -44,7 +42,7 @@ class CFGDiffusionRecommender(BaseRecommender):
     Parameters
     ----------
     guidance_scale : float, default=1.0
-        Weight of the conditional branch, any finite number.
+        Weight of the conditional branch, between -1000 and 1000.
     n_sampling_steps : int, default=1
         Denoiser evaluations at prediction, from `start_timestep` down.
     start_timestep : int or None, default=None
@@ -53,10 +51,9 @@ class CFGDiffusionRecommender(BaseRecommender):
     eta : float, default=0.0
         0 is deterministic DDIM, 1 ancestral DDPM.
     temperature : float, default=0.0
-        Factor of every random number drawn in sampling. 0 follows the mean of the noise, which
-        ranks best; 1 draws true samples.
+        Factor of all noise in sampling. 0 follows its mean, which ranks best; 1 draws samples.
     n_samples : int, default=1
-        Draws whose estimates are averaged; more than one makes sense with a `temperature` only.
+        Draws whose estimates are averaged, where there is a `temperature`.
     values : {"binary", "weight", "time"}, default="binary"
         What the values of X say: nothing; confidence, count or the like; or when the interaction
         happened, in any unit, > 0. With times, training cuts a row at a random moment and learns
@@ -98,8 +95,10 @@ class CFGDiffusionRecommender(BaseRecommender):
         network's. "auto" chooses on the hidden items of early stopping (0.5 without it).
     hidden_dims : array-like of int, default=(600, 600)
         Widths of the layers; one as wide as the layer before it is a residual block.
-    time_dim, dropout : int and float, default=16 and 0.3
-        Dimension of the sinusoidal time embedding; dropout on hidden layers.
+    time_dim : int, default=16
+        Dimension of the sinusoidal time embedding.
+    dropout : float, default=0.3
+        On hidden layers.
     max_epochs : int, default=40
         Passes over the users.
     batch_size : "auto" or int, default="auto"
@@ -112,13 +111,13 @@ class CFGDiffusionRecommender(BaseRecommender):
         Hide a fifth of some users' items (the latest where values are times), stop when nDCG@10
         on them no longer rises, and keep the best weights.
     validation_fraction : float, default=0.1
-        Share of the users with hidden items, at most 1,000 users.
+        Share of users with hidden items, at most 1,000 users.
     n_iter_no_change : int, default=10
         Epochs without a better nDCG@10 after which training stops.
     device : str or torch.device, default="auto"
         "auto" takes a GPU if there is one.
     random_state : int, RandomState instance or None, default=None
-        Of the fit and, with a `temperature`, of a user's draws, beside the user's own history.
+        Of the fit and, with a `temperature`, of the draws.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -134,11 +133,6 @@ class CFGDiffusionRecommender(BaseRecommender):
         Best nDCG@10 of hidden items.
     item_path_weight_ : float
         The weight of the closed form that is used.
-
-    Notes
-    -----
-    Recommendations of a user do not depend on the batch, the order or the other users of a call.
-    They are the same from run to run for the same `random_state` and number of threads.
 
     References
     ----------
@@ -266,18 +260,19 @@ class CFGDiffusionRecommender(BaseRecommender):
         self._denoiser.initialize(generator, counts, X.shape[0])
         rows = self._training_rows(train_X, generator)
         monitor = None if history is None else self._monitor(history, hidden)
-        self.history_ = train(
-            self._denoiser,
-            diffusion,
-            rows,
-            monitor,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            ema_decay=self.ema_decay,
-            max_epochs=self.max_epochs,
-            batch_size=check_batch_size(self.batch_size, X.shape[0]),
-            verbose=self.verbose,
-        )
+        with training_threads():
+            self.history_ = train(
+                self._denoiser,
+                diffusion,
+                rows,
+                monitor,
+                learning_rate=self.learning_rate,
+                weight_decay=self.weight_decay,
+                ema_decay=self.ema_decay,
+                max_epochs=self.max_epochs,
+                batch_size=check_batch_size(self.batch_size, X.shape[0]),
+                verbose=self.verbose,
+            )
         self.n_iter_ = len(self.history_)
         self.best_validation_score_ = None if monitor is None else monitor.best
         self._weigh_path(train_X, monitor)

@@ -48,7 +48,8 @@ def unit_free(X, values):
     elif values == "weight" and X.nnz:
         filled = np.flatnonzero(np.diff(X.indptr))
         largest = np.maximum.reduceat(X.data, X.indptr[filled])
-        data = X.data / np.repeat(largest, np.diff(X.indptr)[filled])
+        share = X.data / np.repeat(largest, np.diff(X.indptr)[filled])
+        data = np.maximum(np.round(share, 6), 1e-6)  # the unit may change the last digits
     else:
         data = np.ones(X.nnz)
     return sp.csr_array((data.astype(np.float64), X.indices, X.indptr), shape=X.shape)

@@ -3,6 +3,7 @@
 import numpy as np
 
 _MAX_BETA = 0.999  # Nichol & Dhariwal 2021: keeps the last steps from becoming singular
+_MIN_ALPHA_BAR = 1e-30  # below it, noise cannot be taken off in float32
 
 
 def _linear(n_timesteps, beta_start, beta_end):
@@ -41,12 +42,13 @@ def cumulative_alphas(name, n_timesteps, beta_start, beta_end):
     Returns
     -------
     alpha_bar : ndarray of float64, shape (n_timesteps + 1,)
-        Strictly decreasing, in (0, 1].
+        Never increasing, in (0, 1].
 
     Raises
     ------
     ValueError
-        For an end outside (0, 1) or ``beta_start > beta_end``.
+        For an end outside (0, 1), ``beta_start > beta_end``, or a schedule that leaves nothing of
+        the signal.
     """
     for parameter, value in (("beta_start", beta_start), ("beta_end", beta_end)):
         if not 0 < value < 1:
@@ -57,7 +59,13 @@ def cumulative_alphas(name, n_timesteps, beta_start, beta_end):
             f"beta_end={beta_end}. Noise grows along the schedule: swap the two."
         )
     betas = np.minimum(SCHEDULES[name](n_timesteps, beta_start, beta_end), _MAX_BETA)
-    return np.concatenate([[1.0], np.cumprod(1 - betas)])
+    alpha_bar = np.concatenate([[1.0], np.cumprod(1 - betas)])
+    if alpha_bar[-1] < _MIN_ALPHA_BAR:
+        raise ValueError(
+            f"beta_end={beta_end} over n_timesteps={n_timesteps} leaves {alpha_bar[-1]:g} of the "
+            f"signal; valid is {_MIN_ALPHA_BAR:g} or more. Lower one of the two."
+        )
+    return alpha_bar
 
 
 def sampling_timesteps(start, n_steps):

@@ -80,7 +80,7 @@ class _Chain:
 
     def _branch(self, u):
         def denoise(x_t, t):
-            raw, h = self.denoiser(x_t, t, self.diffusion.scales(t)[0], u)
+            raw, h = self.denoiser(x_t, t, self.diffusion.input_scale(t), u)
             return self.diffusion.to_x0(x_t, raw, t), h
 
         return denoise

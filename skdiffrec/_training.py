@@ -1,5 +1,6 @@
 """Training: the losses, an epoch generator, and the loop around it."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -55,12 +56,13 @@ def batch_loss(denoiser, diffusion, batch, *, masked, generator):
         len(known), diffusion.n_timesteps, _LAST_SHARE * ranking, generator, x_0.device
     )
     noise = torch.randn(x_0.shape, device=x_0.device, generator=generator)
-    alpha, sigma = diffusion.scales(t)
     x_t = diffusion.add_noise(x_0, noise, t)
-    raw, h = denoiser(x_t, t, alpha, denoiser.condition(condition, known), generator)
+    u = denoiser.condition(condition, known)
+    raw, h = denoiser(x_t, t, diffusion.input_scale(t), u, generator)
     loss = (raw - diffusion.target(x_0, noise, t)).square().mean()
     if not ranking:
         return loss
+    _, sigma = diffusion.scales(t)
     # where x_t still shows the target, ranking it teaches nothing: weigh by the share of noise
     return loss + multinomial_loss(
         denoiser.rank(h, condition, None), condition, target, masked=masked, weight=sigma[:, 0] ** 2
@@ -131,6 +133,11 @@ def train(
     history, best = [], None
     with tqdm(total=max_epochs, disable=not verbose, unit="epoch") as progress:
         for record in records:
+            if not math.isfinite(record.loss):
+                raise ValueError(
+                    f"Training diverged: the loss is {record.loss} in epoch {record.epoch}, with "
+                    f"learning_rate={learning_rate}. Lower it."
+                )
             entry = record._asdict()
             if monitor is not None:
                 with ema.applied():

@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.sparse import csr_array
 from sklearn.base import clone
 
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.baselines import ALSRecommender, EASERecommender, PopularityRecommender
 from skdiffrec.datasets import make_interactions
+
+# The models here are so small that a second thread costs more than it gains, and ten times as much
+# where another process holds a processor.
+torch.set_num_threads(1)
 
 
 def tiny_cfg(**parameters):

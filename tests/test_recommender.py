@@ -14,7 +14,7 @@ from scipy.sparse import csr_array, vstack
 from scipy.stats import spearmanr
 from sklearn.base import clone
 
-from skdiffrec import CFGDiffusionRecommender, _recommender, base
+from skdiffrec import CFGDiffusionRecommender, _recommender, _scoring, base
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 
 N_USERS, N_ITEMS = 120, 50
@@ -306,6 +306,20 @@ class TestDraws:
             changed(plain, n_samples=4).recommend()[1], plain.recommend()[1], rtol=1e-5, atol=1e-5
         )
 
+    def test_every_number_is_drawn_once(self, drawing, interactions, monkeypatch):
+        """No step and no sample sees the noise of another."""
+        streams = []
+        inner = _scoring.row_normal
+
+        def spy(keys, dim, stream):
+            streams.append(stream)
+            return inner(keys, dim, stream)
+
+        monkeypatch.setattr(_scoring, "row_normal", spy)
+        drawing.decision_function(interactions[3:9])
+        assert len(streams) == 6  # 2 samples of a start and, of 3 steps, the two before the last
+        assert len(set(streams)) == 6
+
     def test_temperature_widens(self, plain, interactions):
         middle = plain.decision_function(interactions)
         away = [
@@ -561,6 +575,51 @@ class TestConfigurations:
         assert np.isfinite(model.decision_function(interactions)).all()
         assert clone(model).get_params().keys() == model.get_params().keys()
 
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {"cond_drop_prob": 0.6},
+            {"condition_dropout": 0.5},
+            {"n_timesteps": 50},
+            {"noise_schedule": "linear"},
+            {"prediction_type": "v"},
+            {"loss": "squared"},
+            {"latent_dim": 8},
+            {"time_dim": 8},
+            {"dropout": 0.1},
+            {"batch_size": 50},
+            {"learning_rate": 2e-3},
+            {"weight_decay": 0.5},
+            {"ema_decay": 0.5},
+            {"hidden_dims": (32,)},
+            {"random_state": 1},
+        ],
+        ids=str,
+    )
+    def test_training_parameters_matter(self, plain, interactions, parameters):
+        other = clone(plain).set_params(**parameters).fit(interactions)
+        differs = other.decision_function(interactions) != plain.decision_function(interactions)
+        assert differs.mean() > 0.9
+
+    @pytest.mark.parametrize("name", ["beta_start", "beta_end"])
+    @pytest.mark.parametrize("noise_schedule", ["linear", "linear_variance", "cosine"])
+    def test_betas_matter(self, interactions, noise_schedule, name):
+        """But for the cosine schedule, which has no ends to set."""
+        parameters = dict(noise_schedule=noise_schedule, max_epochs=1, early_stopping=False)
+        scores = [
+            tiny_cfg(**parameters, **{name: value})
+            .fit(interactions)
+            .decision_function(interactions)
+            for value in (1e-3, 1e-2)
+        ]
+        assert (scores[0] == scores[1]).all() == (noise_schedule == "cosine")
+
+    def test_null_token_is_learned_from_dropped_conditions(self, interactions):
+        rows = interactions[3:]  # all long enough to show something
+        for probability in (0.0, 0.3):
+            model = tiny_cfg(cond_drop_prob=probability, early_stopping=False).fit(rows)
+            assert bool(model._denoiser.null.any()) == (probability > 0)
+
     def test_the_papers(self, interactions):
         """arXiv 2409.10494, as the docstring of `paper` tells it."""
         paper = CFGDiffusionRecommender.paper()
@@ -814,6 +873,16 @@ class TestLearning:
         turned = drift_data.train.copy()
         turned.data = turned.data.max() + 1 - turned.data
         assert judge(timed) > 1.1 * timed.score(turned, drift_data.test)
+
+    def test_training_looks_forward_in_time(self, drift_data, judge):
+        """Without recency weights what is left is the order of training: measured .244, .205."""
+        turned = drift_data.train.copy()
+        turned.data = turned.data.max() + 1 - turned.data
+        parameters = {**WELL_TRAINED, "values": "time", "half_life": None, "item_path": None}
+        forward, backward = (
+            tiny_cfg(**parameters, early_stopping=False).fit(X) for X in (drift_data.train, turned)
+        )
+        assert judge(forward) > 1.08 * judge(backward)
 
     def test_new_users_are_served_as_well(self, drift_data, judge, popularity):
         """Half the users were never in `fit`."""
