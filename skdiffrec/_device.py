@@ -42,8 +42,8 @@ def training_threads():
     """Train on at most half of the processors, and put the number of threads back.
 
     A training step is some hundred short parallel regions, each of which ends when its last thread
-    does. Where another process holds one processor of two, a step on both took ten times as long
-    as on one; on an idle machine both gain a seventh.
+    does. Two threads on two processors gained a third on an idle machine, and took four times as
+    long as one thread where other processes held a processor.
     """
     n_threads = torch.get_num_threads()
     torch.set_num_threads(min(n_threads, max(1, (os.cpu_count() or 1) // 2)))
