@@ -330,9 +330,6 @@ class CFGDiffusionRecommender(BaseRecommender):
             self.n_sampling_steps, self.start_timestep, self.eta, self.temperature, self.n_samples
         )
 
-    def _history_weights(self, X):
-        return history_weights(X, self.values, self.half_life)
-
     def _score_rows(self, X, guidance_scale=None):
         if guidance_scale is None:
             guidance_scale = check_guidance_scale(self.guidance_scale, X.shape[0])

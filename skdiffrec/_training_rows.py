@@ -46,10 +46,6 @@ class TrainingRows:
     def _tensor(self, array, dtype=torch.int64):
         return torch.as_tensor(array).to(self.device, dtype)
 
-    @property
-    def n_rows(self):
-        return len(self.indptr) - 1
-
     def _uniform(self, n):
         return torch.rand(n, device=self.device, generator=self.generator)
 
