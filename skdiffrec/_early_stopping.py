@@ -28,10 +28,12 @@ def split_validation(X, values, fraction, seed):
         `X` without the hidden items.
     history, hidden : csr_array of shape (n_chosen, n_items)
         The two parts of the chosen users' rows; None where the share is 0 or no row has two items.
+    chosen : ndarray of int64, shape (n_chosen,)
+        Their rows; None likewise.
     """
     candidates = np.flatnonzero(np.diff(X.indptr) > 1)
     if not fraction or not len(candidates):
-        return X, None, None
+        return X, None, None, None
     n = min(max(1, round(fraction * len(candidates))), _MAX_USERS)
     chosen = np.sort(np.random.default_rng(seed).choice(candidates, n, replace=False))
     history, hidden = hide_items(X[chosen], values, _HIDDEN, seed)
@@ -40,7 +42,7 @@ def split_validation(X, values, fraction, seed):
     hidden_key = chosen[entry_rows(hidden)] * X.shape[1] + hidden.indices
     kept = np.ones(X.nnz, bool)
     kept[np.searchsorted(key, hidden_key)] = False
-    return select_entries(X, kept), history, hidden
+    return select_entries(X, kept), history, hidden, chosen
 
 
 class Monitor:
@@ -58,14 +60,25 @@ class Monitor:
         Weight of the path; "auto" chooses the best at each epoch.
     patience : int
         Epochs without a better value after which `should_stop` is true.
+    row_weight : ndarray of float64, shape (n_rows,), default=None
+        Of the rows in the mean; None weighs all alike.
     """
 
     def __init__(
-        self, history, hidden, score_network, score_path, *, blocks, path_weight, patience
+        self,
+        history,
+        hidden,
+        score_network,
+        score_path,
+        *,
+        blocks,
+        path_weight,
+        patience,
+        row_weight=None,
     ):
         self.history, self.hidden = history, hidden
         self.score_network, self.score_path = score_network, score_path
-        self.blocks, self.patience = blocks, patience
+        self.blocks, self.patience, self.row_weight = blocks, patience, row_weight
         self.weights = _PATH_WEIGHTS if isinstance(path_weight, str) else (float(path_weight),)
         if score_path is None:
             self.weights = (0.0,)
@@ -86,7 +99,7 @@ class Monitor:
             for weight, ids in zip(self.weights, lists, strict=True):
                 scores = network + np.float32(weight * scale) * path if weight else network.copy()
                 ids.append(masked_topk(scores, _K, history)[0])
-        ndcg = [ndcg_at_k(np.concatenate(ids), self.hidden, k=_K) for ids in lists]
+        ndcg = [self._ndcg(np.concatenate(ids)) for ids in lists]
         chosen = int(np.argmax(ndcg))
         improved = ndcg[chosen] > self.best
         if improved:
@@ -94,6 +107,10 @@ class Monitor:
             self.best_path_weight = self.weights[chosen]
             self.best_path_scale = self.weights[chosen] * scale
         return ndcg[chosen], improved
+
+    def _ndcg(self, ids):
+        values = ndcg_at_k(ids, self.hidden, k=_K, per_user=True)
+        return float(np.average(values, weights=self.row_weight))
 
     @property
     def should_stop(self):

@@ -1,13 +1,14 @@
 """What the parameters of CFGDiffusionRecommender may be, and the configurations with a name."""
 
 import numbers
+import os
 
 import numpy as np
 import torch
 
 from ._diffusion import PREDICTION_TYPES
 from ._schedules import SCHEDULES
-from ._validation import VALUES, Interval, StrOptions
+from ._validation import VALUES, HasMethods, Interval, StrOptions
 
 # Shares of a row left out of the condition: the latest items for times, else any.
 CONDITION_DROPOUT = {"binary": (0.3, 0.7), "weight": (0.3, 0.7), "time": (0.05, 0.5)}
@@ -26,6 +27,23 @@ PAPER = dict(
     n_sampling_steps=50,
     eta=1.0,
     temperature=1.0,
+)
+
+
+# What training does not depend on: how a model is sampled, and where it is kept.
+FREE_PARAMETERS = frozenset(
+    (
+        "guidance_scale",
+        "n_sampling_steps",
+        "start_timestep",
+        "eta",
+        "temperature",
+        "n_samples",
+        "device",  # where it is trained is in the key of its own
+        "memory",
+        "random_state",  # and so is the seed
+        "verbose",
+    )
 )
 
 
@@ -70,6 +88,7 @@ PARAMETER_CONSTRAINTS = {
     "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
     "n_iter_no_change": [_at_least(1, kind=numbers.Integral)],
     "device": [str, torch.device],
+    "memory": [str, os.PathLike, HasMethods("cache"), None],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }

@@ -1,33 +1,20 @@
 """CFGDiffusionRecommender: wiring only."""
 
-import copy
+from types import SimpleNamespace
 
 import numpy as np
-import torch
+from sklearn.utils.validation import check_is_fitted
 
-from ._device import resolve_device, training_threads
-from ._diffusion import Diffusion
-from ._early_stopping import Monitor, fixed_path_weight, split_validation, spread_ratio
-from ._hashing import draw_seed, row_keys
-from ._model import build_denoiser
-from ._parameters import (
-    PAPER,
-    PARAMETER_CONSTRAINTS,
-    check_batch_size,
-    check_condition_dropout,
-    check_hidden_dims,
-    check_sampling_steps,
-)
-from ._rows import unit_free
-from ._schedules import cumulative_alphas
-from ._scoring import SamplingSettings, guided_scores, path_scores
-from ._training import train
-from ._training_rows import TrainingRows
-from ._validation import check_guidance_scale
+from ._device import resolve_device
+from ._fitting import fit_model, new_diffusion, training_key
+from ._hashing import draw_seed
+from ._memory import remembered
+from ._parameters import FREE_PARAMETERS, PAPER, PARAMETER_CONSTRAINTS, check_sampling_steps
+from ._sample_weight import check_sample_weight
+from ._scoring import SamplingSettings
+from ._topk import masked_topk
+from ._validation import check_guidance_scale, check_k, check_scales
 from .base import BaseRecommender
-from .preprocessing import history_weights
-
-_N_SPREAD_ROWS = 1_000
 
 
 class CFGDiffusionRecommender(BaseRecommender):
@@ -116,8 +103,14 @@ class CFGDiffusionRecommender(BaseRecommender):
         Epochs without a better nDCG@10 after which training stops.
     device : str or torch.device, default="auto"
         "auto" takes a GPU if there is one.
+    memory : None, str, os.PathLike or joblib.Memory, default=None
+        Folder in which trained models are kept. A fit on the same rows and weights with the same
+        parameters (but for the first six, `memory` and `verbose`) and library versions is read
+        from there instead of trained again, so that a search over guidance scales trains once per
+        fold, whatever its ``n_jobs``. Entries are pickles: use a folder that only you can write.
     random_state : int, RandomState instance or None, default=None
-        Of the fit and, with a `temperature`, of the draws.
+        Of the fit and, with a `temperature`, of the draws. With `memory`, None takes any model
+        that was trained with None.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -188,6 +181,7 @@ class CFGDiffusionRecommender(BaseRecommender):
         validation_fraction=0.1,
         n_iter_no_change=10,
         device="auto",
+        memory=None,
         random_state=None,
         verbose=0,
     ):
@@ -223,6 +217,7 @@ class CFGDiffusionRecommender(BaseRecommender):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.device = device
+        self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
 
@@ -241,86 +236,51 @@ class CFGDiffusionRecommender(BaseRecommender):
         """
         return cls(**{**PAPER, **parameters})
 
-    def _fit(self, X):
-        diffusion = Diffusion(
-            cumulative_alphas(
-                self.noise_schedule, self.n_timesteps, self.beta_start, self.beta_end
-            ),
-            self.prediction_type,
-        )
-        self._sampling_settings(diffusion)
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit to the rows of X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Histories; non-negative, a stored non-zero is an interaction.
+        y : object, default=None
+            Ignored, always.
+        sample_weight : array-like of float, shape (n_users,), default=None
+            How much each user counts; a weight of 2 is as good as a second copy of the row, one
+            of 0 as good as none. None weighs all alike.
+
+        Returns
+        -------
+        self : object
+            If fitting fails, the estimator is left as it was.
+
+        Raises
+        ------
+        ValueError
+            If `X` has missing, infinite or negative values or no interaction, `sample_weight` is
+            negative or has another length, or a parameter is out of its range.
+        """
+        return self._fit_or_restore(X, sample_weight=sample_weight)
+
+    def _fit(self, X, sample_weight):
+        sample_weight = check_sample_weight(sample_weight, X.shape[0])
+        parameters = {k: v for k, v in vars(self).items() if not (k[0] == "_" or k[-1] == "_")}
+        parameters = SimpleNamespace(**parameters)  # get_params leaves out what a subclass fixes
+        self._sampling_settings(new_diffusion(parameters))
         check_guidance_scale(self.guidance_scale, 1)
         device = resolve_device(self.device, fitting=True)
-        self._seed, self._diffusion = draw_seed(self.random_state), diffusion
-        generator = torch.Generator(device).manual_seed(self._seed)
-        fraction = self.validation_fraction if self.early_stopping else 0.0
-        train_X, history, hidden = split_validation(X, self.values, fraction, self._seed)
-        self._denoiser = self._new_denoiser(train_X).to(device)
-        counts = np.bincount(train_X.indices, minlength=X.shape[1])
-        self._denoiser.initialize(generator, counts, X.shape[0])
-        rows = self._training_rows(train_X, generator)
-        monitor = None if history is None else self._monitor(history, hidden)
-        with training_threads():
-            self.history_ = train(
-                self._denoiser,
-                diffusion,
-                rows,
-                monitor,
-                learning_rate=self.learning_rate,
-                weight_decay=self.weight_decay,
-                ema_decay=self.ema_decay,
-                max_epochs=self.max_epochs,
-                batch_size=check_batch_size(self.batch_size, X.shape[0]),
-                verbose=self.verbose,
-            )
+        seed = draw_seed(self.random_state)
+        given_seed = None if self.random_state is None else seed
+        of_training = {k: v for k, v in vars(parameters).items() if k not in FREE_PARAMETERS}
+        self._model = remembered(
+            self.memory,
+            lambda: training_key(X, sample_weight, of_training, given_seed, device),
+            lambda: fit_model(X, sample_weight, parameters, seed, device, self._blocks),
+        )
+        self.history_ = self._model.history
         self.n_iter_ = len(self.history_)
-        self.best_validation_score_ = None if monitor is None else monitor.best
-        self._weigh_path(train_X, monitor)
-
-    def _new_denoiser(self, X):
-        return build_denoiser(
-            history_weights(X, "binary", None),
-            loss=self.loss,
-            latent_dim=self.latent_dim,
-            item_path=self.item_path,
-            item_path_reg=self.item_path_reg,
-            hidden_dims=check_hidden_dims(self.hidden_dims),
-            time_dim=self.time_dim,
-            dropout=self.dropout,
-            seed=self._seed,
-        )
-
-    def _training_rows(self, X, generator):
-        return TrainingRows(
-            X,
-            self.values,
-            dropped=check_condition_dropout(self.condition_dropout, self.values),
-            drop_condition=self.cond_drop_prob,
-            half_life=self.half_life,
-            generator=generator,
-        )
-
-    def _monitor(self, history, hidden):
-        return Monitor(
-            history,
-            hidden,
-            self._score_plainly,
-            None if self._denoiser.item_path is None else self._score_path,
-            blocks=self._blocks(history.shape[0]),
-            path_weight=self.item_path_weight,
-            patience=self.n_iter_no_change,
-        )
-
-    def _weigh_path(self, X, monitor):
-        """Let the closed form join the trained network."""
-        weight, scale = 0.0, 0.0
-        if monitor is not None:
-            weight, scale = monitor.best_path_weight, monitor.best_path_scale
-        elif self._denoiser.item_path is not None:
-            weight = fixed_path_weight(self.item_path_weight)
-            sample = X[self._blocks(min(X.shape[0], _N_SPREAD_ROWS))[0]]
-            scale = weight * spread_ratio(self._score_plainly(sample), self._score_path(sample))
-        self.item_path_weight_, self._denoiser.path_scale = weight, scale
+        self.best_validation_score_ = self._model.best_validation_score
+        self.item_path_weight_ = self._model.path_weight
 
     def _sampling_settings(self, diffusion):
         """The parameters that may change after `fit`, checked against the fitted schedule."""
@@ -330,29 +290,82 @@ class CFGDiffusionRecommender(BaseRecommender):
             self.n_sampling_steps, self.start_timestep, self.eta, self.temperature, self.n_samples
         )
 
+    def _sampled_model(self):
+        """The fitted model on its device, and how to sample it."""
+        model = self._model.to(resolve_device(self.device))
+        return model, self._sampling_settings(model.diffusion)
+
     def _score_rows(self, X, guidance_scale=None):
-        if guidance_scale is None:
-            guidance_scale = check_guidance_scale(self.guidance_scale, X.shape[0])
-        return self._score(X, guidance_scale, self._sampling_settings(self._diffusion))
+        scale = self.guidance_scale if guidance_scale is None else guidance_scale
+        model, settings = self._sampled_model()
+        return model.score(X, check_guidance_scale(scale, X.shape[0]), settings)
 
-    def _score_plainly(self, X):
-        """Conditional scores as `fit` judges them: what may change after it has no say in it."""
-        n_steps = 1 if self.loss == "multinomial" else min(10, self._diffusion.n_timesteps)
-        settings = SamplingSettings(n_steps, None, eta=0.0, temperature=0.0, n_samples=1)
-        return self._score(X, np.ones(X.shape[0]), settings)
+    def staged_decision_function(self, X):
+        """Scores of all items after each sampling step.
 
-    def _score_path(self, X):
-        return path_scores(self._denoiser, history_weights(X, self.values, self.half_life))
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Histories.
 
-    def _score(self, X, guidance_scale, settings):
-        return guided_scores(
-            self._denoiser.to(resolve_device(self.device)),
-            self._diffusion,
-            history_weights(X, self.values, self.half_life),
-            row_keys(unit_free(X, self.values), self._seed),
-            guidance_scale,
-            settings,
-        )
+        Yields
+        ------
+        scores : ndarray of float32, shape (n_users, n_items)
+            After the first step, the second, ...; the last is that of `decision_function`.
+        """
+        check_is_fitted(self)
+        rows = self._check_rows(X)
+        scale = check_guidance_scale(self.guidance_scale, rows.shape[0])
+        model, settings = self._sampled_model()
+        stages = [model.stages(rows[b], scale[b], settings) for b in self._blocks(rows.shape[0])]
+        for blocks in zip(*stages, strict=True):
+            yield np.concatenate(blocks)
+
+    def recommend_scales(self, scales, user_ids=None, k=10, *, X=None, filter_seen=True):
+        """Lists at several guidance scales, from one sampling pass.
+
+        Equal to `recommend` at each scale, up to rounding; with one sampling step the two branches
+        of the network are computed once for all scales.
+
+        Parameters
+        ----------
+        scales : array-like of float, shape (n_scales,)
+            Guidance scales.
+        user_ids, k, X, filter_seen
+            As in `recommend`.
+
+        Returns
+        -------
+        ids, scores : ndarrays of int64 and float32, shape (n_scales, n, k), or (n_scales, k)
+            As from `recommend`, one set of lists for each scale.
+
+        Raises
+        ------
+        ValueError, TypeError, IndexError
+            If there is no scale or one is out of range, and as `recommend`.
+
+        Examples
+        --------
+        >>> from skdiffrec import CFGDiffusionRecommender
+        >>> from skdiffrec.datasets import make_interactions
+        >>> data = make_interactions(300, 200, n_interactions_per_user=20, random_state=0)
+        >>> model = CFGDiffusionRecommender(max_epochs=3, hidden_dims=(64, 64), random_state=0)
+        >>> model.fit(data.train).recommend_scales([0.0, 1.0, 2.0], [5, 7], k=4)[0].shape
+        (3, 2, 4)
+        """
+        check_is_fitted(self)
+        scales, k = check_scales(scales), check_k(k)
+        rows, chosen, scalar = self._requested_rows(user_ids, X)
+        n = rows.shape[0] if chosen is None else len(chosen)
+        model, settings = self._sampled_model()
+        ids = np.empty((len(scales), n, k), np.int64)
+        scores = np.empty(ids.shape, np.float32)
+        for block in self._blocks(n):
+            histories = rows[block] if chosen is None else rows[chosen[block]]
+            seen = histories if filter_seen else None
+            for i, found in enumerate(model.sweep(histories, scales, settings)):
+                ids[i, block], scores[i, block] = masked_topk(found, k, seen)
+        return (ids[:, 0], scores[:, 0]) if scalar else (ids, scores)
 
     def recommend(
         self,
@@ -385,10 +398,3 @@ class CFGDiffusionRecommender(BaseRecommender):
         Returns
 """,
     )
-
-    def __getstate__(self):
-        """Pickled on the CPU, so that a model fitted on a GPU loads on a machine without one."""
-        state = super().__getstate__().copy()
-        if "_denoiser" in state and state["_denoiser"].null.device.type != "cpu":
-            state["_denoiser"] = copy.deepcopy(state["_denoiser"]).to("cpu")
-        return state

@@ -1,5 +1,6 @@
 """Guided scores of all items for a block of histories: the denoiser, the guide and the sampler."""
 
+from collections import deque
 from typing import NamedTuple
 
 import numpy as np
@@ -42,15 +43,71 @@ def guided_scores(denoiser, diffusion, X, keys, scale, settings):
     -------
     scores : ndarray of float32, shape (n_rows, n_items)
     """
-    scale = np.where(np.diff(X.indptr) > 0, scale, 0.0)
     scores = np.empty(X.shape, np.float32)
+    for rows, chain in _chains(denoiser, diffusion, X, keys, scale, settings):
+        scores[rows] = chain.scores(chain.last_estimate())
+    return scores
+
+
+@torch.no_grad()
+def staged_scores(denoiser, diffusion, X, keys, scale, settings):
+    """`guided_scores` after each sampling step, from the first to the last.
+
+    Yields
+    ------
+    scores : ndarray of float32, shape (n_rows, n_items)
+    """
+    stages = [
+        (rows, chain, zip(*map(chain.estimates, range(settings.n_samples)), strict=True))
+        for rows, chain in _chains(denoiser, diffusion, X, keys, scale, settings)
+    ]
+    for _ in range(settings.n_sampling_steps):
+        scores = np.empty(X.shape, np.float32)
+        for rows, chain, draws in stages:
+            scores[rows] = chain.scores(_mean_of_draws(next(draws)))
+        yield scores
+
+
+def swept_scores(denoiser, diffusion, X, keys, scales, settings):
+    """`guided_scores` at each of several scales, the same for all rows.
+
+    After one step the estimate is affine in the scale: the two branches are computed once, and
+    each scale costs a sum. Where a later step starts depends on the scale, so that with more steps
+    each scale has a chain of its own.
+
+    Yields
+    ------
+    scores : ndarray of float32, shape (n_rows, n_items)
+    """
+
+    def at(scale):
+        scale = np.full(X.shape[0], float(scale))
+        return guided_scores(denoiser, diffusion, X, keys, scale, settings)
+
+    if settings.n_sampling_steps > 1:
+        yield from map(at, scales)
+        return
+    unconditional, conditional = at(0), at(1)
+    lift = conditional - unconditional
+    for scale in scales:
+        if scale == 1:
+            yield conditional.copy()
+        else:
+            yield unconditional + np.float32(scale) * lift
+
+
+def _chains(denoiser, diffusion, X, keys, scale, settings):
+    """(rows, chain) of the rows of each kind; empty rows are unconditional."""
+    scale = np.where(np.diff(X.indptr) > 0, scale, 0.0)
     # Rows of one kind go together, so that the shapes a row meets do not depend on its company.
     for kind in (scale == 0, scale == 1, (scale != 0) & (scale != 1)):
         rows = np.flatnonzero(kind)
         if len(rows):
-            chain = _Chain(denoiser, diffusion, X[rows], keys[rows], scale[rows], settings)
-            scores[rows] = chain.scores()[: len(rows)].cpu().numpy()
-    return scores
+            yield rows, _Chain(denoiser, diffusion, X[rows], keys[rows], scale[rows], settings)
+
+
+def _mean_of_draws(estimates):
+    return tuple(sum(parts) / len(estimates) for parts in zip(*estimates, strict=True))
 
 
 class _Chain:
@@ -59,6 +116,7 @@ class _Chain:
     def __init__(self, denoiser, diffusion, X, keys, scale, settings):
         self.denoiser, self.diffusion, self.settings = denoiser, diffusion, settings
         device = denoiser.null.device
+        self.n_rows = len(keys)
         n_padded = -(-len(keys) // ROW_MULTIPLE) * ROW_MULTIPLE
         self.bags = Bags.from_csr(pad_rows(X, ROW_MULTIPLE), device)
         self.keys = torch.zeros(n_padded, dtype=torch.int64, device=device)
@@ -118,18 +176,20 @@ class _Chain:
             noise=noise if settings.temperature else None,
         )
 
-    def scores(self):
-        """Item scores (n_padded, n_items) of the last estimate, averaged over draws."""
-        total = None
-        for draw in range(self.settings.n_samples):
-            *_, last = self.estimates(draw)
-            total = (
-                last if total is None else tuple(a + b for a, b in zip(total, last, strict=True))
-            )
-        x_0, h = (estimate / self.settings.n_samples for estimate in total)
+    def last_estimate(self):
+        """(x̂_0, h) after the last step, averaged over draws."""
+        return _mean_of_draws(
+            [deque(self.estimates(draw), maxlen=1)[0] for draw in range(self.settings.n_samples)]
+        )
+
+    def scores(self, estimate):
+        """Item scores of an estimate, ndarray of float32 (n_rows, n_items)."""
+        x_0, h = estimate
         if self.denoiser.write_items is None:
-            return self.denoiser.space.decode(x_0)
-        return self.denoiser.rank(h, self.bags, self.scale)
+            scores = self.denoiser.space.decode(x_0)
+        else:
+            scores = self.denoiser.rank(h, self.bags, self.scale)
+        return scores[: self.n_rows].cpu().numpy()
 
 
 @torch.no_grad()

@@ -49,7 +49,7 @@ def _draw_timesteps(n, n_timesteps, last_share, generator, device):
 
 def batch_loss(denoiser, diffusion, batch, *, masked, generator):
     """The loss of one batch: squared error of the raw estimate, plus that of the ranking head."""
-    condition, known, target = batch
+    condition, known, target, row_weight = batch
     ranking = denoiser.write_items is not None
     x_0 = denoiser.space.encode(target)
     t = _draw_timesteps(
@@ -59,13 +59,18 @@ def batch_loss(denoiser, diffusion, batch, *, masked, generator):
     x_t = diffusion.add_noise(x_0, noise, t)
     u = denoiser.condition(condition, known)
     raw, h = denoiser(x_t, t, diffusion.input_scale(t), u, generator)
-    loss = (raw - diffusion.target(x_0, noise, t)).square().mean()
+    error = (raw - diffusion.target(x_0, noise, t)).square().mean(1)
+    loss = (row_weight * error).mean()
     if not ranking:
         return loss
     _, sigma = diffusion.scales(t)
     # where x_t still shows the target, ranking it teaches nothing: weigh by the share of noise
     return loss + multinomial_loss(
-        denoiser.rank(h, condition, None), condition, target, masked=masked, weight=sigma[:, 0] ** 2
+        denoiser.rank(h, condition, None),
+        condition,
+        target,
+        masked=masked,
+        weight=row_weight * sigma[:, 0] ** 2,
     )
 
 

@@ -1,11 +1,23 @@
-"""Batches of (condition, target), cut afresh from the training rows each time."""
+"""Batches of conditions and targets, cut afresh from the training rows each time."""
 
+from typing import NamedTuple
+
+import numpy as np
 import torch
 
 from ._hashing import entry_keys
 from ._rows import last_tied_rank, rank_in_rows, unit_free
 from ._spaces import Bags
 from .preprocessing import RECENCY_FLOOR, history_weights
+
+
+class Batch(NamedTuple):
+    """Rows cut in two: what the network is shown of them, and what it is to find."""
+
+    condition: Bags
+    known: torch.Tensor  # bool (n,): where false, the condition is the null token
+    target: Bags
+    weight: torch.Tensor  # float32 (n,): of the rows in the loss
 
 
 class TrainingRows:
@@ -24,11 +36,15 @@ class TrainingRows:
         Probability that a row's condition is the null token.
     half_life : float or None
         Recency weights of the condition, where values are times.
+    row_weight : ndarray of float64, shape (n_rows,), default=None
+        Of the rows in the loss; None weighs all alike.
     generator : torch.Generator
         Its device is that of the rows.
     """
 
-    def __init__(self, X, values, *, dropped, drop_condition, half_life, generator):
+    def __init__(
+        self, X, values, *, dropped, drop_condition, half_life, generator, row_weight=None
+    ):
         self.device, self.generator = generator.device, generator
         self.items, self.indptr = self._tensor(X.indices), self._tensor(X.indptr)
         self.order = self.age_rank = None
@@ -41,6 +57,8 @@ class TrainingRows:
             self.age_rank = self._tensor(last_tied_rank(X, order))
         weights = history_weights(X, values, None)
         self.weights = self._tensor(weights.data, torch.float32)
+        row_weight = np.ones(X.shape[0]) if row_weight is None else row_weight
+        self.row_weight = self._tensor(row_weight, torch.float32)
         self.dropped, self.drop_condition, self.half_life = dropped, drop_condition, half_life
 
     def _tensor(self, array, dtype=torch.int64):
@@ -50,14 +68,14 @@ class TrainingRows:
         return torch.rand(n, device=self.device, generator=self.generator)
 
     def batches(self, batch_size):
-        """All rows once, in a random order, as (condition, known, target)."""
+        """All rows once, in a random order."""
         filled = torch.nonzero(self.indptr.diff()).ravel()
         shuffled = filled[torch.randperm(len(filled), device=self.device, generator=self.generator)]
         for rows in shuffled.split(batch_size):
             yield self.cut(rows)
 
     def cut(self, rows):
-        """(condition Bags, known bool (n,), target Bags) of the given rows."""
+        """A `Batch` of the given rows."""
         start, length = self.indptr[rows], self.indptr[rows + 1] - self.indptr[rows]
         row = torch.repeat_interleave(length)
         first = torch.cumsum(length, 0) - length
@@ -74,10 +92,11 @@ class TrainingRows:
             target = ~shown
         weights = self.weights[entry] * self._recency(entry, row, n_shown)
         condition = _bags(self.items[entry], weights, row, shown, len(rows))
-        return (
+        return Batch(
             condition,
             known & (n_shown > 0),
             _bags(self.items[entry], self.weights[entry], row, target, len(rows)),
+            self.row_weight[rows],
         )
 
     def _ranks(self, entry, row, first):

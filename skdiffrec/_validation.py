@@ -8,10 +8,11 @@ import numbers
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import _fit_context as fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 __all__ = [
+    "HasMethods",
     "Interval",
     "StrOptions",
     "VALUES",
@@ -21,6 +22,7 @@ __all__ = [
     "check_interactions",
     "check_item_ids",
     "check_k",
+    "check_scales",
     "check_user_ids",
     "fit_context",
 ]
@@ -190,3 +192,13 @@ def check_guidance_scale(scale, n_users):
             f"{bad.ravel()[0]}. 0 is unconditional, 1 plain conditional."
         )
     return np.broadcast_to(array, (n_users,))
+
+
+def check_scales(scales):
+    """Several guidance scales, float64 (n_scales,), at least one."""
+    if np.ndim(scales) != 1 or not np.size(scales):
+        raise ValueError(
+            f"scales must be a 1-D sequence of at least one guidance scale, got {scales!r}. Give "
+            "for example [0.5, 1.0, 1.5]."
+        )
+    return check_guidance_scale(scales, len(scales))

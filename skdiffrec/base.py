@@ -37,7 +37,6 @@ class BaseRecommender(BaseEstimator):
 
     values = "binary"
 
-    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Fit to the rows of X.
 
@@ -59,9 +58,13 @@ class BaseRecommender(BaseEstimator):
             If `X` has missing, infinite or negative values, no row, no column or no interaction,
             or a parameter is out of its range.
         """
+        return self._fit_or_restore(X)
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def _fit_or_restore(self, X, **options):
         before = self.__dict__.copy()
         try:
-            self._fit(self._start_fit(X))
+            self._fit(self._start_fit(X), **options)
         except BaseException:
             self.__dict__ = before
             raise

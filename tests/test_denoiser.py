@@ -63,6 +63,7 @@ def make_denoiser(
     """A denoiser with random weights everywhere, the null token and the biases too."""
     denoiser = build_denoiser(
         random_csr(30, seed=99),
+        np.ones(30),
         loss=loss,
         latent_dim=latent_dim,
         item_path=item_path,
@@ -126,7 +127,7 @@ def test_item_space_is_the_row_itself():
 
 def some_latent_space(X):
     V = np.linalg.svd(X.toarray(), full_matrices=False)[2][:LATENT].T
-    return latent_space(X, V), V
+    return latent_space(X, V, np.ones(X.shape[0])), V
 
 
 def test_latent_space_decodes_to_the_projection_of_the_row():
@@ -157,8 +158,32 @@ def test_latent_coordinates_ignore_the_length_of_a_history():
 
 def test_latent_space_of_rows_that_agree_is_finite():
     X = sp.csr_array(np.tile([1.0, 1, 0, 0], (3, 1)).astype(np.float32))
-    space = latent_space(X, np.eye(4)[:, :2])
+    space = latent_space(X, np.eye(4)[:, :2], np.ones(3))
     assert_allclose(space.encode(to_bags(X)), np.zeros((3, 2)), atol=1e-3)
+
+
+@pytest.mark.parametrize("item_path", ["ease", "low_rank"])
+def test_a_row_of_weight_2_is_two_rows(item_path):
+    """In the space and in the closed form, up to rounding and the signs of singular vectors."""
+    X = random_csr(30)
+    weight = np.arange(30) % 3 + 1
+    options = dict(
+        loss="multinomial",
+        latent_dim=LATENT,
+        item_path=item_path,
+        item_path_reg=3.0,
+        hidden_dims=(8,),
+        time_dim=6,
+        dropout=0.0,
+        seed=0,
+    )
+    weighted = build_denoiser(X, weight.astype(float), **options)
+    repeated = build_denoiser(X[np.repeat(np.arange(30), weight)], np.ones(weight.sum()), **options)
+    bags = to_bags(random_csr(9, seed=5))
+    assert_allclose(weighted.item_path(bags), repeated.item_path(bags), atol=1e-3)
+    assert_allclose(weighted.space.encode(bags).abs(), repeated.space.encode(bags).abs(), atol=1e-2)
+    unweighted = build_denoiser(X, np.ones(30), **options)
+    assert (unweighted.item_path(bags) - weighted.item_path(bags)).abs().max() > 0.01
 
 
 # Closed forms

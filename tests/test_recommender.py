@@ -14,7 +14,7 @@ from scipy.sparse import csr_array, vstack
 from scipy.stats import spearmanr
 from sklearn.base import clone
 
-from skdiffrec import CFGDiffusionRecommender, _recommender, _scoring, base
+from skdiffrec import CFGDiffusionRecommender, _fitting, _scoring, base
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 
 N_USERS, N_ITEMS = 120, 50
@@ -62,7 +62,7 @@ class TestGuidance:
     def test_one_is_the_conditional_branch_alone(self, cfg, interactions):
         """Whatever the unconditional branch says: here, nothing."""
         broken = copy.deepcopy(cfg)
-        broken._denoiser.null.data.fill_(np.nan)
+        broken._model.denoiser.null.data.fill_(np.nan)
         full = np.diff(interactions.indptr) > 0
         assert_array_equal(
             broken.decision_function(interactions[full]), cfg.decision_function(interactions[full])
@@ -72,8 +72,8 @@ class TestGuidance:
 
     def test_zero_is_the_unconditional_branch_alone(self, cfg, interactions):
         broken = copy.deepcopy(cfg).set_params(guidance_scale=0.0)
-        broken._denoiser.read_history.data.fill_(np.nan)
-        broken._denoiser.item_path.left.fill_(1e6)
+        broken._model.denoiser.read_history.data.fill_(np.nan)
+        broken._model.denoiser.item_path.left.fill_(1e6)
         cfg = changed(cfg, guidance_scale=0.0)
         assert_array_equal(
             broken.decision_function(interactions), cfg.decision_function(interactions)
@@ -505,7 +505,7 @@ class TestTraining:
         def interrupted(*args, **kwargs):
             raise error
 
-        monkeypatch.setattr(_recommender, "train", interrupted)
+        monkeypatch.setattr(_fitting, "train", interrupted)
         with pytest.raises(error):
             model.fit(interactions[:60, :40])
         assert_same_lists(cfg.recommend(), model.recommend())
@@ -618,7 +618,7 @@ class TestConfigurations:
         rows = interactions[3:]  # all long enough to show something
         for probability in (0.0, 0.3):
             model = tiny_cfg(cond_drop_prob=probability, early_stopping=False).fit(rows)
-            assert bool(model._denoiser.null.any()) == (probability > 0)
+            assert bool(model._model.denoiser.null.any()) == (probability > 0)
 
     def test_the_papers(self, interactions):
         """arXiv 2409.10494, as the docstring of `paper` tells it."""
@@ -789,11 +789,11 @@ class TestDevice:
     @pytest.mark.parametrize("device", ["auto", "cuda", "cuda:0"])
     def test_gpu(self, interactions, device):
         model = tiny_cfg(device=device, guidance_scale=1.5).fit(interactions)
-        assert model._denoiser.null.device.type == "cuda"
+        assert model._model.denoiser.null.device.type == "cuda"
         scores = model.decision_function(interactions)
         loaded = pickle.loads(pickle.dumps(model))
         assert all(t.device.type == "cpu" for t in tensors_of(model))
-        assert model._denoiser.null.device.type == "cuda"  # pickling moved a copy
+        assert model._model.denoiser.null.device.type == "cuda"  # pickling moved a copy
         loaded.set_params(device="cpu")
         assert_allclose(loaded.decision_function(interactions), scores, rtol=1e-3, atol=1e-3)
 

@@ -31,7 +31,7 @@ from skdiffrec._training import (
     multinomial_loss,
     train,
 )
-from skdiffrec._training_rows import TrainingRows
+from skdiffrec._training_rows import Batch, TrainingRows
 from skdiffrec._validation import VALUES
 from skdiffrec.metrics import ndcg_at_k
 from skdiffrec.preprocessing import recency_weights
@@ -95,7 +95,7 @@ def training_rows(X, values="binary", seed=0, **changed):
 def cut(rows, values="binary", seed=0, repeats=1, **changed):
     """(condition, known, target) of all rows, as lists; each row `repeats` times."""
     cutter = training_rows(to_csr(rows), values, seed, **changed)
-    condition, known, target = cutter.cut(torch.arange(len(rows)).repeat(repeats))
+    condition, known, target, _ = cutter.cut(torch.arange(len(rows)).repeat(repeats))
     assert known.dtype == torch.bool
     return bag_rows(condition), known.tolist(), bag_rows(target)
 
@@ -254,7 +254,7 @@ def test_rows_may_be_cut_in_any_selection():
     rows = marked_rows(10, 60, 6)
     cutter = training_rows(to_csr(rows, 60), drop_condition=0.0)
     chosen = [7, 2, 2, 9]
-    condition, _, target = cutter.cut(torch.tensor(chosen))
+    condition, _, target, _ = cutter.cut(torch.tensor(chosen))
     for i, shown, goal in zip(chosen, bag_rows(condition), bag_rows(target), strict=True):
         assert shown.keys() | goal.keys() == rows[i].keys()
 
@@ -266,7 +266,7 @@ def test_batches_go_once_through_the_filled_rows_in_a_fresh_order():
     orders = []
     for _ in range(2):
         sizes, order = [], []
-        for condition, known, target in cutter.batches(8):
+        for condition, known, target, _ in cutter.batches(8):
             sizes.append(len(known))
             for shown, goal in zip(bag_rows(condition), bag_rows(target), strict=True):
                 order.append(min(shown.keys() | goal.keys()))  # its mark
@@ -355,15 +355,15 @@ ONE_STEP = [1.0, 0.3]  # t is always 1, so the noise level is known
 @pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
 @pytest.mark.parametrize("ranking", [False, True])
 def test_batch_loss_is_the_squared_error_and_that_of_the_ranking_head(prediction_type, ranking):
-    rows = marked_rows(5, N_ITEMS, 6)
+    rows, row_weight = marked_rows(5, N_ITEMS, 6), [1.0, 2.0, 0.5, 0.0, 1.5]
     cutter = training_rows(to_csr(rows), drop_condition=0.4)
-    condition, known, target = cutter.cut(torch.arange(5))
+    condition, known, target, _ = cutter.cut(torch.arange(5))
     raw, scores = torch.randn(2, 5, N_ITEMS, generator=torch.Generator().manual_seed(1))
     denoiser = FixedDenoiser(raw, scores if ranking else None)
     loss = batch_loss(
         denoiser,
         Diffusion(ONE_STEP, prediction_type),
-        (condition, known, target),
+        Batch(condition, known, target, torch.tensor(row_weight)),
         masked=True,
         generator=torch.Generator().manual_seed(2),
     )
@@ -380,11 +380,15 @@ def test_batch_loss_is_the_squared_error_and_that_of_the_ranking_head(prediction
         "epsilon": noise,
         "v": math.sqrt(0.3) * noise - math.sqrt(0.7) * x_0,
     }[prediction_type]
-    expected = ((raw.numpy() - goal) ** 2).mean()
+    expected = (((raw.numpy() - goal) ** 2).mean(1) * row_weight).mean()
     if ranking:
         # the ranking term counts by the share of noise, 1 − ᾱ
         expected += slow_multinomial(
-            scores.tolist(), bag_rows(condition), bag_rows(target), True, [0.7] * 5
+            scores.tolist(),
+            bag_rows(condition),
+            bag_rows(target),
+            True,
+            [0.7 * w for w in row_weight],
         )
     assert_allclose(float(loss), expected, rtol=1e-4)
 
@@ -518,16 +522,17 @@ def test_load_gives_the_module_the_average_or_older_weights_for_good():
 @given(rows=filled_rows, fraction=st.floats(0.01, 0.99), seed=seeds)
 def test_split_validation_loses_nothing(values, rows, fraction, seed):
     X = to_csr(rows)
-    train_X, history, hidden = split_validation(X, values, fraction, seed)
+    train_X, history, hidden, users = split_validation(X, values, fraction, seed)
     n_candidates = sum(len(row) > 1 for row in rows)
     if not n_candidates:
-        assert train_X is X and history is None and hidden is None
+        assert train_X is X and history is None and hidden is None and users is None
         return
     n_chosen = max(1, round(fraction * n_candidates))
     assert history.shape == hidden.shape == (n_chosen, N_ITEMS)
     chosen = []
-    for row, kept in zip(to_rows(X), to_rows(train_X), strict=True):
+    for user, (row, kept) in enumerate(zip(to_rows(X), to_rows(train_X), strict=True)):
         assert kept.items() <= row.items() and kept
+        assert (kept != row) == (user in users)
         if kept != row:
             chosen.append((kept, {item: row[item] for item in row.keys() - kept.keys()}))
     assert chosen == list(zip(to_rows(history), to_rows(hidden), strict=True))
@@ -540,7 +545,7 @@ def test_split_validation_loses_nothing(values, rows, fraction, seed):
 
 def test_at_most_a_thousand_users_are_asked():
     X = to_csr([{0: 1.0, i % 10 + 1: 1.0} for i in range(2_100)])
-    train_X, history, hidden = split_validation(X, "binary", 0.9, 0)
+    train_X, history, hidden, _ = split_validation(X, "binary", 0.9, 0)
     assert history.shape[0] == hidden.shape[0] == hidden.nnz == 1_000
     assert train_X.nnz == X.nnz - 1_000
 
@@ -548,7 +553,7 @@ def test_at_most_a_thousand_users_are_asked():
 def test_no_share_asks_nobody():
     X = to_csr(marked_rows(5, N_ITEMS, 4))
     assert split_validation(X, "binary", 0.0, 0)[0] is X
-    assert split_validation(X, "binary", 0.0, 0)[1:] == (None, None)
+    assert split_validation(X, "binary", 0.0, 0)[1:] == (None, None, None)
 
 
 def test_the_seed_chooses_the_users():

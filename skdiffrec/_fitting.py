@@ -1,0 +1,204 @@
+"""From rows to a fitted model: what lies between the estimator and the network."""
+
+import copy
+import importlib.metadata
+
+import joblib
+import numpy as np
+import torch
+
+from ._device import training_threads
+from ._diffusion import Diffusion
+from ._early_stopping import Monitor, fixed_path_weight, split_validation, spread_ratio
+from ._hashing import row_keys
+from ._model import build_denoiser
+from ._parameters import check_batch_size, check_condition_dropout, check_hidden_dims
+from ._rows import unit_free
+from ._sample_weight import merge_rows
+from ._schedules import cumulative_alphas
+from ._scoring import SamplingSettings, guided_scores, path_scores, staged_scores, swept_scores
+from ._training import train
+from ._training_rows import TrainingRows
+from ._version import __version__
+from .preprocessing import history_weights
+
+_N_SPREAD_ROWS = 1_000
+_VERSIONED = ("torch", "numpy", "scipy", "scikit-learn")
+
+
+def new_diffusion(parameters):
+    """The forward process that the parameters (a namespace) ask for."""
+    alphas = cumulative_alphas(
+        parameters.noise_schedule,
+        parameters.n_timesteps,
+        parameters.beta_start,
+        parameters.beta_end,
+    )
+    return Diffusion(alphas, parameters.prediction_type)
+
+
+class FittedModel:
+    """What training leaves behind. How it is sampled may change from call to call.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    diffusion : Diffusion
+    seed : int
+        Of the random numbers of a row.
+    values, half_life, loss
+        As in `CFGDiffusionRecommender`.
+    """
+
+    def __init__(self, denoiser, diffusion, *, seed, values, half_life, loss):
+        self.denoiser, self.diffusion, self.seed = denoiser, diffusion, seed
+        self.values, self.half_life, self.loss = values, half_life, loss
+        self.history, self.best_validation_score, self.path_weight = [], None, 0.0
+
+    def to(self, device):
+        """The same model, its weights on `device`."""
+        self.denoiser.to(device)
+        return self
+
+    def _inputs(self, X):
+        keys = row_keys(unit_free(X, self.values), self.seed)
+        return self.denoiser, self.diffusion, self._weights(X), keys
+
+    def _weights(self, X):
+        return history_weights(X, self.values, self.half_life)
+
+    def score(self, X, guidance_scale, settings):
+        """Scores float32 (n_rows, n_items) of canonical rows at one scale per row."""
+        return guided_scores(*self._inputs(X), guidance_scale, settings)
+
+    def stages(self, X, guidance_scale, settings):
+        """`score` after each sampling step."""
+        return staged_scores(*self._inputs(X), guidance_scale, settings)
+
+    def sweep(self, X, scales, settings):
+        """`score` at each of several scales for all rows."""
+        return swept_scores(*self._inputs(X), scales, settings)
+
+    def score_plainly(self, X):
+        """Conditional scores as training judges them: how a model is sampled has no say in it."""
+        n_steps = 1 if self.loss == "multinomial" else min(10, self.diffusion.n_timesteps)
+        settings = SamplingSettings(n_steps, None, eta=0.0, temperature=0.0, n_samples=1)
+        return self.score(X, np.ones(X.shape[0]), settings)
+
+    def score_path(self, X):
+        """Scores of the closed form alone."""
+        return path_scores(self.denoiser, self._weights(X))
+
+    def __getstate__(self):
+        """Pickled on the CPU, so that a model fitted on a GPU loads on a machine without one."""
+        state = self.__dict__.copy()
+        if self.denoiser.null.device.type != "cpu":
+            state["denoiser"] = copy.deepcopy(self.denoiser).to("cpu")
+        return state
+
+
+def training_key(X, sample_weight, parameters, seed, device):
+    """A hash of all that training depends on; of equal keys one training will do."""
+    versions = {name: importlib.metadata.version(name) for name in _VERSIONED}
+    rows = (X.shape, X.indptr, X.indices, X.data)
+    return joblib.hash((rows, sample_weight, parameters, seed, str(device), __version__, versions))
+
+
+def fit_model(X, sample_weight, parameters, seed, device, blocks):
+    """Train a model on canonical rows.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_users, n_items)
+    sample_weight : ndarray of float64, shape (n_users,)
+    parameters : namespace
+        The parameters of `CFGDiffusionRecommender`, checked.
+    seed : int
+    device : torch.device
+    blocks : callable
+        ``blocks(n_rows) -> list of slice`` in which to score rows.
+
+    Returns
+    -------
+    model : FittedModel
+    """
+    p = parameters
+    X, weight = merge_rows(X, p.values, sample_weight)
+    fraction = p.validation_fraction if p.early_stopping else 0.0
+    X, history, hidden, chosen = split_validation(X, p.values, fraction, seed)
+    generator = torch.Generator(device).manual_seed(seed)
+    denoiser = _new_denoiser(X, weight, p, seed).to(device)
+    denoiser.initialize(generator, X.astype(bool).T @ weight, weight.sum())
+    model = FittedModel(
+        denoiser, new_diffusion(p), seed=seed, values=p.values, half_life=p.half_life, loss=p.loss
+    )
+    monitor = None
+    if history is not None:
+        monitor = _new_monitor(model, history, hidden, weight[chosen], p, blocks)
+    with training_threads():
+        model.history = train(
+            denoiser,
+            model.diffusion,
+            _training_rows(X, weight, p, generator),
+            monitor,
+            learning_rate=p.learning_rate,
+            weight_decay=p.weight_decay,
+            ema_decay=p.ema_decay,
+            max_epochs=p.max_epochs,
+            batch_size=check_batch_size(p.batch_size, X.shape[0]),
+            verbose=p.verbose,
+        )
+    _weigh_path(model, monitor, X[: min(_N_SPREAD_ROWS, blocks(X.shape[0])[0].stop)], p)
+    return model
+
+
+def _new_denoiser(X, weight, p, seed):
+    return build_denoiser(
+        history_weights(X, "binary", None),
+        weight,
+        loss=p.loss,
+        latent_dim=p.latent_dim,
+        item_path=p.item_path,
+        item_path_reg=p.item_path_reg,
+        hidden_dims=check_hidden_dims(p.hidden_dims),
+        time_dim=p.time_dim,
+        dropout=p.dropout,
+        seed=seed,
+    )
+
+
+def _training_rows(X, weight, p, generator):
+    return TrainingRows(
+        X,
+        p.values,
+        dropped=check_condition_dropout(p.condition_dropout, p.values),
+        drop_condition=p.cond_drop_prob,
+        half_life=p.half_life,
+        row_weight=weight / weight.mean(),
+        generator=generator,
+    )
+
+
+def _new_monitor(model, history, hidden, weight, p, blocks):
+    return Monitor(
+        history,
+        hidden,
+        model.score_plainly,
+        None if model.denoiser.item_path is None else model.score_path,
+        blocks=blocks(history.shape[0]),
+        path_weight=p.item_path_weight,
+        patience=p.n_iter_no_change,
+        row_weight=weight,
+    )
+
+
+def _weigh_path(model, monitor, sample, p):
+    """Let the closed form join the trained network."""
+    weight, scale = 0.0, 0.0
+    if monitor is not None:
+        model.best_validation_score = monitor.best
+        weight, scale = monitor.best_path_weight, monitor.best_path_scale
+    elif model.denoiser.item_path is not None:
+        weight = fixed_path_weight(p.item_path_weight)
+        scale = weight * spread_ratio(model.score_plainly(sample), model.score_path(sample))
+    model.path_weight, model.denoiser.path_scale = weight, scale

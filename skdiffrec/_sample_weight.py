@@ -1,0 +1,61 @@
+"""Weights of users. Rows that say the same are merged, so that a weight of 2 equals two copies."""
+
+import numpy as np
+
+from ._hashing import row_keys
+from ._rows import unit_free
+
+_KEY_SEED = 0
+
+
+def check_sample_weight(sample_weight, n_users):
+    """Finite weights >= 0, float64 (n_users,), at least one of them positive; None means ones."""
+    if sample_weight is None:
+        return np.ones(n_users)
+    try:
+        weight = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"sample_weight must hold one number per user, got {sample_weight!r}."
+        ) from None
+    if weight.ndim == 0:
+        weight = np.full(n_users, weight)
+    if weight.shape != (n_users,):
+        raise ValueError(
+            f"sample_weight has shape {weight.shape}, but X has {n_users} users. Give a 1-D array "
+            "with one weight per row of X."
+        )
+    bad = weight[~((weight >= 0) & (weight < np.inf))]
+    if bad.size:
+        raise ValueError(f"sample_weight must be finite and >= 0, got {bad[0]}.")
+    if not weight.any():
+        raise ValueError(
+            "sample_weight is zero for all users: nothing to fit. Give at least one user a "
+            "positive weight."
+        )
+    return weight
+
+
+def merge_rows(X, values, weight):
+    """The different rows of X with the summed weights of their users, in an order of their own.
+
+    Neither copies of a row nor the order of the users then make a difference to training, and a
+    row of weight 0 is as if it were not there.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_users, n_items)
+        Canonical.
+    values : {"binary", "weight", "time"}
+        Rows are the same if they are in what `unit_free` leaves of them.
+    weight : ndarray of float64, shape (n_users,)
+
+    Returns
+    -------
+    rows : csr_array of shape (n_rows, n_items)
+    weight : ndarray of float64, shape (n_rows,)
+    """
+    counted = np.flatnonzero(weight)
+    keys = row_keys(unit_free(X, values), _KEY_SEED)[counted]
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    return X[counted[first]], np.bincount(group, weight[counted])

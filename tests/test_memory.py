@@ -1,0 +1,236 @@
+"""memory=: one training for all who ask for the same, and never the wrong one."""
+
+import os
+import pathlib
+import threading
+
+import joblib
+import numpy as np
+import pytest
+from conftest import tiny_cfg
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from skdiffrec import _fitting, _recommender
+from skdiffrec._memory import remembered
+
+SCALES = [0.0, 0.25, 0.5, 1.0, 1.3, 1.6, 2.0, 3.0]
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """The rows of every training in this process."""
+    trained = []
+    fit_model = _recommender.fit_model
+
+    def counted(X, *args):
+        trained.append(X.shape[0])
+        return fit_model(X, *args)
+
+    monkeypatch.setattr(_recommender, "fit_model", counted)
+    return trained
+
+
+def entries(folder):
+    """The files that hold a trained model."""
+    return sorted(pathlib.Path(folder).glob("joblib/**/output.pkl"))
+
+
+def searched(interactions, memory, **options):
+    search = GridSearchCV(
+        tiny_cfg(memory=memory), {"guidance_scale": SCALES}, cv=3, error_score="raise", **options
+    )
+    return search.fit(interactions).cv_results_
+
+
+def test_a_search_trains_once_per_fold(interactions, tmp_path, trainings):
+    """8 scales x 3 folds, and the refit."""
+    with_memory = searched(interactions, tmp_path)
+    assert len(trainings) == 4 == len(entries(tmp_path))
+    without = searched(interactions, None)
+    assert len(trainings) == 4 + 25
+    for name, values in without.items():
+        if name.endswith("_score"):
+            assert_array_equal(with_memory[name], values)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_two_workers_never_train_the_same(interactions, tmp_path, n_jobs):
+    """Every training, in whatever process, leaves a line in a file."""
+    model = Logged(**tiny_cfg(memory=str(tmp_path)).get_params())
+    search = GridSearchCV(
+        model, {"guidance_scale": SCALES}, cv=3, n_jobs=n_jobs, refit=False, error_score="raise"
+    ).fit(interactions)
+    assert len((tmp_path / "log").read_text().split()) == 3
+    expected = searched(interactions, None, refit=False)
+    assert_array_equal(search.cv_results_["mean_test_score"], expected["mean_test_score"])
+
+
+class Logged(_recommender.CFGDiffusionRecommender):
+    """Notes every training in a file, so that other processes' count too."""
+
+    def _fit(self, X, sample_weight):
+        train = _fitting.train
+
+        def noted(*args, **options):
+            with open(os.path.join(self.memory, "log"), "a") as file:
+                file.write(f"{os.getpid()}\n")
+            return train(*args, **options)
+
+        _fitting.train = noted
+        try:
+            super()._fit(X, sample_weight)
+        finally:
+            _fitting.train = train
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "garbage", "half-written"])
+def test_a_damaged_entry_is_trained_again(interactions, tmp_path, trainings, caplog, damage):
+    model = tiny_cfg(memory=tmp_path).fit(interactions)
+    (entry,) = entries(tmp_path)
+    content = entry.read_bytes()
+    if damage == "half-written":  # a worker was killed before it gave the file its name
+        entry.rename(entry.with_name(entry.name + ".thread-1-pid-2"))
+    else:
+        kept = {"empty": b"", "truncated": content[: len(content) // 2], "garbage": b"\x00" * 999}
+        entry.write_bytes(kept[damage])
+    again = clone(model).fit(interactions)
+    assert ("Exception while loading" in caplog.text) == (damage != "half-written")
+    assert len(trainings) == 2
+    assert_array_equal(again.recommend(k=5)[0], model.recommend(k=5)[0])
+    clone(model).fit(interactions)
+    assert len(trainings) == 2  # the entry is whole again
+
+
+CHANGES = {
+    "a setting": dict(parameters={"learning_rate": 2e-3}),
+    "the seed": dict(parameters={"random_state": 1}),
+    "what values say": dict(parameters={"values": "weight"}),
+    "the weights of users": dict(weight=True),
+    "one interaction": dict(drop=True),
+    "the order of users": dict(permute=True),
+    "the library's version": dict(version="0.0.0"),
+    "torch's version": dict(torch="0.0.0"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_differs_is_trained_anew(interactions, tmp_path, trainings, monkeypatch, change):
+    tiny_cfg(memory=tmp_path).fit(interactions)
+    X, weight = interactions.copy(), None
+    if change.get("weight"):
+        weight = np.linspace(1, 2, X.shape[0])
+    if change.get("drop"):
+        X.data[-1] = 0
+    if change.get("permute"):
+        X = X[::-1]
+    if "version" in change:
+        monkeypatch.setattr(_fitting, "__version__", change["version"])
+    if "torch" in change:
+        version = _fitting.importlib.metadata.version
+        monkeypatch.setattr(
+            _fitting.importlib.metadata,
+            "version",
+            lambda name: change["torch"] if name == "torch" else version(name),
+        )
+    model = tiny_cfg(memory=tmp_path, **change.get("parameters", {})).fit(X, sample_weight=weight)
+    assert len(trainings) == 2
+    assert_array_equal(
+        model.decision_function(X),
+        clone(model).set_params(memory=None).fit(X, sample_weight=weight).decision_function(X),
+    )
+
+
+SAME = {
+    "guidance_scale": 3.0,
+    "n_sampling_steps": 3,
+    "start_timestep": 50,
+    "eta": 0.5,
+    "temperature": 1.0,
+    "n_samples": 2,
+    "verbose": 1,
+}
+
+
+@pytest.mark.parametrize(("name", "value"), SAME.items())
+def test_how_a_model_is_sampled_needs_no_training(interactions, tmp_path, trainings, name, value):
+    tiny_cfg(memory=tmp_path).fit(interactions)
+    model = tiny_cfg(memory=tmp_path, **{name: value}).fit(interactions)
+    assert len(trainings) == 1
+    assert_array_equal(
+        model.decision_function(interactions),
+        clone(model).set_params(memory=None).fit(interactions).decision_function(interactions),
+    )
+
+
+def test_forms_of_memory(interactions, tmp_path, trainings):
+    for memory in (str(tmp_path), tmp_path, joblib.Memory(str(tmp_path), verbose=0)):
+        clone(tiny_cfg(memory=memory)).fit(interactions)
+        assert len(trainings) == 1
+    joblib.Memory(str(tmp_path), verbose=0).clear(warn=False)
+    tiny_cfg(memory=tmp_path).fit(interactions)
+    assert len(trainings) == 2
+    tiny_cfg(memory=joblib.Memory(None)).fit(interactions)
+    assert len(trainings) == 3
+    with pytest.raises(ValueError, match="memory"):
+        tiny_cfg(memory=3).fit(interactions)
+
+
+def test_without_a_seed_any_model_will_do(interactions, tmp_path, trainings):
+    one, other = (tiny_cfg(memory=tmp_path, random_state=None) for _ in range(2))
+    assert_array_equal(
+        one.fit(interactions).recommend(k=3)[0], other.fit(interactions).recommend(k=3)[0]
+    )
+    assert len(trainings) == 1
+
+
+def test_a_random_state_that_moves_on_is_another_seed(interactions, tmp_path, trainings):
+    state = np.random.RandomState(0)
+    model = tiny_cfg(memory=tmp_path, random_state=state)
+    model.fit(interactions).fit(interactions)
+    assert len(trainings) == 2
+
+
+def test_a_read_model_is_fitted_in_every_way(interactions, tmp_path):
+    fresh, read = (tiny_cfg(memory=tmp_path).fit(interactions) for _ in range(2))
+    for name in ("n_iter_", "history_", "best_validation_score_", "item_path_weight_"):
+        assert getattr(fresh, name) == getattr(read, name)
+    assert read.n_features_in_ == interactions.shape[1]
+
+
+def test_a_failed_training_leaves_nothing(tmp_path):
+    def fails():
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        remembered(tmp_path, lambda: "key", fails)
+    assert remembered(tmp_path, lambda: "key", lambda: 5) == 5
+    assert remembered(tmp_path, lambda: "key", fails) == 5
+
+
+def test_who_asks_meanwhile_waits_and_others_do_not(tmp_path):
+    """Two ask for one key, one for another; the other is done while the first still trains."""
+    order, begun, other_done = [], threading.Event(), threading.Event()
+
+    def slow():
+        order.append("slow")
+        begun.set()
+        assert other_done.wait(20)
+        return 1
+
+    found = {}
+
+    def ask(name, key, train):
+        found[name] = remembered(tmp_path, lambda: key, train)
+
+    threads = [threading.Thread(target=ask, args=("first", "a", slow))]
+    threads[0].start()
+    assert begun.wait(20)
+    threads.append(threading.Thread(target=ask, args=("second", "a", lambda: order.append("no"))))
+    threads[1].start()
+    ask("other", "b", lambda: 2)
+    other_done.set()
+    for thread in threads:
+        thread.join(20)
+    assert found == {"first": 1, "second": 1, "other": 2} and order == ["slow"]

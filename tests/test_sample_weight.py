@@ -1,0 +1,124 @@
+"""Weights of users in fit: copies of a row, rows left out, bad weights."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from conftest import tiny_cfg
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skdiffrec._early_stopping import Monitor
+from skdiffrec._sample_weight import check_sample_weight, merge_rows
+from skdiffrec.metrics import ndcg_at_k
+
+VALUES = ("binary", "weight", "time")
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_a_weight_is_a_number_of_copies(interactions, values):
+    """To the bit, and whatever the order of the users."""
+    n = interactions.shape[0]
+    weight = np.arange(n) % 4
+    copies = np.random.default_rng(0).permutation(np.repeat(np.arange(n), weight))
+    weighted = tiny_cfg(values=values).fit(interactions, sample_weight=weight)
+    repeated = tiny_cfg(values=values).fit(interactions[copies])
+    assert_array_equal(
+        weighted.decision_function(interactions), repeated.decision_function(interactions)
+    )
+    plain = tiny_cfg(values=values).fit(interactions)
+    assert not np.array_equal(
+        weighted.decision_function(interactions), plain.decision_function(interactions)
+    )
+
+
+def test_weighted_users_count_more():
+    """Two camps with their own items; the heavier one decides what is popular."""
+    rng = np.random.default_rng(0)
+    rows = np.zeros((200, 40))
+    for user, row in enumerate(rows):
+        row[rng.choice(20, 6, replace=False) + 20 * (user % 2)] = 1
+    popular = {}
+    for camp in (0, 1):
+        weight = np.where(np.arange(200) % 2 == camp, 20.0, 1.0)
+        model = tiny_cfg(guidance_scale=0.0).fit(rows, sample_weight=weight)
+        popular[camp] = model.recommend(X=np.zeros((1, 40)), k=10)[0][0] // 20
+    assert (popular[0] == 0).all() and (popular[1] == 1).all()
+
+
+def test_known_users_stay_as_they_were(interactions):
+    """Merged rows are for training only."""
+    model = tiny_cfg().fit(interactions, sample_weight=np.arange(interactions.shape[0]))
+    for user in (0, 2, 50):
+        ids, _ = model.recommend(user, k=5)
+        assert not np.isin(ids, interactions[[user]].indices).any()
+
+
+@given(
+    rows=st.lists(st.sets(st.integers(0, 4)), min_size=1, max_size=12),
+    data=st.data(),
+)
+@settings(max_examples=60, deadline=None)
+def test_merging_loses_no_weight(rows, data):
+    X = sp.csr_array([[float(i in row) for i in range(5)] for row in rows])
+    weight = np.array(
+        data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)))
+    )
+    if not weight.any():
+        return
+    merged, total = merge_rows(X, "binary", weight.astype(float))
+    expected = {}
+    for row, w in zip(map(frozenset, rows), weight, strict=True):
+        if w:
+            expected[row] = expected.get(row, 0) + w
+    found = {
+        frozenset(np.flatnonzero(row)): w for row, w in zip(merged.toarray(), total, strict=True)
+    }
+    assert found == expected and merged.shape[0] == len(expected)
+
+
+def test_rows_in_another_order_of_time_are_not_the_same():
+    X = sp.csr_array([[1.0, 2.0], [2.0, 1.0], [10.0, 20.0]])
+    assert merge_rows(X, "time", np.ones(3))[1].tolist() in ([1, 2], [2, 1])
+    assert merge_rows(X, "binary", np.ones(3))[1].tolist() == [3]
+
+
+def test_a_number_weighs_all_alike():
+    assert_array_equal(check_sample_weight(3, 2), [3, 3])
+    assert_array_equal(check_sample_weight(None, 2), [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("weight", "error", "message"),
+    [
+        ([1, 2], ValueError, r"shape \(2,\), but X has 3 users"),
+        ([[1, 2, 3]], ValueError, "shape"),
+        ([1, -1, 1], ValueError, r"finite and >= 0, got -1"),
+        ([1, np.nan, 1], ValueError, "finite and >= 0, got nan"),
+        ([0, 0, 0], ValueError, "zero for all users"),
+        (["a", "b", "c"], TypeError, "one number per user"),
+    ],
+)
+def test_refusals(weight, error, message):
+    with pytest.raises(error, match=message):
+        tiny_cfg().fit(np.eye(3), sample_weight=weight)
+
+
+def test_early_stopping_weighs_users_too():
+    history, hidden = sp.csr_array(np.eye(3, 6)), sp.csr_array(np.eye(3, 6, k=3))
+    scores = np.zeros((3, 6), np.float32)
+    scores[0, 3] = 1  # the first user alone is served at rank 1
+    weight = np.array([5.0, 1.0, 1.0])
+    monitor = Monitor(
+        history,
+        hidden,
+        lambda X: scores.copy(),
+        None,
+        blocks=[slice(0, 3)],
+        path_weight="auto",
+        patience=1,
+        row_weight=weight,
+    )
+    ids = np.array([[3, 1, 2, 4, 5], [0, 2, 3, 4, 5], [0, 1, 3, 4, 5]])
+    expected = np.average(ndcg_at_k(ids, hidden, 5, per_user=True), weights=weight)
+    assert_allclose(monitor.evaluate()[0], expected)
