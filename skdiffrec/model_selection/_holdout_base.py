@@ -1,0 +1,110 @@
+"""What all holdouts share: `hide`, and `split` for ``cv=``."""
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array
+
+from .._validation import canonical_csr, check_holdout
+
+
+class BaseHoldout(BaseEstimator):
+    """Base of the holdouts: a subclass defines ``_hide(X) -> (history, holdout)``."""
+
+    def hide(self, X):
+        """Split the interactions of X into a history and a holdout.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Finite and non-negative; a stored non-zero is an interaction. Not modified. Duplicate
+            entries are one interaction: of times the latest stays, other values add up.
+
+        Returns
+        -------
+        history, holdout : csr_array of float64, shape (n_users, n_items)
+            Disjoint; together the interactions of `X` with their values. Both may have empty rows.
+
+        Raises
+        ------
+        ValueError
+            If `X` has negative, missing or infinite values or is not a matrix, or a parameter is
+            out of its range.
+        """
+        self._validate_params()
+        return self._hide(X)
+
+    def split(self, X, y=None, groups=None):
+        """All rows for training and all rows for testing, for ``cv=``: same users, hidden items.
+
+        Row indices cannot hide items, so the items have to be hidden before::
+
+            history, holdout = h.hide(X)
+            GridSearchCV(model, grid, cv=h).fit(history, holdout)
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            The history.
+        y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items)
+            The holdout.
+        groups : object, default=None
+            Ignored.
+
+        Yields
+        ------
+        train_rows, test_rows : ndarray of int64, shape (n_users,)
+            Twice all rows; once only.
+
+        Raises
+        ------
+        ValueError
+            If `y` is not a matrix, or overlaps `X`, or has another shape.
+        """
+        if np.ndim(y) != 2 and not sp.issparse(y):
+            name = type(self).__name__
+            got = "None" if y is None else f"of shape {np.shape(y)}"
+            raise ValueError(
+                f"y is {got}, but {name}.split needs the holdout as a matrix of X's shape: what it "
+                "gives are row indices, and these cannot hide items. Hide them before: history, "
+                "holdout = h.hide(X), then search.fit(history, holdout) with cv=h."
+            )
+        X = check_matrix(X)
+        check_holdout(canonical_csr(X, "binary"), y)
+        yield np.arange(X.shape[0]), np.arange(X.shape[0])
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Number of splits: 1. All parameters are ignored.
+
+        Returns
+        -------
+        n_splits : int
+        """
+        return 1
+
+
+def check_matrix(X):
+    """`X` as float64 CSR, CSC, COO or ndarray, without NaN, infinite or negative values."""
+    if sp.issparse(X) and X.ndim != 2:
+        raise ValueError(f"X has shape {X.shape}; it must be a matrix of users and items.")
+    X = check_array(
+        X,
+        accept_sparse=("csr", "csc", "coo"),
+        dtype=np.float64,
+        ensure_min_samples=0,
+        ensure_min_features=0,
+        input_name="X",
+    )
+    entries = X.data if sp.issparse(X) else X
+    if entries.size and entries.min() < 0:
+        raise ValueError(
+            f"X holds {entries.min()}. A value must be >= 0, and 0 where there is no interaction."
+        )
+    return X
+
+
+def seed_of(random_state):
+    """What scikit-learn takes as a random_state; of a Generator one draw."""
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**32))
+    return random_state

@@ -1,0 +1,335 @@
+"""Holdouts: a part of the users' items is hidden, the rest is the history."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import scipy.sparse as sp
+
+from .._hashing import draw_seed
+from .._rows import hide_last, select_entries, share_of_rows, unit_free_keys
+from .._validation import Interval, StrOptions, canonical_csr
+from ._holdout_base import BaseHoldout, check_matrix, seed_of
+
+_FRACTION = Interval(Real, 0, 1, closed="neither")
+_COUNT = Interval(Integral, 1, None, closed="left")
+_MIN_HISTORY = Interval(Integral, 0, None, closed="left")
+_RANDOM_STATE = ["random_state", np.random.Generator]
+_TIE_SEED = 0  # as in `score`, so that both hide the same items
+
+
+class SampleFraction(BaseHoldout):
+    """Hide a random share of each user's items.
+
+    Parameters
+    ----------
+    fraction : float, default=0.2
+        Share of a user's items, in (0, 1); rounded to a whole number, and at least 1.
+    min_history : int, default=1
+        So many items of a user stay, whatever the share; who has no more than these keeps all.
+    random_state : int, RandomState instance, Generator instance or None, default=None
+        An int gives the same split each time.
+
+    See Also
+    --------
+    LastFraction : Hides the latest items, which is how a recommender is used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdiffrec.model_selection import SampleFraction
+    >>> history, holdout = SampleFraction(0.4, random_state=0).hide(np.ones((3, 5)))
+    >>> history.sum(axis=1), holdout.sum(axis=1)
+    (array([3., 3., 3.]), array([2., 2., 2.]))
+    """
+
+    _parameter_constraints = {
+        "fraction": [_FRACTION],
+        "min_history": [_MIN_HISTORY],
+        "random_state": _RANDOM_STATE,
+    }
+
+    def __init__(self, fraction=0.2, *, min_history=1, random_state=None):
+        self.fraction = fraction
+        self.min_history = min_history
+        self.random_state = random_state
+
+    def _hide(self, X):
+        X, draw = _at_random(X, self.random_state)
+        return hide_last(X, share_of_rows(X, self.fraction, self.min_history), draw)
+
+
+class SampleN(BaseHoldout):
+    """Hide exactly n random items of each user.
+
+    Parameters
+    ----------
+    n : int, default=1
+        Items to hide of a user.
+    min_history : int, default=1
+        Who has fewer than ``n + min_history`` items keeps all.
+    random_state : int, RandomState instance, Generator instance or None, default=None
+        An int gives the same split each time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdiffrec.model_selection import SampleN
+    >>> X = np.array([[1, 1, 1, 1], [0, 1, 0, 1]])
+    >>> SampleN(2, random_state=0).hide(X)[1].sum(axis=1)
+    array([2., 0.])
+    """
+
+    _parameter_constraints = {
+        "n": [_COUNT],
+        "min_history": [_MIN_HISTORY],
+        "random_state": _RANDOM_STATE,
+    }
+
+    def __init__(self, n=1, *, min_history=1, random_state=None):
+        self.n = n
+        self.min_history = min_history
+        self.random_state = random_state
+
+    def _hide(self, X):
+        X, draw = _at_random(X, self.random_state)
+        return hide_last(X, _n_of_rows(X, self.n, self.min_history), draw)
+
+
+class LastFraction(BaseHoldout):
+    """Hide the latest share of each user's items.
+
+    Parameters
+    ----------
+    fraction : float, default=0.2
+        Share of a user's items, in (0, 1); rounded to a whole number, and at least 1.
+    by : {"value", "order"}, default="value"
+        What says which items are the latest. "value": the values of `X` are times or positions,
+        and larger is later; equal times are told apart by a hash of the row and the item. "order":
+        the order in which a CSR stores the entries of a row, which is that of time only where the
+        matrix was built so and its indices were never sorted.
+    min_history : int, default=1
+        So many items of a user stay, whatever the share; who has no more than these keeps all.
+
+    Warns
+    -----
+    UserWarning
+        With ``by="order"``, if every row is stored in ascending order of item id.
+
+    Notes
+    -----
+    A user's latest items may come before another's first ones, so a model trained on all histories
+    has seen things from after a user's cut. `TimeCut` cuts everybody at one moment.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdiffrec.model_selection import LastFraction
+    >>> times = np.array([[5, 0, 2, 4, 3], [0, 0, 7, 0, 9]])
+    >>> history, holdout = LastFraction(0.5).hide(times)
+    >>> holdout.toarray()
+    array([[5., 0., 0., 4., 0.],
+           [0., 0., 0., 0., 9.]])
+    """
+
+    _parameter_constraints = {
+        "fraction": [_FRACTION],
+        "by": [StrOptions({"value", "order"})],
+        "min_history": [_MIN_HISTORY],
+    }
+
+    def __init__(self, fraction=0.2, *, by="value", min_history=1):
+        self.fraction = fraction
+        self.by = by
+        self.min_history = min_history
+
+    def _hide(self, X):
+        X, *keys = _in_sequence(X, self.by)
+        return hide_last(X, share_of_rows(X, self.fraction, self.min_history), *keys)
+
+
+class LastN(BaseHoldout):
+    """Hide the n latest items of each user.
+
+    Parameters
+    ----------
+    n : int, default=1
+        Items to hide of a user.
+    by : {"value", "order"}, default="value"
+        What says which items are the latest, as in `LastFraction`.
+    min_history : int, default=1
+        Who has fewer than ``n + min_history`` items keeps all.
+
+    Warns
+    -----
+    UserWarning
+        With ``by="order"``, if every row is stored in ascending order of item id.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdiffrec.model_selection import LastN
+    >>> times = np.array([[5, 0, 2, 4, 3], [0, 0, 7, 0, 9]])
+    >>> history, holdout = LastN(2).hide(times)
+    >>> holdout.toarray()
+    array([[5., 0., 0., 4., 0.],
+           [0., 0., 0., 0., 0.]])
+    """
+
+    _parameter_constraints = {
+        "n": [_COUNT],
+        "by": [StrOptions({"value", "order"})],
+        "min_history": [_MIN_HISTORY],
+    }
+
+    def __init__(self, n=1, *, by="value", min_history=1):
+        self.n = n
+        self.by = by
+        self.min_history = min_history
+
+    def _hide(self, X):
+        X, *keys = _in_sequence(X, self.by)
+        return hide_last(X, _n_of_rows(X, self.n, self.min_history), *keys)
+
+
+class LeaveOneOut(BaseHoldout):
+    """Hide one item of each user who has at least two.
+
+    Parameters
+    ----------
+    by : {"random", "value", "order"}, default="random"
+        Which one: a random item, as ``SampleN(1)``; else the latest, as ``LastN(1, by=by)``.
+    random_state : int, RandomState instance, Generator instance or None, default=None
+        For ``by="random"``; an int gives the same split each time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdiffrec.model_selection import LeaveOneOut
+    >>> times = np.array([[5, 0, 2, 4], [0, 8, 0, 0]])
+    >>> LeaveOneOut(by="value").hide(times)[1].toarray()
+    array([[5., 0., 0., 0.],
+           [0., 0., 0., 0.]])
+    """
+
+    _parameter_constraints = {
+        "by": [StrOptions({"random", "value", "order"})],
+        "random_state": _RANDOM_STATE,
+    }
+
+    def __init__(self, *, by="random", random_state=None):
+        self.by = by
+        self.random_state = random_state
+
+    def _hide(self, X):
+        if self.by == "random":
+            return SampleN(1, random_state=self.random_state)._hide(X)
+        return LastN(1, by=self.by)._hide(X)
+
+
+class TimeCut(BaseHoldout):
+    """Hide everything that happened at or after one moment, the same for all users.
+
+    The values of `X` are times. It is the only holdout here that keeps the future out of training:
+    no history holds anything from after the cut. A user whose items all come after it gets an empty
+    history, being a new user at that moment; and who did nothing after it has no holdout.
+
+    Parameters
+    ----------
+    time : float, default=None
+        The moment, in the unit of the values of `X`.
+    fraction : float, default=None
+        In place of `time`: the share of all interactions that are at or after the cut. Equal times
+        are never split, so the share found is the nearest one that leaves something on both sides;
+        if all times are equal, nothing is hidden. With neither of the two, 0.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdiffrec.model_selection import TimeCut
+    >>> times = np.array([[1, 5, 0], [2, 3, 0], [0, 6, 7]])
+    >>> history, holdout = TimeCut(5).hide(times)
+    >>> history.toarray()
+    array([[1., 0., 0.],
+           [2., 3., 0.],
+           [0., 0., 0.]])
+    """
+
+    _parameter_constraints = {
+        "time": [Interval(Real, None, None, closed="neither"), None],
+        "fraction": [_FRACTION, None],
+    }
+
+    def __init__(self, time=None, *, fraction=None):
+        self.time = time
+        self.fraction = fraction
+
+    def _hide(self, X):
+        if self.time is not None and self.fraction is not None:
+            raise ValueError(
+                f"time={self.time!r} and fraction={self.fraction!r} are both given. Each of them "
+                "says where to cut; leave one of them None."
+            )
+        X = canonical_csr(check_matrix(X), "time")
+        if self.time is None:
+            hidden = _latest_share(X.data, 0.2 if self.fraction is None else self.fraction)
+        else:
+            hidden = X.data >= self.time
+        return select_entries(X, ~hidden), select_entries(X, hidden)
+
+
+def _at_random(X, random_state):
+    """Canonical X, and a random number for each of its entries."""
+    X = canonical_csr(check_matrix(X), "weight")
+    rng = np.random.default_rng(draw_seed(seed_of(random_state)))
+    return X, rng.integers(2**64, size=X.nnz, dtype=np.uint64)
+
+
+def _in_sequence(X, by):
+    """Canonical X, and keys of its entries that grow with time, the first deciding."""
+    if by == "order":
+        return _as_stored(X)
+    X = canonical_csr(check_matrix(X), "time")
+    return X, X.data, unit_free_keys(X, "time", _TIE_SEED)
+
+
+def _as_stored(X):
+    """Canonical X, and for each of its entries the place where X stores it (last)."""
+    if not sp.issparse(X) or X.format != "csr":
+        kind = f"{X.format} format" if sp.issparse(X) else type(X).__name__
+        raise ValueError(
+            f'by="order" needs a CSR matrix, got {kind}: only a CSR tells in which order the items '
+            "of a row were stored. Give a CSR built in that order, or times as values and "
+            'by="value".'
+        )
+    X = check_matrix(X)
+    places = np.where(X.data != 0, np.arange(1, len(X.data) + 1), 0)
+    places = sp.csr_array((places, X.indices, X.indptr), shape=X.shape)
+    places = canonical_csr(places, "time").data
+    X = canonical_csr(X, "weight")
+    if (np.diff(X.indptr) > 1).any() and (np.diff(places) > 0).all():
+        warnings.warn(
+            'Every row of X is stored in ascending order of item id, so by="order" hides the items '
+            "with the highest ids. Was X sorted? Give one in the order of time, or times as values "
+            'and by="value".',
+            stacklevel=5,
+        )
+    return X, places
+
+
+def _n_of_rows(X, n, min_history):
+    """For every row how many entries to hide: n, or 0 where it has too few, (n_rows,)."""
+    return np.where(np.diff(X.indptr) >= n + min_history, n, 0)
+
+
+def _latest_share(times, fraction):
+    """Mask of the latest entries, about `fraction` of them; never splits equal times."""
+    if not len(times):
+        return np.zeros(0, bool)
+    place = min(int(round((1 - fraction) * len(times))), len(times) - 1)
+    cut = np.partition(times, place)[place]
+    with_cut, without = times >= cut, times > cut
+    over, under = with_cut.mean() - fraction, fraction - without.mean()
+    if with_cut.all() or (over > under and without.any()):
+        return without
+    return with_cut
