@@ -4,10 +4,12 @@ Every error says which parameter, the value received, what is valid, and what to
 """
 
 import numbers
+import warnings
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import _fit_context as fit_context
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
@@ -24,7 +26,9 @@ __all__ = [
     "check_k",
     "check_scales",
     "check_user_ids",
+    "drop_labels",
     "fit_context",
+    "safe_indexing",
 ]
 
 VALUES = ("binary", "weight", "time")
@@ -100,6 +104,18 @@ def _is_canonical(X):
     starts = X.indptr[1:-1]
     ascending[starts[(starts > 0) & (starts < len(X.indices))] - 1] = True
     return bool(ascending.all() and X.data.all())
+
+
+def drop_labels(y, shape, stacklevel):
+    """`y`, but None in place of labels that a tool passes along, with a warning."""
+    if y is None or sp.issparse(y) or np.ndim(y) != 1:
+        return y
+    warnings.warn(
+        f"y of shape {np.shape(y)} holds no holdout items and is ignored; give a matrix of shape "
+        f"{shape}, or None to hide a part of X.",
+        stacklevel=stacklevel + 1,
+    )
+    return None
 
 
 def check_holdout(X, y):

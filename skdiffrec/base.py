@@ -1,7 +1,5 @@
 """What every recommender here shares: `recommend`, `decision_function` and `score`."""
 
-import warnings
-
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -15,6 +13,7 @@ from ._validation import (
     check_item_ids,
     check_k,
     check_user_ids,
+    drop_labels,
     fit_context,
 )
 from .metrics import ndcg_at_k
@@ -237,13 +236,7 @@ class BaseRecommender(BaseEstimator):
         """
         check_is_fitted(self)
         X = self._check_rows(X)
-        if np.ndim(y) == 1:
-            warnings.warn(
-                f"y of shape {np.shape(y)} holds no holdout items and is ignored; give a matrix of "
-                f"shape {X.shape}, or None to hide a part of X.",
-                stacklevel=2,
-            )
-            y = None
+        y = drop_labels(y, X.shape, stacklevel=2)
         if y is None:
             history, holdout = hide_items(X, self.values, _SCORE_HIDDEN, seed=0)
         else:

@@ -1,0 +1,117 @@
+"""Metrics of what is listed at all: coverage, concentration, differences between users."""
+
+import numpy as np
+
+from ._checks import check_ids, check_k
+from ._closed_forms import coverage, gini, item_counts, lengths, mean_of, personalization
+
+
+def coverage_at_k(ids, n_items, k=10):
+    """Share of the catalogue that is in somebody's top k.
+
+    Answers "how many items have any chance to be seen?". It misleads in that one list of thousands
+    is enough, and it grows with the number of users: compare at the same users and k only.
+
+    Parameters
+    ----------
+    ids : array-like of int, shape (n_users, n_listed)
+        Recommended items, best first, each at most once per list; -1 fills the end of a list.
+    n_items : int
+        Number of items in the catalogue.
+    k : int, default=10
+        Number of places judged, at most ``n_listed``.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    TypeError, ValueError, IndexError
+        If an argument is invalid.
+
+    Examples
+    --------
+    >>> from skdiffrec.metrics import coverage_at_k
+    >>> coverage_at_k([[3, 2], [3, 1]], n_items=5, k=2)
+    0.6
+    """
+    return coverage(_counts(ids, n_items, k))
+
+
+def gini_at_k(ids, n_items, k=10):
+    """Gini index of how often each item of the catalogue is in a top k.
+
+    Answers "do a few items get all the places?": 0 when all items are listed alike, 1 - 1 / n_items
+    when one item fills every list. It misleads as coverage does, and with few users: fewer places
+    than items cannot be shared alike. Items in no list count.
+
+    Parameters
+    ----------
+    ids, n_items, k
+        As for :func:`coverage_at_k`.
+
+    Returns
+    -------
+    float
+        In [0, 1).
+
+    Raises
+    ------
+    TypeError, ValueError, IndexError
+        If an argument is invalid, or if no list holds an item.
+
+    Examples
+    --------
+    >>> from skdiffrec.metrics import gini_at_k
+    >>> gini_at_k([[0, 1], [2, 3]], n_items=4, k=2)
+    0.0
+    >>> gini_at_k([[0], [0]], n_items=4, k=1)
+    0.75
+    """
+    return gini(_counts(ids, n_items, k))
+
+
+def personalization_at_k(ids, k=10, *, per_user=False):
+    """How different the users' lists are: 1 - mean share of items that two users have in common.
+
+    The mean is over all pairs of users with a list, from item counts: exact, and linear in the
+    entries. For one user it is the share of their list that another user's does not hold, averaged
+    over the others. Answers "does everybody get the same?": 0 if so. It misleads as a goal: lists
+    drawn by chance score highest.
+
+    Parameters
+    ----------
+    ids, k
+        As for :func:`coverage_at_k`.
+    per_user : bool, default=False
+        Return one value per user in place of the mean.
+
+    Returns
+    -------
+    float or ndarray of float64, shape (n_users,)
+        In [0, 1]; NaN for a user without a list.
+
+    Raises
+    ------
+    TypeError, ValueError, IndexError
+        If an argument is invalid, or if the mean is wanted and fewer than two users have a list.
+
+    Examples
+    --------
+    >>> from skdiffrec.metrics import personalization_at_k
+    >>> personalization_at_k([[3, 2], [3, 1], [0, 4]], k=2, per_user=True)
+    array([0.75, 0.75, 1.  ])
+    """
+    top = check_ids(ids, k)[:, :k]
+    if top.max(initial=-1) >= top.size:  # ids far apart are numbered anew, the fill stays -1
+        names, renamed = np.unique(top, return_inverse=True)
+        top = renamed.reshape(top.shape) - (names[0] == -1)
+    values = personalization(top, lengths(top), item_counts(top, top.max(initial=-1) + 1))
+    return values if per_user else mean_of(values, "with a list, beside another who has one")
+
+
+def _counts(ids, n_items, k):
+    n_items = check_k(n_items, "n_items", "the number of items in the catalogue")
+    return item_counts(check_ids(ids, k, n_items, "n_items")[:, :k], n_items)

@@ -1,0 +1,148 @@
+"""Argument checks: every error names the parameter, what it held, what is valid, what to do."""
+
+from numbers import Integral
+
+import numpy as np
+import scipy.sparse as sp
+
+
+def check_k(k, name="k", what="the number of places to judge"):
+    """An integer >= 1."""
+    advice = f"pass {what} as an integer >= 1."
+    if isinstance(k, bool) or not isinstance(k, Integral):
+        raise TypeError(
+            f"{name} must be an integer, got {k!r} of type {type(k).__name__}; {advice}"
+        )
+    if k < 1:
+        raise ValueError(f"{name} must be at least 1, got {k}; {advice}")
+    return int(k)
+
+
+def check_option(name, value, valid):
+    """One of a few words."""
+    if value not in valid:
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, valid))}, got {value!r}; pass one of them."
+        )
+    return value
+
+
+def check_ids(ids, k, n_items=None, source="the columns of holdout"):
+    """Lists of items as int64 (n_users, n_listed), -1 at the end of a short list only.
+
+    `n_items` and `source` say which items there are, and what says so; None allows every id.
+    """
+    check_k(k)
+    hint = "pass the ids of recommend() alone, one row per user, short rows filled with -1"
+    ids = as_2d("ids", ids, "iu", hint)
+    if k > ids.shape[1]:
+        raise ValueError(
+            f"k must be at most the number of columns of ids ({ids.shape[1]}), got {k};"
+            " recommend longer lists, or lower k."
+        )
+    if ids.size:
+        _check_range(ids, n_items, source)
+        ids = np.ascontiguousarray(ids, dtype=np.int64)
+        if ids.min() < 0:
+            _check_fill(ids)
+        _check_repeats(ids)
+    return ids.astype(np.int64, copy=False)
+
+
+def check_rows(ids, matrix, name):
+    """`matrix` has one row per list."""
+    if len(ids) != matrix.shape[0]:
+        raise ValueError(
+            f"ids and {name} must have the same users as rows, got {len(ids)} rows of ids and"
+            f" {matrix.shape[0]} of {name}; slice {name} to the users of ids."
+        )
+
+
+def check_columns(matrix, name, n_items, source):
+    """`matrix` has one column per item."""
+    if matrix.shape[1] != n_items:
+        raise ValueError(
+            f"{name} must have one column per item, got {matrix.shape[1]} columns and {n_items}"
+            f" items ({source}); give both the same items in the same order."
+        )
+
+
+def interactions(name, matrix):
+    """Canonical boolean csr_array of the matrix's non-zeros; the input stays as it is."""
+    verb = {"holdout": "was held out", "train": "is in the history"}[name]
+    matrix = as_2d(
+        name, matrix, "biuf", f"pass a users x items matrix, non-zero where an item {verb}"
+    )
+    if not sp.issparse(matrix):
+        matrix = sp.coo_array(matrix, dtype=np.float64)  # scipy refuses float16
+    elif matrix.format != "csr":
+        matrix = matrix.tocoo()
+    # Before duplicates are summed, or 1 and -1 would cancel and uint8 would wrap to 0.
+    wrong = ~((matrix.data >= 0) & (matrix.data < np.inf))
+    if wrong.any():
+        at, coo = int(wrong.argmax()), matrix.tocoo()
+        raise ValueError(
+            f"{name} must hold finite values >= 0, got {coo.data[at]} at row {coo.row[at]}, column"
+            f" {coo.col[at]}; drop such entries (zero or missing: not an item of the {name})."
+        )
+    present = matrix.data != 0
+    if matrix.format == "csr":
+        pattern = sp.csr_array((present, matrix.indices, matrix.indptr), matrix.shape)
+    else:
+        pattern = sp.coo_array((present, (matrix.row, matrix.col)), matrix.shape).tocsr()
+    if not (pattern.has_canonical_format and present.all()):
+        pattern = pattern.copy()  # the index arrays may be the caller's
+        pattern.sum_duplicates()
+        pattern.eliminate_zeros()
+    return pattern
+
+
+def as_2d(name, value, kinds, hint):
+    """`value` as an array (a sparse matrix as it is); 2-D with a dtype kind of `kinds`."""
+    try:
+        array = value if name != "ids" and sp.issparse(value) else np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} must be a 2-D array, got uneven rows ({error}); {hint}."
+        ) from error
+    if array.ndim != 2:
+        raise ValueError(f"{name} must be 2-D, got shape {array.shape}; {hint}.")
+    if array.dtype.kind not in kinds:
+        what = "integers" if kinds == "iu" else "numbers"
+        raise TypeError(f"{name} must hold {what}, got dtype {array.dtype}; {hint}.")
+    return array
+
+
+def _check_range(ids, n_items, source):
+    largest = np.iinfo(np.int64).max if n_items is None else n_items - 1
+    if ids.min() < -1 or ids.max() > largest:
+        row, rank = np.unravel_index(((ids < -1) | (ids > largest)).argmax(), ids.shape)
+        items = "items >= 0" if n_items is None else f"items 0 to {largest} ({source})"
+        raise IndexError(
+            f"ids must be {items}, or -1 to fill a list, got {ids[row, rank]} at row {row}, place"
+            f" {rank}; number the items alike everywhere, and give every item of the model."
+        )
+
+
+def _check_fill(ids):
+    gap = (ids[:, :-1] == -1) & (ids[:, 1:] != -1)
+    if gap.any():
+        row, rank = np.unravel_index(gap.argmax(), gap.shape)
+        raise ValueError(
+            f"ids may hold -1 at the end of a list only, got item {ids[row, rank + 1]} after -1"
+            f" in row {row}; move the -1 of each list behind its items."
+        )
+
+
+def _check_repeats(ids):
+    small = ids.max() <= np.iinfo(np.int32).max
+    ordered = np.sort(
+        ids.astype(np.int32) if small else ids, axis=1
+    )  # half the width, half the time
+    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != -1)
+    if twice.any():
+        row, rank = np.unravel_index(twice.argmax(), twice.shape)
+        raise ValueError(
+            f"ids must not repeat an item within a list, got item {ordered[row, rank]} more than"
+            f" once in row {row}; drop the repeats (each would count as a hit) and fill with -1."
+        )

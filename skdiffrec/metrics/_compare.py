@@ -1,0 +1,174 @@
+"""Is the difference between two models more than chance? Paired bootstrap over users."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ._checks import check_k
+
+_CHUNK = 2**21  # numbers drawn at a time
+
+
+class Comparison(NamedTuple):
+    """Result of :func:`compare`; ``print`` shows it in one line.
+
+    Attributes
+    ----------
+    mean_a, mean_b, difference : float
+        Means over the users compared, and mean_b - mean_a.
+    low, high : float
+        Ends of the confidence interval of the difference.
+    p_value : float
+        Two-sided, of no difference; never 0.
+    n_users : int
+        Number of users compared.
+    confidence_level : float
+        Of the interval.
+    """
+
+    mean_a: float
+    mean_b: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    n_users: int
+    confidence_level: float
+
+    def __str__(self):
+        return (
+            f"{self.mean_a:.4f} -> {self.mean_b:.4f}: {self.difference:+.4f}"
+            f" ({self.confidence_level:.0%} interval {self.low:+.4f} to {self.high:+.4f},"
+            f" p = {self.p_value:.2g}, {self.n_users} users)"
+        )
+
+
+def compare(metric_a, metric_b, *, n_resamples=10_000, confidence_level=0.95, random_state=None):
+    """Compare two models by a metric of the same users, with a paired bootstrap [1]_.
+
+    Users are drawn anew with replacement; the spread of the mean difference says how far other
+    users of the same kind could have moved it. Answers "would b be ahead of a for other users as
+    well?". It says nothing about another split, other seeds or other settings, which may move a
+    metric more than the users do; of many comparisons, some come out small by chance.
+
+    Parameters
+    ----------
+    metric_a, metric_b : array-like of float, shape (n_users,)
+        One value per user, the same users in the same order: `per_user=True` of a metric. A user
+        who is NaN in both (no holdout) is left out.
+    n_resamples : int, default=10_000
+        Number of draws. The p-value is at least 2 / (n_resamples + 1).
+    confidence_level : float, default=0.95
+        Of the interval, between 0 and 1.
+    random_state : int, Generator, RandomState or None, default=None
+        Seed of the draws.
+
+    Returns
+    -------
+    Comparison
+        With the percentile interval, and the p-value that turns it around: twice the share of
+        draws on the far side of 0, the data themselves counted as one draw.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid: arrays of different shape, NaN in one of the two only, infinite
+        values, nobody to compare.
+
+    References
+    ----------
+    .. [1] B. Efron, R. J. Tibshirani. An Introduction to the Bootstrap. Chapman & Hall, 1993.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdiffrec.metrics import compare
+    >>> a = np.array([0.0, 0.5, 1.0, 0.5, 0.0, 0.5, np.nan])
+    >>> b = np.array([0.5, 0.5, 1.0, 1.0, 0.5, 0.5, np.nan])
+    >>> result = compare(a, b, random_state=0)
+    >>> result.difference, result.n_users
+    (0.25, 6)
+    >>> print(result)
+    0.4167 -> 0.6667: +0.2500 (95% interval +0.0833 to +0.4167, p = 0.032, 6 users)
+    """
+    n_resamples = check_k(n_resamples, "n_resamples", "the number of draws")
+    if not 0 < confidence_level < 1:
+        raise ValueError(
+            f"confidence_level must lie between 0 and 1, got {confidence_level!r}; pass 0.95, for"
+            " example."
+        )
+    a, b = _check_pairs(metric_a, metric_b)
+    difference = b - a
+    # Draws are made for a difference >= 0, so that a against b mirrors b against a exactly.
+    sign = -1.0 if difference.mean() < 0 else 1.0
+    means = sign * _resampled_means(sign * difference, n_resamples, _generator(random_state))
+    tail = (1 - confidence_level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    beyond = min((means <= 0).sum(), (means >= 0).sum())
+    p_value = min(1.0, 2 * (beyond + 1) / (n_resamples + 1))
+    numbers = map(float, (a.mean(), b.mean(), difference.mean(), low, high, p_value))
+    return Comparison(*numbers, len(a), float(confidence_level))
+
+
+def _resampled_means(values, n_resamples, rng):
+    """Means of samples of the size of `values` (n,), drawn with replacement, (n_resamples,)."""
+    n = len(values)
+    distinct, counts = np.unique(values, return_counts=True)
+    few = 16 * len(distinct) < n  # then it is faster to draw how often each value comes
+    step = max(1, _CHUNK // (len(distinct) if few else n))
+    means = []
+    for start in range(0, n_resamples, step):
+        size = min(step, n_resamples - start)
+        if few:
+            means.append(rng.multinomial(n, counts / n, size=size) @ distinct / n)
+        else:
+            means.append(values[rng.integers(n, size=(size, n), dtype=np.int32)].mean(axis=1))
+    return np.concatenate(means)
+
+
+def _check_pairs(metric_a, metric_b):
+    """Both as float64 without the users who are NaN in both."""
+    a, b = (
+        _check_values(name, values)
+        for name, values in (("metric_a", metric_a), ("metric_b", metric_b))
+    )
+    if a.shape != b.shape:
+        raise ValueError(
+            f"metric_a and metric_b must hold the same users, got {len(a)} and {len(b)} values;"
+            " pass per_user=True values of one set of users."
+        )
+    unlike = np.isnan(a) != np.isnan(b)
+    if unlike.any():
+        raise ValueError(
+            "metric_a and metric_b must be NaN for the same users, got NaN in one of them only at"
+            f" user {unlike.argmax()}; judge both models by the same holdout."
+        )
+    known = ~np.isnan(a)
+    if not known.any():
+        raise ValueError(
+            f"metric_a and metric_b must hold a number for at least one user, got none among"
+            f" {len(a)}; check the holdout."
+        )
+    return a[known], b[known]
+
+
+def _check_values(name, values):
+    hint = "pass one number per user, from per_user=True"
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be 1-D, got shape {array.shape}; {hint}.")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}; {hint}.")
+    array = array.astype(np.float64)
+    if np.isinf(array).any():
+        at = int(np.isinf(array).argmax())
+        raise ValueError(
+            f"{name} must hold finite numbers or NaN, got {array[at]} at {at}; {hint}."
+        )
+    return array
+
+
+def _generator(random_state):
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**32, size=4, dtype=np.uint32))
+    return np.random.default_rng(random_state)

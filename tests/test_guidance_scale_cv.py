@@ -1,0 +1,208 @@
+"""GuidanceScaleCV: what GridSearchCV finds, for one training per fold."""
+
+import pickle
+
+import numpy as np
+import pytest
+from conftest import tiny_cfg
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skdiffrec import CFGDiffusionRecommender
+from skdiffrec.baselines import EASERecommender
+from skdiffrec.model_selection import GuidanceScaleCV, LastN, RankingScorer, UnseenUsers
+
+SCALES = [0.0, 0.5, 1.0, 2.0]
+TINY = tiny_cfg(hidden_dims=(16, 16), latent_dim=8, max_epochs=2)
+
+
+@parametrize_with_checks([GuidanceScaleCV(TINY, cv=2, scoring=RankingScorer(k=1))])
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    counted = []
+    fit = CFGDiffusionRecommender.fit
+
+    def count(self, X, *args, **kwargs):
+        counted.append(X.shape[0])
+        return fit(self, X, *args, **kwargs)
+
+    monkeypatch.setattr(CFGDiffusionRecommender, "fit", count)
+    return counted
+
+
+def searched(X, y=None, model=None, **options):
+    model = tiny_cfg() if model is None else model
+    return GuidanceScaleCV(model, **{"scales": SCALES, "cv": 3} | options).fit(X, y)
+
+
+class TestAgainstGridSearch:
+    @pytest.mark.parametrize("parameters", [{}, {"values": "time"}, {"n_sampling_steps": 3}])
+    def test_the_same_scores_for_fewer_fits(self, interactions, fits, parameters):
+        model = tiny_cfg(**parameters)
+        found = searched(interactions, model=model)
+        assert fits == [80, 80, 80, 120]
+        grid = GridSearchCV(
+            model, {"guidance_scale": SCALES}, cv=3, scoring=RankingScorer(), error_score="raise"
+        ).fit(interactions)
+        assert len(fits) == 4 + 13
+        for name in found.cv_results_:
+            if name.endswith("_test_score") and not name.startswith("rank"):
+                assert_allclose(found.cv_results_[name], grid.cv_results_[name], atol=1e-3)
+        assert found.best_guidance_scale_ == grid.best_params_["guidance_scale"]
+        assert_array_equal(found.recommend(k=5)[0], grid.best_estimator_.recommend(k=5)[0])
+        assert set(found.cv_results_) <= set(grid.cv_results_)
+
+    def test_same_users_with_a_holdout(self, interactions):
+        history, hidden = LastN(1).hide(interactions)
+        found = searched(history, hidden, cv=LastN())
+        expected = [
+            tiny_cfg(guidance_scale=scale).fit(history).score(history, hidden) for scale in SCALES
+        ]
+        assert_allclose(found.cv_results_["mean_test_score"], expected, atol=1e-3)
+
+    def test_folds_with_a_holdout(self, interactions, holdout):
+        found = searched(interactions, holdout)
+        train, test = next(iter(KFold(3).split(interactions)))
+        model = tiny_cfg(guidance_scale=2.0).fit(interactions[train])
+        expected = RankingScorer()(model, interactions[test], holdout[test])
+        assert_allclose(found.cv_results_["split0_test_score"][3], expected, atol=1e-3)
+
+
+class TestResults:
+    def test_attributes_agree(self, interactions):
+        found = searched(interactions)
+        scores = np.array([found.cv_results_[f"split{i}_test_score"] for i in range(3)])
+        assert_allclose(found.cv_results_["mean_test_score"], scores.mean(axis=0))
+        assert_allclose(found.cv_results_["std_test_score"], scores.std(axis=0))
+        assert found.best_index_ == scores.mean(axis=0).argmax()
+        assert found.best_score_ == found.cv_results_["mean_test_score"].max()
+        assert found.best_guidance_scale_ == SCALES[found.best_index_]
+        assert found.best_estimator_.guidance_scale == found.best_guidance_scale_
+        assert found.cv_results_["rank_test_score"][found.best_index_] == 1
+        assert found.cv_results_["params"][1] == {"guidance_scale": 0.5}
+        assert found.n_splits_ == len(found.fit_times_) == len(found.score_times_) == 3
+        assert (found.fit_times_ > 0).all() and (found.score_times_ > 0).all()
+
+    def test_it_finds_the_good_end(self, drift_data):
+        found = searched(drift_data.train, scales=[-1.0, 0.0, 1.5], model=tiny_cfg(max_epochs=5))
+        assert found.best_guidance_scale_ == 1.5
+
+    def test_of_equal_scales_the_first(self, interactions):
+        assert searched(interactions, scales=[1.0, 1.0]).best_index_ == 0
+
+    def test_several_metrics(self, interactions):
+        scoring = RankingScorer(["ndcg", "coverage"])
+        found = searched(interactions, scoring=scoring, refit="coverage@10")
+        assert found.best_index_ == found.cv_results_["mean_test_coverage@10"].argmax()
+        alone = searched(interactions)
+        assert_array_equal(
+            found.cv_results_["mean_test_ndcg@10"], alone.cv_results_["mean_test_score"]
+        )
+        expected = RankingScorer("coverage")(found.best_estimator_, interactions)
+        assert found.score(interactions) == expected
+
+    def test_a_name_as_scoring(self, interactions):
+        by_name = searched(interactions, scoring="recall@20")
+        by_scorer = searched(interactions, scoring=RankingScorer("recall", 20))
+        assert by_name.best_score_ == by_scorer.best_score_
+
+    def test_prefit(self, interactions, holdout, fits):
+        model = tiny_cfg(guidance_scale=0.5).fit(interactions)
+        found = GuidanceScaleCV(model, scales=SCALES, cv="prefit").fit(interactions, holdout)
+        assert fits == [120]
+        expected = [model.set_params(guidance_scale=s).score(interactions, holdout) for s in SCALES]
+        assert_allclose(found.cv_results_["mean_test_score"], expected, atol=1e-3)
+        model.set_params(guidance_scale=0.5)
+        assert found.best_estimator_.guidance_scale == found.best_guidance_scale_ != 0.5
+        assert_array_equal(
+            found.recommend([1, 2])[0],
+            model.recommend([1, 2], guidance_scale=found.best_guidance_scale_)[0],
+        )
+
+    def test_without_refit(self, interactions, fits):
+        found = searched(interactions, refit=False)
+        assert len(fits) == 3 and found.best_guidance_scale_ in SCALES
+        assert not hasattr(found, "best_estimator_") and not hasattr(found, "recommend")
+
+    def test_weights_go_with_their_users(self, interactions):
+        weight = np.linspace(0, 3, interactions.shape[0])
+        found = GuidanceScaleCV(tiny_cfg(), scales=SCALES, cv=3).fit(
+            interactions, sample_weight=weight
+        )
+        train, test = next(iter(KFold(3).split(interactions)))
+        model = tiny_cfg(guidance_scale=1.0).fit(interactions[train], sample_weight=weight[train])
+        expected = RankingScorer()(model, interactions[test])
+        assert found.cv_results_["split0_test_score"][2] == expected
+
+    @pytest.mark.parametrize("n_jobs", [2])
+    def test_workers(self, interactions, n_jobs):
+        assert_array_equal(
+            searched(interactions, n_jobs=n_jobs).cv_results_["mean_test_score"],
+            searched(interactions).cv_results_["mean_test_score"],
+        )
+
+
+class TestAsAnEstimator:
+    def test_within_other_tools(self, interactions):
+        """Nested: the scale is chosen inside each outer fold."""
+        scores = cross_val_score(
+            GuidanceScaleCV(TINY, scales=[0.0, 1.0], cv=2),
+            interactions,
+            cv=UnseenUsers(3, random_state=0),
+            scoring=RankingScorer(),
+        )
+        assert scores.shape == (3,) and (scores > 0).all()
+
+    def test_clone_and_pickle(self, interactions):
+        found = searched(interactions)
+        again = clone(found).fit(interactions)
+        copied = pickle.loads(pickle.dumps(found))
+        for other in (again, copied):
+            assert_array_equal(other.recommend(k=5)[0], found.recommend(k=5)[0])
+        assert found.score(interactions) == RankingScorer()(found.best_estimator_, interactions)
+
+    def test_memory(self, interactions, tmp_path, monkeypatch):
+        """A second search, with other scales, trains nothing."""
+        model = tiny_cfg(memory=tmp_path)
+        searched(interactions, model=model)
+        monkeypatch.setattr("skdiffrec._recommender.fit_model", None)
+        found = searched(interactions, model=model, scales=[0.7, 1.2])
+        assert found.best_guidance_scale_ in (0.7, 1.2)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (dict(scales=[]), ValueError, "at least one guidance scale"),
+        (dict(scales=1.0), ValueError, "scales"),
+        (dict(scales=[1.0, np.nan]), ValueError, "between -1000 and 1000, got nan"),
+        (dict(scoring="ndgc"), ValueError, "precision, recall, ndcg"),
+        (dict(scoring=max), ValueError, "scoring"),
+        (dict(scoring=RankingScorer(k=51)), ValueError, "at most the number of items"),
+        (dict(scoring=RankingScorer(["ndcg", "map"])), ValueError, "refit must be one of"),
+        (dict(model=EASERecommender()), ValueError, "recommend_scales"),
+        (dict(cv="other"), ValueError, "prefit"),
+        (dict(cv=LastN()), ValueError, "hide"),
+    ],
+)
+def test_refusals(interactions, options, error, message):
+    with pytest.raises(error, match=message):
+        searched(interactions, **options)
+
+
+def test_refusals_of_data(interactions):
+    with pytest.raises(ValueError, match="overlap"):
+        searched(interactions, interactions)
+    with pytest.raises(ValueError, match="at least one user"):
+        searched(np.eye(9, 12))
+    with pytest.raises(NotFittedError):
+        GuidanceScaleCV(tiny_cfg(), cv="prefit").fit(interactions)
+    with pytest.raises(NotFittedError):
+        GuidanceScaleCV(tiny_cfg()).recommend([0])
