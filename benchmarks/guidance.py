@@ -9,13 +9,13 @@ leaving out train and valid, are judged on test; means over seeds. Prints a tabl
 
 import argparse
 import itertools
-import json
 import pathlib
 import resource
 import time
 
 import numpy as np
 import torch
+from protocol import longest, save, without
 
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.baselines import ALSRecommender, EASERecommender, PopularityRecommender
@@ -34,13 +34,8 @@ METRICS = ("R@10", "R@20", "N@10", "N@20")
 
 def lists(model, data, k=20, **options):
     """Top k of every user from the training rows, as they are and without the items of valid."""
-    extra = int(np.diff(data.valid.indptr).max())
-    ids, _ = model.recommend(k=k + extra, **options)
-    n_items = data.n_items
-    valid = np.repeat(np.arange(data.n_users), np.diff(data.valid.indptr)) * n_items
-    drop = np.isin(ids + np.arange(len(ids))[:, None] * n_items, valid + data.valid.indices)
-    order = np.argsort(drop | (ids < 0), axis=1, kind="stable")[:, :k]
-    return ids[:, :k], np.take_along_axis(np.where(drop, -1, ids), order, axis=1)
+    ids, _ = model.recommend(k=k + longest(data.valid), **options)
+    return ids[:, :k], without(ids, data.valid, k)
 
 
 def judge(ids, holdout):
@@ -139,10 +134,9 @@ def main():
     table = run(options)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{torch.get_num_threads()} threads, peak memory {peak:.2f} GB")
-    if options.json:
-        record = {"data": pathlib.Path(options.data).name, "input": "train", "table": table}
-        record |= {"threads": torch.get_num_threads(), "peak_memory_gb": peak}
-        pathlib.Path(options.json).write_text(json.dumps(record, indent=1) + "\n")
+    record = {"data": pathlib.Path(options.data).name, "input": "train", "table": table}
+    record |= {"threads": torch.get_num_threads(), "peak_memory_gb": peak}
+    save(options.json, record)
 
 
 if __name__ == "__main__":

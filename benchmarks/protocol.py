@@ -1,0 +1,26 @@
+"""What the benchmarks share: lists made from train that leave out train and valid."""
+
+import json
+import pathlib
+
+import numpy as np
+
+
+def without(ids, left_out, k):
+    """The first k of long lists (n_users, n_listed) that are not in the CSR `left_out`."""
+    n_items = left_out.shape[1]
+    rows = np.repeat(np.arange(left_out.shape[0]), np.diff(left_out.indptr))
+    drop = np.isin(ids + np.arange(len(ids))[:, None] * n_items, rows * n_items + left_out.indices)
+    order = np.argsort(drop | (ids < 0), axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(np.where(drop, -1, ids), order, axis=1)
+
+
+def longest(X):
+    """Largest number of interactions of a user."""
+    return int(np.diff(X.indptr).max())
+
+
+def save(path, record):
+    """Write JSON, if there is a path."""
+    if path:
+        pathlib.Path(path).write_text(json.dumps(record, indent=1) + "\n")
