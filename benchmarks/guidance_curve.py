@@ -98,7 +98,7 @@ def main():
             from skdiffrec.plotting import GuidanceCurveDisplay
 
             shown = {m: found["test"][m] for m in ("ndcg@10", "coverage@10", "novelty@10")}
-            display = GuidanceCurveDisplay(SCALES, shown).plot()
+            display = GuidanceCurveDisplay(scales=SCALES, values=shown).plot()
             path = pathlib.Path(options.plot)
             display.figure_.savefig(path.with_stem(f"{path.stem}_{values}"), dpi=100)
     save(options.json, record)
