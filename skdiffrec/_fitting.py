@@ -2,6 +2,7 @@
 
 import copy
 import importlib.metadata
+import numbers
 
 import joblib
 import numpy as np
@@ -99,9 +100,19 @@ class FittedModel:
 
 def training_key(X, sample_weight, parameters, seed, device):
     """A hash of all that training depends on; of equal keys one training will do."""
+    parameters = {name: _plain(value) for name, value in parameters.items()}
     versions = {name: importlib.metadata.version(name) for name in _VERSIONED}
     rows = (X.shape, X.indptr, X.indices, X.data)
     return joblib.hash((rows, sample_weight, parameters, seed, str(device), __version__, versions))
+
+
+def _plain(value):
+    """Numbers and sequences of numbers in one form, so that equal parameters have equal hashes."""
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return tuple(map(_plain, value))
+    return value
 
 
 def fit_model(X, sample_weight, parameters, seed, device, blocks):
@@ -135,17 +146,18 @@ def fit_model(X, sample_weight, parameters, seed, device, blocks):
     monitor = None
     if history is not None:
         monitor = _new_monitor(model, history, hidden, weight[chosen], p, blocks)
+    rows = _training_rows(X, weight, p, generator)
     with training_threads():
         model.history = train(
             denoiser,
             model.diffusion,
-            _training_rows(X, weight, p, generator),
+            rows,
             monitor,
             learning_rate=p.learning_rate,
             weight_decay=p.weight_decay,
             ema_decay=p.ema_decay,
             max_epochs=p.max_epochs,
-            batch_size=check_batch_size(p.batch_size, X.shape[0]),
+            batch_size=check_batch_size(p.batch_size, int(rows.visits.sum())),
             verbose=p.verbose,
         )
     _weigh_path(model, monitor, X[: min(_N_SPREAD_ROWS, blocks(X.shape[0])[0].stop)], p)
@@ -174,7 +186,7 @@ def _training_rows(X, weight, p, generator):
         dropped=check_condition_dropout(p.condition_dropout, p.values),
         drop_condition=p.cond_drop_prob,
         half_life=p.half_life,
-        row_weight=weight / weight.mean(),
+        row_weight=weight,
         generator=generator,
     )
 

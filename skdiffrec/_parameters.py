@@ -98,7 +98,7 @@ def check_batch_size(batch_size, n_users):
     """Rows in a training step."""
     if batch_size == "auto":
         return min(max(n_users // 48, 64), 1024)
-    return batch_size
+    return int(batch_size)
 
 
 def check_hidden_dims(hidden_dims):

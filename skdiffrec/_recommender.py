@@ -245,7 +245,7 @@ class CFGDiffusionRecommender(BaseRecommender):
             Histories; non-negative, a stored non-zero is an interaction.
         y : object, default=None
             Ignored, always.
-        sample_weight : array-like of float, shape (n_users,), default=None
+        sample_weight : float or array-like of float, shape (n_users,), default=None
             How much each user counts; a weight of 2 is as good as a second copy of the row, one
             of 0 as good as none. None weighs all alike.
 

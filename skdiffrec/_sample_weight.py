@@ -6,6 +6,7 @@ from ._hashing import row_keys
 from ._rows import unit_free
 
 _KEY_SEED = 0
+_MAX_VISITS = 4
 
 
 def check_sample_weight(sample_weight, n_users):
@@ -59,3 +60,13 @@ def merge_rows(X, values, weight):
     keys = row_keys(unit_free(X, values), _KEY_SEED)[counted]
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)
     return X[counted[first]], np.bincount(group, weight[counted])
+
+
+def visits_per_epoch(weight):
+    """How often each row is trained on in an epoch, int64 (n_rows,), at least once.
+
+    Once for each user that it stands for, as if rows had not been merged; but in all about
+    _MAX_VISITS times the number of rows at most, so that the unit of the weights costs no time.
+    """
+    limit = _MAX_VISITS * len(weight) / weight.sum()
+    return np.ceil(weight * min(1.0, limit)).astype(np.int64)

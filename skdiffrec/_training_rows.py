@@ -7,6 +7,7 @@ import torch
 
 from ._hashing import entry_keys
 from ._rows import last_tied_rank, rank_in_rows, unit_free
+from ._sample_weight import visits_per_epoch
 from ._spaces import Bags
 from .preprocessing import RECENCY_FLOOR, history_weights
 
@@ -37,7 +38,7 @@ class TrainingRows:
     half_life : float or None
         Recency weights of the condition, where values are times.
     row_weight : ndarray of float64, shape (n_rows,), default=None
-        Of the rows in the loss; None weighs all alike.
+        How many users a row stands for; None is one each.
     generator : torch.Generator
         Its device is that of the rows.
     """
@@ -58,7 +59,11 @@ class TrainingRows:
         weights = history_weights(X, values, None)
         self.weights = self._tensor(weights.data, torch.float32)
         row_weight = np.ones(X.shape[0]) if row_weight is None else row_weight
-        self.row_weight = self._tensor(row_weight, torch.float32)
+        visits = visits_per_epoch(row_weight)
+        self.visits = self._tensor(visits)
+        # of a visit, scaled to mean 1
+        self.row_weight = self._tensor(row_weight / visits, torch.float32)
+        self.row_weight *= visits.sum() / row_weight.sum()
         self.dropped, self.drop_condition, self.half_life = dropped, drop_condition, half_life
 
     def _tensor(self, array, dtype=torch.int64):
@@ -68,8 +73,9 @@ class TrainingRows:
         return torch.rand(n, device=self.device, generator=self.generator)
 
     def batches(self, batch_size):
-        """All rows once, in a random order."""
+        """All rows as often as `visits` says, in a random order."""
         filled = torch.nonzero(self.indptr.diff()).ravel()
+        filled = filled.repeat_interleave(self.visits[filled])
         shuffled = filled[torch.randperm(len(filled), device=self.device, generator=self.generator)]
         for rows in shuffled.split(batch_size):
             yield self.cut(rows)

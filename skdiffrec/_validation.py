@@ -19,6 +19,7 @@ __all__ = [
     "StrOptions",
     "VALUES",
     "canonical_csr",
+    "check_any_holdout",
     "check_guidance_scale",
     "check_holdout",
     "check_interactions",
@@ -29,6 +30,7 @@ __all__ = [
     "drop_labels",
     "fit_context",
     "safe_indexing",
+    "warn_without_order",
 ]
 
 VALUES = ("binary", "weight", "time")
@@ -140,6 +142,25 @@ def check_holdout(X, y):
             "are not in the history X, or a model scores by copying its input. Remove them from X."
         )
     return y
+
+
+def check_any_holdout(holdout):
+    """Somebody must have a holdout item."""
+    if holdout.nnz == 0:
+        raise ValueError(
+            "No user has a holdout item: y is empty, or (y=None) every row of X has fewer than 2 "
+            "interactions, or too few for the holdout. Give longer histories, or a holdout y."
+        )
+
+
+def warn_without_order(times, name, instead):
+    """Warn if all values (nnz,) that should say when are the same."""
+    if len(times) > 1 and times.min() == times.max():
+        warnings.warn(
+            f"All values of X are {times[0]:g}, but {name} takes them for times: nothing is later "
+            f"than anything else. {instead}",
+            stacklevel=5,
+        )
 
 
 def _integer_ids(name, ids, n, what):

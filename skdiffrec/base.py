@@ -8,6 +8,7 @@ from ._rows import hide_items
 from ._topk import masked_topk
 from ._validation import (
     VALUES,
+    check_any_holdout,
     check_holdout,
     check_interactions,
     check_item_ids,
@@ -15,6 +16,7 @@ from ._validation import (
     check_user_ids,
     drop_labels,
     fit_context,
+    warn_without_order,
 )
 from .metrics import ndcg_at_k
 
@@ -22,7 +24,12 @@ __all__ = ["BaseRecommender"]
 
 _BLOCK_ELEMENTS = 2**22  # scores held at once while ranking: 16 MB, and their sort keys 32 MB
 _SCORE_K = 10
-_SCORE_HIDDEN = 0.2
+_SCORE_HIDDEN, _SCORE_SEED = 0.2, 0
+
+
+def hide_for_score(X, values):
+    """(history, holdout) of canonical rows: what `score` hides where there is no `y`."""
+    return hide_items(X, values, _SCORE_HIDDEN, _SCORE_SEED)
 
 
 class BaseRecommender(BaseEstimator):
@@ -77,6 +84,8 @@ class BaseRecommender(BaseEstimator):
                 f"X of shape {X.shape} holds no interaction: nothing to fit. A stored non-zero "
                 "value is an interaction."
             )
+        if self.values == "time":
+            warn_without_order(X.data, 'values="time"', 'Give times, or values="binary".')
         self._fit_X = X
         return X
 
@@ -238,14 +247,10 @@ class BaseRecommender(BaseEstimator):
         X = self._check_rows(X)
         y = drop_labels(y, X.shape, stacklevel=2)
         if y is None:
-            history, holdout = hide_items(X, self.values, _SCORE_HIDDEN, seed=0)
+            history, holdout = hide_for_score(X, self.values)
         else:
             history, holdout = X, check_holdout(X, y)
-        if holdout.nnz == 0:
-            raise ValueError(
-                "No user has a holdout item: y is empty, or (y=None) every row of X has fewer "
-                "than 2 interactions. Give users with at least 2 interactions, or a holdout y."
-            )
+        check_any_holdout(holdout)
         ids, _ = self._rank(history, None, _SCORE_K)
         return ndcg_at_k(ids, holdout, k=_SCORE_K)
 

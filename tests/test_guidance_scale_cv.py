@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from conftest import tiny_cfg
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_score, cross_validate
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdiffrec import CFGDiffusionRecommender
@@ -148,6 +149,40 @@ class TestResults:
             searched(interactions).cv_results_["mean_test_score"],
         )
 
+    def test_groups_go_to_the_splitter(self, interactions):
+        groups = np.arange(interactions.shape[0]) % 2
+        found = GuidanceScaleCV(TINY, scales=[1.0], cv=GroupKFold(2)).fit(
+            interactions, groups=groups
+        )
+        test = np.flatnonzero(groups == 0)
+        scores = [found.cv_results_[f"split{i}_test_score"][0] for i in range(2)]
+        model = clone(TINY).fit(interactions[np.flatnonzero(groups)])
+        assert RankingScorer()(model, interactions[test]) in scores
+
+    def test_metadata_routing(self, interactions):
+        weight = np.linspace(0, 3, interactions.shape[0])
+        plain = GuidanceScaleCV(TINY, scales=SCALES, cv=2)
+        weighted = clone(plain).fit(interactions, sample_weight=weight).best_score_
+        assert weighted != plain.fit(interactions).best_score_
+        with config_context(enable_metadata_routing=True):
+            asks = GuidanceScaleCV(
+                clone(TINY).set_fit_request(sample_weight=True), scales=SCALES, cv=2
+            )
+            assert asks.fit(interactions, sample_weight=weight).best_score_ == weighted
+            with pytest.raises(ValueError, match="sample_weight"):
+                plain.fit(interactions, sample_weight=weight)
+            found = cross_validate(
+                asks, interactions, cv=2, scoring=RankingScorer(), params={"sample_weight": weight}
+            )
+            assert np.isfinite(found["test_score"]).all()
+
+    def test_lists_at_several_scales(self, interactions):
+        found = searched(interactions)
+        assert_array_equal(
+            found.recommend_scales(SCALES, [1, 2])[0],
+            found.best_estimator_.recommend_scales(SCALES, [1, 2])[0],
+        )
+
 
 class TestAsAnEstimator:
     def test_within_other_tools(self, interactions):
@@ -187,6 +222,12 @@ class TestAsAnEstimator:
         (dict(scoring=max), ValueError, "scoring"),
         (dict(scoring=RankingScorer(k=51)), ValueError, "at most the number of items"),
         (dict(scoring=RankingScorer(["ndcg", "map"])), ValueError, "refit must be one of"),
+        (
+            dict(scoring=RankingScorer(["ndcg", "gini"]), refit="gini@10"),
+            ValueError,
+            "neg_gini@10",
+        ),
+        (dict(cv=iter([])), ValueError, "no split"),
         (dict(model=EASERecommender()), ValueError, "recommend_scales"),
         (dict(cv="other"), ValueError, "prefit"),
         (dict(cv=LastN()), ValueError, "hide"),
@@ -200,7 +241,7 @@ def test_refusals(interactions, options, error, message):
 def test_refusals_of_data(interactions):
     with pytest.raises(ValueError, match="overlap"):
         searched(interactions, interactions)
-    with pytest.raises(ValueError, match="at least one user"):
+    with pytest.raises(ValueError, match="No user has a holdout item"):
         searched(np.eye(9, 12))
     with pytest.raises(NotFittedError):
         GuidanceScaleCV(tiny_cfg(), cv="prefit").fit(interactions)

@@ -587,3 +587,13 @@ def test_ranks_do_not_know_the_blocks():
     order = np.lexsort((keys[1], keys[0], row))
     assert_array_equal(row[order], row)
     assert_array_equal(ranks[order], np.arange(indptr[-1]) - indptr[:-1][row])
+
+
+@pytest.mark.parametrize("hides", [LastN(1), LastFraction(0.2), TimeCut(fraction=0.5)])
+def test_values_that_say_nothing_of_time_are_warned_of(hides):
+    with pytest.warns(UserWarning, match="All values of X are 1, but .* takes them for times"):
+        hides.hide(np.ones((3, 4)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hides.hide(np.arange(12.0).reshape(3, 4))
+        hides.hide(np.eye(1, 4))

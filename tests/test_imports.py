@@ -181,7 +181,8 @@ class TestDirection:
 
     def test_all_judges_are_looked_at(self):
         expected = {"metrics", "base", "baselines", "preprocessing", "datasets", "_topk", "_rows"}
-        assert expected | {"_hashing", "_item_path", "_validation"} <= set(MODULES)
+        expected |= {"model_selection", "plotting", "_hashing", "_item_path", "_validation"}
+        assert expected <= set(MODULES)
 
     def test_nothing_below_imports_the_recommender(self):
         above = {name for name in MODULES if "_recommender" in GRAPH[name]}
@@ -205,6 +206,14 @@ class TestDirection:
             "scipy",
             "pandas",
         }
+
+    def test_displays_draw_what_the_judges_say(self):
+        inside = {name for name in MODULES if name.partition(".")[0] == "plotting"}
+        direct = set().union(*(GRAPH[name] for name in inside)) - inside
+        assert "model_selection" in direct
+        judges = {"base", "metrics", "model_selection", "_rows", "_topk", "_validation"}
+        assert {name.partition(".")[0] for name in direct} <= judges
+        assert not [name for name in set(MODULES) - inside if GRAPH[name] & inside]
 
     @pytest.mark.parametrize("name", ["_schedules", "_diffusion", "_sampling", "_spaces", "_ema"])
     def test_the_mathematics_knows_no_estimator(self, name):

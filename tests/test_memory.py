@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from skdiffrec import _fitting, _recommender
+from skdiffrec import _fitting, _memory, _recommender
 from skdiffrec._memory import remembered
 
 SCALES = [0.0, 0.25, 0.5, 1.0, 1.3, 1.6, 2.0, 3.0]
@@ -175,6 +175,44 @@ def test_forms_of_memory(interactions, tmp_path, trainings):
     assert len(trainings) == 3
     with pytest.raises(ValueError, match="memory"):
         tiny_cfg(memory=3).fit(interactions)
+
+
+def test_equal_parameters_in_other_types_are_equal(interactions, tmp_path, trainings):
+    tiny_cfg(memory=tmp_path, weight_decay=0.0).fit(interactions)
+    other = dict(hidden_dims=[32, 32], max_epochs=np.int64(3), weight_decay=0)
+    tiny_cfg(memory=tmp_path, **other, batch_size=np.int64(32)).fit(interactions)
+    tiny_cfg(memory=tmp_path, hidden_dims=np.array([32, 32])).fit(interactions)
+    assert len(trainings) == 1
+
+
+def test_the_home_folder(interactions, tmp_path, trainings, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    tiny_cfg(memory="~/cache").fit(interactions)
+    assert {path.name for path in tmp_path.iterdir()} == {"cache"}
+    tiny_cfg(memory=tmp_path / "cache").fit(interactions)
+    assert len(trainings) == 1
+
+
+@pytest.mark.parametrize("name", ["", "a file", "a file/inside"])
+def test_what_is_no_folder(interactions, tmp_path, name):
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(ValueError, match="memory"):
+        tiny_cfg(memory=name and str(tmp_path / name)).fit(interactions)
+
+
+def test_a_folder_that_cannot_be_written_is_read(interactions, tmp_path, trainings, monkeypatch):
+    tiny_cfg(memory=tmp_path).fit(interactions)
+
+    def refuses(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(_memory, "FileLock", refuses)
+    tiny_cfg(memory=tmp_path).fit(interactions)
+    assert len(trainings) == 1
+    with pytest.warns(UserWarning, match="cannot be written .*Permission denied"):
+        tiny_cfg(memory=tmp_path, random_state=1).fit(interactions)
+    assert len(trainings) == 2
 
 
 def test_without_a_seed_any_model_will_do(interactions, tmp_path, trainings):

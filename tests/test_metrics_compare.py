@@ -1,5 +1,7 @@
 """Paired bootstrap: known answers, another library, and what its interval and p-value promise."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -118,8 +120,9 @@ def test_one_line():
     [
         ([1.0, 2.0], [1.0], {}, ValueError, "must hold the same users, got 2 and 1 values; pass"),
         ([1.0, np.nan], [1.0, 2.0], {}, ValueError, "NaN in one of them only at user 1; judge"),
-        ([np.nan], [np.nan], {}, ValueError, "a number for at least one user, got none among 1"),
-        ([], [], {}, ValueError, "got none among 0"),
+        ([np.nan], [np.nan], {}, ValueError, "numbers for at least 2 users, got 0 among 1"),
+        ([], [], {}, ValueError, "got 0 among 0"),
+        ([1.0, np.nan], [2.0, np.nan], {}, ValueError, "at least 2 users, got 1 among 2"),
         ([1.0, np.inf], [1.0, 2.0], {}, ValueError, "metric_a must hold finite .*got inf at 1"),
         (0.5, [0.5], {}, ValueError, r"metric_a must be 1-D, got shape \(\); pass one number"),
         ([0.5], [[0.5]], {}, ValueError, r"metric_b must be 1-D, got shape \(1, 1\)"),
@@ -133,3 +136,11 @@ def test_one_line():
 def test_refusals(a, b, options, error, message):
     with pytest.raises(error, match=message):
         compare(a, b, **options)
+
+
+def test_few_users_are_warned_of():
+    with pytest.warns(UserWarning, match="9 users are too few"):
+        compare(np.arange(9.0), np.arange(9.0) ** 2, n_resamples=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compare(np.arange(10.0), np.arange(10.0) ** 2, n_resamples=10)

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 from conftest import tiny_cfg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec._early_stopping import Monitor
-from skdiffrec._sample_weight import check_sample_weight, merge_rows
+from skdiffrec._sample_weight import check_sample_weight, merge_rows, visits_per_epoch
+from skdiffrec._training_rows import TrainingRows
 from skdiffrec.metrics import ndcg_at_k
 
 VALUES = ("binary", "weight", "time")
@@ -75,6 +77,45 @@ def test_merging_loses_no_weight(rows, data):
         frozenset(np.flatnonzero(row)): w for row, w in zip(merged.toarray(), total, strict=True)
     }
     assert found == expected and merged.shape[0] == len(expected)
+
+
+@given(weight=st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_visits(weight):
+    """One for each user, but in all four times the number of rows, and one more by rounding."""
+    visits = visits_per_epoch(np.array(weight))
+    assert (visits >= 1).all() and visits.sum() <= 5 * len(weight) + 1
+    copies = np.minimum(np.ceil(weight).astype(int), 3)
+    assert_array_equal(visits_per_epoch(copies.astype(float)), copies)
+
+
+def test_merged_rows_are_trained_on_as_often():
+    """An epoch shows as many rows, and as much weight, whether copies are merged or not."""
+    X = sp.csr_array(np.tril(np.ones((4, 6)), 2).astype(np.float32))
+    weight = np.array([1.0, 3.0, 2.0, 1.0])
+    rows = TrainingRows(
+        X,
+        "binary",
+        dropped=(0.3, 0.7),
+        drop_condition=0.2,
+        half_life=None,
+        row_weight=weight,
+        generator=torch.Generator().manual_seed(0),
+    )
+    shown = [len(batch.known) for batch in rows.batches(2)]
+    assert shown == [2, 2, 2, 1]
+    assert_allclose(rows.row_weight, 1)
+    halves = TrainingRows(
+        X,
+        "binary",
+        dropped=(0.3, 0.7),
+        drop_condition=0.2,
+        half_life=None,
+        row_weight=np.array([0.5, 1.5, 1.0, 1.0]),
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert halves.visits.tolist() == [1, 2, 1, 1]
+    assert_allclose(halves.row_weight, np.array([0.5, 0.75, 1, 1]) * 5 / 4)
 
 
 def test_rows_in_another_order_of_time_are_not_the_same():

@@ -23,7 +23,7 @@ from sklearn.preprocessing import Binarizer, FunctionTransformer
 
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 from skdiffrec.metrics import coverage_at_k, ndcg_at_k, novelty_at_k, recall_at_k
-from skdiffrec.model_selection import LastFraction, LastN, RankingScorer, SampleFraction, SampleN
+from skdiffrec.model_selection import GuidanceScaleCV, LastN, RankingScorer, SampleN
 
 REGS = [1.0, 20.0, 400.0]
 
@@ -36,17 +36,16 @@ def ease(interactions):
 class TestScore:
     @pytest.mark.parametrize("name", MODELS)
     def test_every_model(self, interactions, name):
-        """As by hand: hide, recommend from the rest, judge."""
+        """As the model's own score, and by hand: hide, recommend from the rest, judge."""
         model = clone(MODELS[name]).fit(interactions)
-        hides = LastFraction(0.2) if model.values == "time" else SampleFraction(random_state=0)
-        history, hidden = hides.hide(interactions)
+        scorer = RankingScorer()
+        history, hidden = scorer.split(model, interactions)
+        assert hidden.nnz > 0.15 * interactions.nnz
         expected = ndcg_at_k(model.recommend(X=history, k=10)[0], hidden, 10)
-        assert RankingScorer()(model, interactions) == expected
+        assert scorer(model, interactions) == expected == model.score(interactions)
 
     def test_times_hide_the_latest(self, drift_data):
-        """As the estimator's own score does."""
         model = tiny_cfg(values="time").fit(drift_data.train)
-        assert_allclose(RankingScorer()(model, drift_data.train), model.score(drift_data.train))
         _, hidden = RankingScorer().split(model, drift_data.train)
         train = drift_data.train.toarray()
         for user in range(0, 1000, 97):
@@ -124,6 +123,20 @@ class TestScore:
 
 def _first_hit(ids, holdout, k):
     return float(np.mean(holdout.toarray()[np.arange(len(ids)), ids[:, 0]] > 0))
+
+    def test_less_is_better(self, ease, interactions):
+        """Negated for searches, which take the highest; as it is beside others, to look at."""
+        found = RankingScorer(["gini", "neg_gini", "neg_popularity_bias@5"])(ease, interactions)
+        assert list(found) == ["gini@10", "neg_gini@10", "neg_popularity_bias@5"]
+        assert found["neg_gini@10"] == -found["gini@10"] < 0
+        alone = RankingScorer("neg_gini")
+        assert alone(ease, interactions) == found["neg_gini@10"]
+        search = GuidanceScaleCV(tiny_cfg(), scales=[0.0, 1.0], cv=2, scoring=alone)
+        assert search.fit(interactions).best_guidance_scale_ == 1
+
+    def test_repr_says_all(self):
+        shown = repr(RankingScorer("recall", 5, LastN(2), convention="rectools"))
+        assert all(part in shown for part in ("recall@5", "LastN(n=2)", "rectools"))
 
 
 class TestTools:
@@ -242,6 +255,13 @@ class TestRefusals:
             (dict(k=0), ValueError, "k must be at least 1"),
             (dict(k=1.5), TypeError, "k must be a positive integer"),
             (dict(holdout=0.2), TypeError, "LastN"),
+            (dict(holdout=LastN), TypeError, "LastN"),
+            (dict(metric="gini"), ValueError, "'neg_gini'"),
+            (dict(metric="popularity_bias@5"), ValueError, "'neg_popularity_bias@5'"),
+            (dict(metric="neg_ndcg"), ValueError, "write 'ndcg'"),
+            (dict(metric=["neg_ndcg"]), ValueError, "write 'ndcg'"),
+            (dict(metric=[lambda i, h, k: 0, lambda i, h, k: 1]), ValueError, "two callables"),
+            (dict(metric="intra_list_diversity"), ValueError, "callable"),
             (dict(convention="lenskitt"), ValueError, "lenskit"),
         ],
     )
@@ -258,7 +278,7 @@ class TestRefusals:
             RankingScorer()(ease, interactions, interactions)
 
     def test_nobody_has_a_holdout(self, ease, interactions):
-        with pytest.raises(ValueError, match="at least one user"):
+        with pytest.raises(ValueError, match="No user has a holdout item"):
             RankingScorer()(ease, interactions, sp.csr_array(interactions.shape))
-        with pytest.raises(ValueError, match="at least one user"):
+        with pytest.raises(ValueError, match="No user has a holdout item"):
             RankingScorer()(ease, sp.csr_array(np.eye(3, 50)))

@@ -1,11 +1,13 @@
 """Is the difference between two models more than chance? Paired bootstrap over users."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 
 from ._checks import check_k
 
+_FEW_USERS = 10
 _CHUNK = 2**21  # numbers drawn at a time
 
 
@@ -73,7 +75,12 @@ def compare(metric_a, metric_b, *, n_resamples=10_000, confidence_level=0.95, ra
     ------
     TypeError, ValueError
         If an argument is invalid: arrays of different shape, NaN in one of the two only, infinite
-        values, nobody to compare.
+        values, fewer than 2 users to compare.
+
+    Warns
+    -----
+    UserWarning
+        With fewer than 10 users, of whom a bootstrap makes too much.
 
     References
     ----------
@@ -83,13 +90,13 @@ def compare(metric_a, metric_b, *, n_resamples=10_000, confidence_level=0.95, ra
     --------
     >>> import numpy as np
     >>> from skdiffrec.metrics import compare
-    >>> a = np.array([0.0, 0.5, 1.0, 0.5, 0.0, 0.5, np.nan])
-    >>> b = np.array([0.5, 0.5, 1.0, 1.0, 0.5, 0.5, np.nan])
+    >>> a = np.array([0.0, 0.5, 1.0, 0.5, 0.0, 0.5, np.nan] * 2)
+    >>> b = np.array([0.5, 0.5, 1.0, 1.0, 0.5, 0.5, np.nan] * 2)
     >>> result = compare(a, b, random_state=0)
     >>> result.difference, result.n_users
-    (0.25, 6)
+    (0.25, 12)
     >>> print(result)
-    0.4167 -> 0.6667: +0.2500 (95% interval +0.0833 to +0.4167, p = 0.032, 6 users)
+    0.4167 -> 0.6667: +0.2500 (95% interval +0.1250 to +0.3750, p = 0.0006, 12 users)
     """
     n_resamples = check_k(n_resamples, "n_resamples", "the number of draws")
     if not 0 < confidence_level < 1:
@@ -144,10 +151,16 @@ def _check_pairs(metric_a, metric_b):
             f" user {unlike.argmax()}; judge both models by the same holdout."
         )
     known = ~np.isnan(a)
-    if not known.any():
+    if known.sum() < 2:
         raise ValueError(
-            f"metric_a and metric_b must hold a number for at least one user, got none among"
+            f"metric_a and metric_b must hold numbers for at least 2 users, got {known.sum()} among"
             f" {len(a)}; check the holdout."
+        )
+    if known.sum() < _FEW_USERS:
+        warnings.warn(
+            f"{known.sum()} users are too few for a bootstrap: the interval is too narrow and the"
+            " p-value too small.",
+            stacklevel=3,
         )
     return a[known], b[known]
 

@@ -7,9 +7,11 @@ import time
 import numpy as np
 from joblib import Parallel, delayed
 from scipy.stats import rankdata
+from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import check_cv
-from sklearn.utils import get_tags, indexable
+from sklearn.utils import Bunch, get_tags, indexable
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -21,7 +23,7 @@ from .._validation import (
     fit_context,
     safe_indexing,
 )
-from ._scorers import RankingScorer
+from ._scorers import LESS_IS_BETTER, RankingScorer
 
 __all__ = ["GuidanceScaleCV"]
 
@@ -131,7 +133,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Holdout items, by which the lists are judged; None hides a part of the test rows.
         **fit_params
-            Of the estimator's `fit`; what has one entry per user is split with the users.
+            Of the estimator's `fit`; what has one entry per user is split with the users. `groups`
+            goes to the splitter. With metadata routing enabled, what was requested goes where.
 
         Returns
         -------
@@ -154,7 +157,13 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
                 self.best_estimator_ = copy.copy(self.estimator)
                 self.best_estimator_.set_params(guidance_scale=self.best_guidance_scale_)
             return self
-        splits = list(check_cv(self.cv).split(X, y))
+        routed = self._routed(fit_params)
+        splits = list(check_cv(self.cv).split(X, y, **routed.splitter.split))
+        if not splits:
+            raise ValueError(
+                f"cv={self.cv!r} gives no split; give an iterator that is not used up."
+            )
+        fit_params = routed.estimator.fit
         folds = Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_and_judge)(
                 clone(self.estimator), X, y, train, test, scales, scorer, fit_params
@@ -169,6 +178,33 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
                 self.feature_names_in_ = best.feature_names_in_
         return self
 
+    def get_metadata_routing(self):
+        """What goes where: to `fit` of the estimator, to `split` of the splitter.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        splitter = None if isinstance(self.cv, str) else check_cv(self.cv)
+        return (
+            MetadataRouter(owner=self)
+            .add(
+                estimator=self.estimator,
+                method_mapping=MethodMapping().add(caller="fit", callee="fit"),
+            )
+            .add(
+                splitter=splitter,
+                method_mapping=MethodMapping().add(caller="fit", callee="split"),
+            )
+        )
+
+    def _routed(self, fit_params):
+        if get_config()["enable_metadata_routing"]:
+            return process_routing(self, "fit", **fit_params)
+        rest = {name: value for name, value in fit_params.items() if name != "groups"}
+        split = {"groups": fit_params.get("groups")}
+        return Bunch(estimator=Bunch(fit=rest), splitter=Bunch(split=split))
+
     def _checked(self):
         scorer = RankingScorer() if self.scoring is None else self.scoring
         scorer = RankingScorer(scorer) if isinstance(scorer, str) else scorer
@@ -177,6 +213,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
                 f"refit must be one of {scorer.names}, or False, where scoring has several metrics;"
                 f" got {self.refit!r}."
             )
+        if scorer.several and str(self.refit).startswith(LESS_IS_BETTER):
+            raise ValueError(f"refit={self.refit!r} would take the worst; use 'neg_{self.refit}'.")
         return check_scales(self.scales), scorer
 
     def _collect(self, scales, scorer, folds):
@@ -226,6 +264,12 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         """`recommend` of the best estimator."""
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.recommend(user_ids, k, **options)
+
+    @available_if(_refitted)
+    def recommend_scales(self, scales, user_ids=None, k=10, **options):
+        """`recommend_scales` of the best estimator."""
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_.recommend_scales(scales, user_ids, k, **options)
 
     @available_if(_refitted)
     def decision_function(self, X):

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from .._hashing import draw_seed
 from .._rows import hide_last, select_entries, share_of_rows, unit_free_keys
-from .._validation import Interval, StrOptions, canonical_csr
+from .._validation import Interval, StrOptions, canonical_csr, warn_without_order
 from ._holdout_base import BaseHoldout, check_matrix, seed_of
 
 _FRACTION = Interval(Real, 0, 1, closed="neither")
@@ -271,6 +271,7 @@ class TimeCut(BaseHoldout):
                 "says where to cut; leave one of them None."
             )
         X = canonical_csr(check_matrix(X), "time")
+        warn_without_order(X.data, "TimeCut", "Give times.")
         if self.time is None:
             hidden = _latest_share(X.data, 0.2 if self.fraction is None else self.fraction)
         else:
@@ -290,6 +291,7 @@ def _in_sequence(X, by):
     if by == "order":
         return _as_stored(X)
     X = canonical_csr(check_matrix(X), "time")
+    warn_without_order(X.data, 'by="value"', "Give times, or hide random items.")
     return X, X.data, unit_free_keys(X, "time", _TIE_SEED)
 
 

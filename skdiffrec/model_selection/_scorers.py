@@ -6,13 +6,20 @@ import numpy as np
 
 from .._hashing import draw_seed
 from .._topk import masked_topk
-from .._validation import VALUES, canonical_csr, check_holdout, check_k, drop_labels
+from .._validation import (
+    VALUES,
+    canonical_csr,
+    check_any_holdout,
+    check_holdout,
+    check_k,
+    drop_labels,
+)
+from ..base import hide_for_score
 from ..metrics._conventions import OPTIONS, define
 from ..metrics._registry import evaluate, parse
 from ._holdout_base import check_matrix, seed_of
-from ._holdouts import LastFraction, SampleFraction
 
-_HIDDEN = 0.2
+LESS_IS_BETTER = ("gini", "popularity_bias")
 
 
 class RankingScorer:
@@ -28,16 +35,18 @@ class RankingScorer:
     Parameters
     ----------
     metric : str, callable or list of these, default="ndcg"
-        Name of a metric of `skdiffrec.metrics` without "_at_k", such as "ndcg", or with a k of its
-        own, such as "recall@20". A callable is called as ``metric(ids, holdout, k)``. Of a list
-        the scorer gives a dict, all from one set of lists; a search then needs its ``refit=`` to
-        name one of the keys.
+        Name of a metric at k of `skdiffrec.metrics` without "_at_k", such as "ndcg", or with a k of
+        its own, such as "recall@20". Searches take the highest score, so where less is better it
+        is "neg_gini" and "neg_popularity_bias". A callable is called as
+        ``metric(ids, holdout, k)``. Of a list the scorer gives a dict, all from one set of lists,
+        for searches and `cross_validate`; a search needs its ``refit=`` to name one of the keys.
     k : int, default=10
         Length of the lists, for metrics whose name says none.
     holdout : object with a method ``hide(X) -> (history, holdout)``, default=None
-        What is hidden where there is no `y`, such as ``LastN(1)``. None hides a fifth of each
-        row: the latest items where the estimator's values are times, else items drawn at random.
-        A `random_state` that is not an int is drawn once, when the scorer is made.
+        What is hidden where there is no `y`, such as ``LastN(1)``. None hides what `score` of the
+        estimator does: a fifth of each row, the latest items where its values are times, else
+        items drawn by a hash of the row. A `random_state` that is not an int is drawn once, when
+        the scorer is made.
     convention : str or Convention, default="skdiffrec"
         Whose definitions to use where libraries differ, see `skdiffrec.metrics`.
 
@@ -76,15 +85,36 @@ class RankingScorer:
         metrics = list(metric) if self.several else [metric]
         if not metrics:
             raise ValueError("metric must name at least one metric, got an empty list.")
-        self._callables = {_name(m): m for m in metrics if callable(m)}
-        self._named = {}  # key: length of the list
-        for name in metrics:
-            if not callable(name):
-                metric, k = parse(name)
-                if metric in OPTIONS:
-                    define(metric, convention)  # refuses what is not there
-                k = k if "@" in name else self.k
-                self._named[f"{metric}@{k}"] = k
+        self._callables, self._named = {}, {}
+        for metric in metrics:
+            if not callable(metric):
+                self._add(metric)
+            elif self._callables.setdefault(_name(metric), metric) is not metric:
+                raise ValueError(
+                    f"metric holds two callables of the name {_name(metric)!r}, which is the key "
+                    "of their scores; give them different names."
+                )
+
+    def _add(self, name):
+        """Check a metric's name; note {key: (metric, k, sign)}."""
+        positive = name.removeprefix("neg_") if isinstance(name, str) else name
+        metric, k = parse(positive)
+        if metric in OPTIONS:
+            define(metric, self.convention)  # refuses what is not there
+        if metric == "intra_list_diversity":
+            raise ValueError(
+                f"{name!r} needs item vectors, which a scorer does not have; pass a callable "
+                "(ids, holdout, k) that calls intra_list_diversity_at_k with yours."
+            )
+        negative = positive != name
+        if (metric in LESS_IS_BETTER) != negative and not (self.several and not negative):
+            right = f"neg_{positive}" if not negative else positive
+            raise ValueError(
+                f"metric={name!r} would make a search take the worst: the highest score wins, so "
+                f"write {right!r}."
+            )
+        k = k if "@" in name else self.k
+        self._named[f"{'neg_' * negative}{metric}@{k}"] = (metric, k, -1 if negative else 1)
 
     @property
     def names(self):
@@ -94,7 +124,7 @@ class RankingScorer:
     @property
     def n_listed(self):
         """Length of the lists that the metrics need."""
-        return max([*self._named.values(), *([self.k] if self._callables else [])])
+        return max([*(k for _, k, _ in self._named.values()), *[self.k] * len(self._callables)])
 
     def __call__(self, estimator, X, y=None):
         """Score of a fitted estimator: float, or dict of float for several metrics."""
@@ -106,7 +136,9 @@ class RankingScorer:
         values = values_of(estimator)
         y = drop_labels(y, np.shape(X), stacklevel=3)
         if y is None:
-            return (self.holdout or _default_holdout(values)).hide(X)
+            if self.holdout is not None:
+                return self.holdout.hide(X)
+            return hide_for_score(canonical_csr(check_matrix(X), values), values)
         history = canonical_csr(check_matrix(X), values)
         return history, check_holdout(history, y)
 
@@ -120,15 +152,22 @@ class RankingScorer:
                 f"k must be at most the number of items, got {self.n_listed} for {n_items} items; "
                 "lower k."
             )
-        scores = {name: m(ids, holdout, self.k) for name, m in self._callables.items()}
+        check_any_holdout(holdout)
+        scores = {}
         if self._named:
-            scores |= evaluate(self._named, ids, holdout, history, self.convention)
-        scores = {name: scores[name] for name in self.names}
+            asked = [f"{metric}@{k}" for metric, k, _ in self._named.values()]
+            found = evaluate(asked, ids, holdout, history, self.convention)
+            for name, (metric, k, sign) in self._named.items():
+                scores[name] = sign * found[f"{metric}@{k}"]
+        scores |= {name: m(ids, holdout, self.k) for name, m in self._callables.items()}
         return scores if self.several else scores[self.names[0]]
 
     def __repr__(self):
         metric = self.names if self.several else self.names[0]
-        return f"RankingScorer({metric!r}, k={self.k}, holdout={self.holdout!r})"
+        return (
+            f"RankingScorer({metric!r}, k={self.k}, holdout={self.holdout!r}, "
+            f"convention={self.convention!r})"
+        )
 
 
 def values_of(estimator):
@@ -145,17 +184,11 @@ def values_of(estimator):
     return estimator.values if estimator.values in VALUES else "binary"
 
 
-def _default_holdout(values):
-    if values == "time":
-        return LastFraction(_HIDDEN)
-    return SampleFraction(_HIDDEN, random_state=0)
-
-
 def _with_fixed_seed(holdout):
     """The holdout, hiding the same items whenever it is asked."""
     if holdout is None:
         return None
-    if not hasattr(holdout, "hide"):
+    if not hasattr(holdout, "hide") or isinstance(holdout, type):
         raise TypeError(
             f"holdout must have a method hide(X) -> (history, holdout), such as LastN(1), got "
             f"{holdout!r}."

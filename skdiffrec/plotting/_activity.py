@@ -1,0 +1,335 @@
+"""Quality by length of the history: whom does guidance, or a model, serve well?"""
+
+import numbers
+from collections.abc import Mapping
+from itertools import cycle
+
+import numpy as np
+
+from .._validation import canonical_csr, check_holdout
+from ..metrics._registry import BY_USER, OPTIONS, parse
+from ..model_selection._holdout_base import check_matrix
+from ._axes import (
+    COLORS,
+    MARKERS,
+    draw_legend,
+    import_pyplot,
+    mean_and_error,
+    metric_label,
+    new_or_given_axes,
+    styled,
+    styled_line,
+)
+from ._judging import (
+    named_scorer,
+    recommend_lists,
+    require_holdout,
+    split_rows,
+    unit_values,
+    unwrap,
+)
+
+BINS = (0, 1, 6, 21, 101)
+
+
+class ActivityDisplay:
+    """Mean of a metric by length of the users' histories, one line per guidance scale or model.
+
+    Shows whom a mean over all users hides. Light bars say how many users each bin has. Make one by
+    :meth:`from_estimator`, or, to compare models, by :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    history_lengths : ndarray of int, shape (n_users,)
+        Items in each user's history.
+    values : dict of str to ndarray of float, shape (n_users,)
+        The metric by name of the line; NaN for a user who cannot be judged.
+    bins : sequence of int, default=(0, 1, 6, 21, 101)
+        Shortest history of each bin, ascending; the last bin is open. Users with shorter histories
+        than the first are left out.
+    metric : str, default="metric"
+        Its name.
+
+    Attributes
+    ----------
+    ax_ : Axes
+    count_ax_ : Axes
+        Of the bars, behind `ax_`.
+    figure_ : Figure
+    bin_labels_ : list of str
+        Of the bins that have users, such as "1–5"; the others are left out.
+    n_users_ : ndarray of int, shape (n_bins,)
+        Users in each who can be judged.
+    lines_ : list of Line2D
+        Means, one per entry of `values`.
+    bands_ : list of PolyCollection
+        Mean ± 1.96 standard errors over the users of the bin; none around a single user.
+    bars_ : BarContainer
+
+    Examples
+    --------
+    >>> from skdiffrec.baselines import EASERecommender, PopularityRecommender
+    >>> from skdiffrec.datasets import make_interactions
+    >>> from skdiffrec.plotting import ActivityDisplay
+    >>> data = make_interactions(300, 200, n_interactions_per_user=20, random_state=0)
+    >>> models = {"EASE": EASERecommender(reg=50.0), "popularity": PopularityRecommender()}
+    >>> lists = {name: m.fit(data.train).recommend(k=10)[0] for name, m in models.items()}
+    >>> display = ActivityDisplay.from_predictions(lists, data.train, data.test, bins=3)
+    >>> display.bin_labels_, display.n_users_
+    (['5–9', '10–14', '15+'], array([ 56, 138, 106]))
+    """
+
+    def __init__(self, *, history_lengths, values, bins=BINS, metric="metric"):
+        self.history_lengths = history_lengths
+        self.values = values
+        self.bins = bins
+        self.metric = metric
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y=None,
+        *,
+        scales=None,
+        metric="ndcg",
+        k=10,
+        holdout=None,
+        bins=BINS,
+        ax=None,
+        line_kw=None,
+        band_kw=None,
+        bar_kw=None,
+    ):
+        """Judge a fitted recommender, and plot.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted, with a method `recommend` (`recommend_scales` for `scales`); or a fitted search
+            or `Pipeline` around one. Left as it is.
+        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Histories.
+        y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
+            Holdout items. None hides a part of X, and the rest is the history whose length counts;
+            give users then who were not in `fit`, or the model has seen what is hidden.
+        scales : array-like of float, shape (n_scales,), default=None
+            Guidance scales, one line for each. None: one line, the estimator as it is.
+        metric : str, default="ndcg"
+            Name of a metric that has a value per user, with or without "@k".
+        k : int, default=10
+            Length of the lists, if the metric's name says none.
+        holdout : object with a method ``hide(X) -> (history, holdout)``, default=None
+            What is hidden where there is no `y`. None hides a fifth of each row, the latest items
+            where the estimator's values are times.
+        bins : int or sequence of int, default=(0, 1, 6, 21, 101)
+            Shortest history of each bin, ascending; or a number of bins with about as many users
+            in each.
+        ax : Axes, default=None
+            None makes a new figure.
+        line_kw, band_kw, bar_kw : dict, default=None
+            For ``Axes.plot``, ``Axes.fill_between`` and ``Axes.bar``.
+
+        Returns
+        -------
+        display : ActivityDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If `estimator` is not fitted.
+        ValueError, TypeError
+            If there is no such metric or it has no value per user, no scale, no holdout item, the
+            bins are not ascending, or `k` is above the number of items.
+        ImportError
+            Without matplotlib.
+        """
+        import_pyplot()
+        scorer = _one_metric(metric, k, holdout)
+        history, hidden = split_rows(scorer, estimator, X, y)
+        lists = recommend_lists(estimator, history, scorer.n_listed, scales)
+        if scales is None:
+            names = [type(unwrap(estimator)[0]).__name__]
+        else:
+            names = [f"guidance scale {scale:g}" for scale in np.asarray(scales, np.float64)]
+        display = cls._judged(dict(zip(names, lists, strict=True)), history, hidden, scorer, bins)
+        return display.plot(ax, line_kw=line_kw, band_kw=band_kw, bar_kw=bar_kw)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        ids,
+        history,
+        holdout,
+        *,
+        metric="ndcg",
+        k=10,
+        bins=BINS,
+        ax=None,
+        line_kw=None,
+        band_kw=None,
+        bar_kw=None,
+    ):
+        """Judge lists that are there already, of one or several models, and plot.
+
+        Parameters
+        ----------
+        ids : array-like of int, shape (n_users, n_listed), or dict of str to such
+            Recommended items, best first, -1 filling the end of a list; a dict has one entry per
+            model.
+        history, holdout : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            What the lists were made from, and by what they are judged.
+        metric : str, default="ndcg"
+            Name of a metric that has a value per user, with or without "@k".
+        k : int, default=10
+            Places judged, if the metric's name says none.
+        bins : int or sequence of int, default=(0, 1, 6, 21, 101)
+            Shortest history of each bin, ascending; or a number of bins with about as many users
+            in each.
+        ax : Axes, default=None
+            None makes a new figure.
+        line_kw, band_kw, bar_kw : dict, default=None
+            For ``Axes.plot``, ``Axes.fill_between`` and ``Axes.bar``.
+
+        Returns
+        -------
+        display : ActivityDisplay
+
+        Raises
+        ------
+        ValueError, TypeError, IndexError
+            If there is no such metric or it has no value per user, the shapes differ, history and
+            holdout overlap, or the bins are not ascending.
+        ImportError
+            Without matplotlib.
+        """
+        import_pyplot()
+        scorer = _one_metric(metric, k, None)
+        history = canonical_csr(check_matrix(history), "binary")
+        holdout = require_holdout(check_holdout(history, holdout))
+        ids = ids if isinstance(ids, Mapping) else {"recommendations": ids}
+        if not ids:
+            raise ValueError("ids must hold the lists of at least one model, got an empty dict.")
+        display = cls._judged(ids, history, holdout, scorer, bins)
+        return display.plot(ax, line_kw=line_kw, band_kw=band_kw, bar_kw=bar_kw)
+
+    @classmethod
+    def _judged(cls, lists, history, holdout, scorer, bins):
+        (metric,) = scorer.names
+        values = {name: unit_values(metric, ids, holdout, history) for name, ids in lists.items()}
+        lengths = np.diff(history.indptr)
+        bins = _check_bins(bins, lengths[_judged_users(values)])
+        return cls(history_lengths=lengths, values=values, bins=bins, metric=metric)
+
+    def plot(self, ax=None, *, line_kw=None, band_kw=None, bar_kw=None):
+        """Draw the stored values.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            None makes a new figure.
+        line_kw, band_kw, bar_kw : dict, default=None
+            For ``Axes.plot``, ``Axes.fill_between`` and ``Axes.bar``.
+
+        Returns
+        -------
+        self : object
+        """
+        axes, new = new_or_given_axes(ax, 1, (6.4, 4.2))
+        self.ax_, self.figure_ = axes[0], axes[0].figure
+        groups = self._users_by_bin()
+        self._plot_counts(bar_kw)
+        self.lines_, self.bands_ = [], []
+        for (name, values), color, marker in zip(
+            self.values.items(), cycle(COLORS), cycle(MARKERS), strict=False
+        ):
+            mean, error = np.transpose([mean_and_error(values[users]) for users in groups])
+            default = dict(color=color, marker=marker, markersize=5, label=name)
+            self._plot_line(mean, error, styled_line(line_kw, **default), band_kw)
+        self.ax_.set(xlabel="Items in the history (n users)", ylabel=metric_label(self.metric))
+        self.ax_.set_ylim(bottom=min(0, self.ax_.get_ylim()[0]))  # leaves the bars room below
+        self.bands_[-1].set_label("mean ± 1.96 standard errors over users")
+        draw_legend(axes, new, n_columns=2)
+        return self
+
+    def _users_by_bin(self):
+        """Indices of the users of every bin that has any; sets `bin_labels_` and `n_users_`."""
+        judged = _judged_users(self.values)
+        place = np.searchsorted(self.bins, self.history_lengths, side="right") - 1
+        groups = [np.flatnonzero(judged & (place == i)) for i in range(len(self.bins))]
+        labels = _bin_labels(self.bins)
+        self.bin_labels_ = [
+            label for label, users in zip(labels, groups, strict=True) if len(users)
+        ]
+        groups = [users for users in groups if len(users)]
+        self.n_users_ = np.array([len(users) for users in groups])
+        return groups
+
+    def _plot_counts(self, bar_kw):
+        """Bars at the bottom, behind the lines; the numbers stand below the axis."""
+        from matplotlib.patches import Rectangle
+
+        places = np.arange(len(self.n_users_))
+        self.count_ax_ = self.ax_.twinx()
+        self.count_ax_.set(ylim=(0, 6 * self.n_users_.max()), yticks=[])
+        self.ax_.set_zorder(self.count_ax_.get_zorder() + 1)
+        self.ax_.patch.set_visible(False)
+        look = styled(Rectangle, bar_kw, color="0.9", width=0.6)
+        self.bars_ = self.count_ax_.bar(places, self.n_users_, **look)
+        labels = zip(self.bin_labels_, self.n_users_, strict=True)
+        self.ax_.set_xticks(places, [f"{label}\nn = {n:,}" for label, n in labels])
+
+    def _plot_line(self, mean, error, look, band_kw):
+        from matplotlib.collections import PolyCollection
+
+        places = np.arange(len(mean))
+        (line,) = self.ax_.plot(places, mean, **look)
+        look = styled(PolyCollection, band_kw, color=line.get_color(), alpha=0.15, linewidth=0)
+        self.lines_.append(line)
+        self.bands_.append(self.ax_.fill_between(places, mean - error, mean + error, **look))
+
+
+def _one_metric(metric, k, holdout):
+    """A RankingScorer of one metric that has a value per user."""
+    scorer = named_scorer(metric, k, holdout)
+    valid = [name for name in (*OPTIONS, *BY_USER) if name != "intra_list_diversity"]
+    if parse(metric)[0] not in valid:
+        raise ValueError(
+            f"metric must have a value for each user, got {metric!r}; valid are {', '.join(valid)}."
+        )
+    return scorer
+
+
+def _judged_users(values):
+    """Which users have a value in any line, bool (n_users,)."""
+    return ~np.isnan(list(values.values())).all(axis=0)
+
+
+def _check_bins(bins, lengths):
+    """Shortest history of each bin, from these or from their number; `lengths` of the judged."""
+    if isinstance(bins, numbers.Integral) and bins > 0:
+        shares = np.arange(bins) / bins
+        return np.unique(np.quantile(lengths, shares, method="higher"))
+    starts = np.asarray(bins)
+    ascending = starts.ndim == 1 and starts.size and starts.dtype.kind in "iu"
+    if not ascending or starts[0] < 0 or (np.diff(starts) <= 0).any():
+        raise ValueError(
+            "bins must be a number of bins >= 1, or the shortest history of each bin as ascending "
+            f"integers >= 0, such as (0, 6, 21), got {bins!r}."
+        )
+    if lengths.max() < starts[0]:
+        raise ValueError(
+            f"bins start at {starts[0]}, but the longest history has {lengths.max()} items; give "
+            "lower ones."
+        )
+    return starts
+
+
+def _bin_labels(starts):
+    """ "0", "1–5", "6+" of 0, 1, 6."""
+    ends = [*(np.asarray(starts[1:]) - 1), None]
+    return [
+        f"{start}+" if end is None else f"{start}" if start == end else f"{start}–{end}"
+        for start, end in zip(starts, ends, strict=True)
+    ]

@@ -1,0 +1,96 @@
+"""What the displays share in computing: the recommender inside, its lists, metrics per user."""
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import check_is_fitted
+
+from .._validation import check_scales
+from ..metrics._registry import OF_ALL_USERS, evaluate, parse
+from ..model_selection import RankingScorer
+
+
+def unwrap(estimator, X=None):
+    """The fitted recommender inside searches and pipelines, and `X` as these pass it on."""
+    check_is_fitted(estimator)
+    while True:
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif hasattr(estimator, "steps"):
+            if X is not None and len(estimator.steps) > 1:
+                X = estimator[:-1].transform(X)
+            estimator = estimator.steps[-1][1]
+        else:
+            return estimator, X
+
+
+def require(estimator, attribute, use):
+    """An error unless the recommender has what a display needs."""
+    if not hasattr(estimator, attribute):
+        raise TypeError(
+            f"estimator must be one with {attribute}, {use}, got {type(estimator).__name__}. Give a"
+            " fitted CFGDiffusionRecommender, or a search with refit=True or a Pipeline that ends"
+            " in one."
+        )
+
+
+def named_scorer(metrics, k, holdout):
+    """A RankingScorer of one or several metrics given by their names."""
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    for name in names:
+        if parse(name)[0] == "intra_list_diversity":
+            raise ValueError(
+                f"A display cannot show {name!r}, which needs item_vectors or similarity; use "
+                "skdiffrec.metrics.intra_list_diversity_at_k."
+            )
+    return RankingScorer(names, k, holdout)
+
+
+def split_rows(scorer, estimator, X, y):
+    """(history, holdout), as the scorer shows them to `estimator`; somebody has a holdout."""
+    X = X if hasattr(X, "shape") else np.asarray(X)
+    history, holdout = scorer.split(estimator, X, y)
+    return history, require_holdout(holdout)
+
+
+def require_holdout(holdout):
+    """The holdout, if anybody has one."""
+    if holdout.nnz == 0:
+        raise ValueError(
+            "No user has a holdout item, so that nobody can be judged. Give users with at least 2 "
+            "interactions, or a holdout that is not empty."
+        )
+    return holdout
+
+
+def recommend_lists(estimator, history, k, scales=None):
+    """Lists (n_scales, n_users, k) of a recommender; without `scales` (1, n_users, k)."""
+    n_items = history.shape[1]
+    if k > n_items:
+        raise ValueError(
+            f"k must be at most the number of items, got {k} for {n_items} items; lower k."
+        )
+    recommender, rows = unwrap(estimator, history)
+    if scales is None:
+        require(recommender, "recommend", "which makes lists")
+        return recommender.recommend(X=rows, k=k)[0][None]
+    require(recommender, "recommend_scales", "which makes lists at several guidance scales")
+    return recommender.recommend_scales(check_scales(scales), X=rows, k=k)[0]
+
+
+def unit_values(name, ids, holdout, history):
+    """One metric of lists: per user (n_users,), or (1,) where all users have one together."""
+    per_user = parse(name)[0] not in OF_ALL_USERS
+    values = evaluate([name], ids, holdout, history, per_user=per_user)[name]
+    return np.atleast_1d(np.asarray(values, dtype=np.float64))
+
+
+def one_row(X):
+    """One history as a matrix of one row."""
+    X = X if sp.issparse(X) else np.asarray(X)
+    X = X.reshape(1, -1) if X.ndim == 1 else X
+    if X.ndim != 2 or X.shape[0] != 1:
+        raise ValueError(
+            f"X must be the history of one user, a matrix of one row, got shape {X.shape}; give"
+            " for example X[[5]]."
+        )
+    return X
