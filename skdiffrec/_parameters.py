@@ -3,12 +3,13 @@
 import numbers
 import os
 
+import joblib
 import numpy as np
 import torch
 
 from ._diffusion import PREDICTION_TYPES
 from ._schedules import SCHEDULES
-from ._validation import VALUES, HasMethods, Interval, StrOptions
+from ._validation import VALUES, Interval, StrOptions
 
 # Shares of a row left out of the condition: the latest items for times, else any.
 CONDITION_DROPOUT = {"binary": (0.3, 0.7), "weight": (0.3, 0.7), "time": (0.05, 0.5)}
@@ -88,7 +89,7 @@ PARAMETER_CONSTRAINTS = {
     "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
     "n_iter_no_change": [_at_least(1, kind=numbers.Integral)],
     "device": [str, torch.device],
-    "memory": [str, os.PathLike, HasMethods("cache"), None],
+    "memory": [str, os.PathLike, joblib.Memory, None],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }

@@ -50,7 +50,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         Guidance scales to try. Of equally good ones the first is taken.
     cv : int, cross-validation generator, iterable or "prefit", default=None
         As in `GridSearchCV`: None makes 5 folds of users, so that users are judged who are new to
-        the model. "prefit" takes the fitted `estimator` as it is and judges it on all rows.
+        the model. "prefit" takes the fitted `estimator` as it is and judges it on all rows: give
+        rows that were not in its `fit`, or a holdout `y`, or it finds what it has seen.
     scoring : RankingScorer or str, default=None
         How to judge. None is ``RankingScorer("ndcg", 10)``; a str is the name of a metric.
     refit : bool or str, default=True
