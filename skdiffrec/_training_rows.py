@@ -5,8 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ._hashing import entry_keys
-from ._rows import last_tied_rank, rank_in_rows, unit_free
+from ._rows import last_tied_rank, rank_in_rows, unit_free_keys
 from ._sample_weight import visits_per_epoch
 from ._spaces import Bags
 from .preprocessing import RECENCY_FLOOR, history_weights
@@ -50,9 +49,7 @@ class TrainingRows:
         self.items, self.indptr = self._tensor(X.indices), self._tensor(X.indptr)
         self.order = self.age_rank = None
         if values == "time":
-            order = rank_in_rows(
-                X, X.data, entry_keys(unit_free(X, values), generator.initial_seed())
-            )
+            order = rank_in_rows(X, X.data, unit_free_keys(X, values, generator.initial_seed()))
             self.order = self._tensor(order)
             # items of the same time are of the same age, that of the last of them
             self.age_rank = self._tensor(last_tied_rank(X, order))
