@@ -114,6 +114,16 @@ class TestResults:
         by_scorer = searched(interactions, scoring=RankingScorer("recall", 20))
         assert by_name.best_score_ == by_scorer.best_score_
 
+    def test_another_callable(self, interactions, fits):
+        """As GridSearchCV calls it, for fewer fits."""
+        found = searched(interactions, scoring=lambda model, X, y: model.score(X))
+        assert len(fits) == 4
+        grid = GridSearchCV(tiny_cfg(), {"guidance_scale": SCALES}, cv=3).fit(interactions)
+        assert_array_equal(
+            found.cv_results_["mean_test_score"], grid.cv_results_["mean_test_score"]
+        )
+        assert found.best_estimator_.guidance_scale == grid.best_params_["guidance_scale"]
+
     def test_prefit(self, interactions, holdout, fits):
         model = tiny_cfg(guidance_scale=0.5).fit(interactions)
         found = GuidanceScaleCV(model, scales=SCALES, cv="prefit").fit(interactions, holdout)
@@ -219,7 +229,7 @@ class TestAsAnEstimator:
         (dict(scales=1.0), ValueError, "scales"),
         (dict(scales=[1.0, np.nan]), ValueError, "between -1000 and 1000, got nan"),
         (dict(scoring="ndgc"), ValueError, "precision, recall, ndcg"),
-        (dict(scoring=max), ValueError, "scoring"),
+        (dict(scoring=3), ValueError, "scoring"),
         (dict(scoring=RankingScorer(k=51)), ValueError, "at most the number of items"),
         (dict(scoring=RankingScorer(["ndcg", "map"])), ValueError, "refit must be one of"),
         (

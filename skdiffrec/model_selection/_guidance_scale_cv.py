@@ -52,8 +52,9 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         As in `GridSearchCV`: None makes 5 folds of users, so that users are judged who are new to
         the model. "prefit" takes the fitted `estimator` as it is and judges it on all rows: give
         rows that were not in its `fit`, or a holdout `y`, or it finds what it has seen.
-    scoring : RankingScorer or str, default=None
-        How to judge. None is ``RankingScorer("ndcg", 10)``; a str is the name of a metric.
+    scoring : RankingScorer, str or callable, default=None
+        How to judge. None is ``RankingScorer("ndcg", 10)``; a str is the name of a metric. Another
+        callable is called as ``scoring(estimator, X, y)`` at each scale, and shares nothing.
     refit : bool or str, default=True
         Fit to all users at the best scale. With several metrics, the key of the one to go by.
     n_jobs : int or None, default=None
@@ -101,7 +102,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         "estimator": [HasMethods(["fit", "recommend_scales"])],
         "scales": ["array-like"],
         "cv": ["cv_object", StrOptions({"prefit"})],
-        "scoring": [str, RankingScorer, None],
+        "scoring": [str, callable, None],
         "refit": ["boolean", str],
         "n_jobs": [numbers.Integral, None],
     }
@@ -209,12 +210,12 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
     def _checked(self):
         scorer = RankingScorer() if self.scoring is None else self.scoring
         scorer = RankingScorer(scorer) if isinstance(scorer, str) else scorer
-        if scorer.several and self.refit not in (False, *scorer.names):
+        if _several(scorer) and self.refit not in (False, *scorer.names):
             raise ValueError(
                 f"refit must be one of {scorer.names}, or False, where scoring has several metrics;"
                 f" got {self.refit!r}."
             )
-        if scorer.several and str(self.refit).startswith(LESS_IS_BETTER):
+        if _several(scorer) and str(self.refit).startswith(LESS_IS_BETTER):
             raise ValueError(f"refit={self.refit!r} would take the worst; use 'neg_{self.refit}'.")
         return check_scales(self.scales), scorer
 
@@ -222,22 +223,23 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         """Attributes from (fit seconds, judging seconds, one score or dict per scale) of folds."""
         self.scorer_, self.n_splits_ = scorer, len(folds)
         self.fit_times_, self.score_times_ = np.array([fold[:2] for fold in folds]).T
-        names = scorer.names if scorer.several else ["score"]
+        several = _several(scorer)
+        names = scorer.names if several else ["score"]
         results = {
             "param_guidance_scale": np.array(scales),
             "params": [{"guidance_scale": float(scale)} for scale in scales],
         }
         for name in names:
             table = np.array(
-                [[at[name] if scorer.several else at for at in scores] for *_, scores in folds]
+                [[at[name] if several else at for at in scores] for *_, scores in folds]
             )
             results |= {f"split{i}_test_{name}": row for i, row in enumerate(table)}
             results[f"mean_test_{name}"] = mean = table.mean(axis=0)
             results[f"std_test_{name}"] = table.std(axis=0)
             results[f"rank_test_{name}"] = rankdata(-mean, "min").astype(np.int32)
         self.cv_results_ = results
-        if self.refit or not scorer.several:
-            name = self.refit if scorer.several else "score"
+        if self.refit or not several:
+            name = self.refit if several else "score"
             self.best_index_ = int(results[f"rank_test_{name}"].argmin())
             self.best_score_ = float(results[f"mean_test_{name}"][self.best_index_])
             self.best_guidance_scale_ = float(scales[self.best_index_])
@@ -258,7 +260,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self, "best_estimator_")
         score = self.scorer_(self.best_estimator_, X, y)
-        return score[self.refit] if self.scorer_.several else score
+        return score[self.refit] if _several(self.scorer_) else score
 
     @available_if(_refitted)
     def recommend(self, user_ids=None, k=10, **options):
@@ -305,7 +307,15 @@ def _fit_and_judge(estimator, X, y, train, test, scales, scorer, fit_params):
 def _judge(estimator, X, y, scales, scorer):
     """(seconds, one score or dict per scale) of a fitted estimator."""
     start = time.perf_counter()
-    history, hidden = scorer.split(estimator, X, y)
-    lists, _ = estimator.recommend_scales(scales, X=history, k=scorer.n_listed)
-    scores = [scorer.judge(ids, history, hidden) for ids in lists]
+    if isinstance(scorer, RankingScorer):
+        history, hidden = scorer.split(estimator, X, y)
+        lists, _ = estimator.recommend_scales(scales, X=history, k=scorer.n_listed)
+        scores = [scorer.judge(ids, history, hidden) for ids in lists]
+    else:
+        estimator = copy.copy(estimator)
+        scores = [scorer(estimator.set_params(guidance_scale=s), X, y) for s in scales.tolist()]
     return time.perf_counter() - start, scores
+
+
+def _several(scorer):
+    return getattr(scorer, "several", False)

@@ -19,6 +19,7 @@ from ..metrics._conventions import OPTIONS, define
 from ..metrics._registry import evaluate, parse
 from ._holdout_base import check_matrix, seed_of
 
+_BLOCK_ELEMENTS = 2**22  # scores held at once
 LESS_IS_BETTER = ("gini", "popularity_bias")
 
 
@@ -207,5 +208,10 @@ def _lists(estimator, history, k):
     """Lists of unseen items (n_users, k) from whatever the estimator offers."""
     if hasattr(estimator, "recommend"):
         return estimator.recommend(X=history, k=k)[0]
-    scores = np.array(estimator.decision_function(history), dtype=np.float32)
-    return masked_topk(scores, k, history)[0]
+    n_users, n_items = history.shape
+    size = max(1, _BLOCK_ELEMENTS // n_items)
+    lists = []
+    for block in (history[i : i + size] for i in range(0, max(n_users, 1), size)):
+        scores = np.array(estimator.decision_function(block), dtype=np.float32)
+        lists.append(masked_topk(scores, k, block)[0])
+    return np.concatenate(lists)
