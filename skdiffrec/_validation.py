@@ -25,6 +25,7 @@ __all__ = [
     "check_interactions",
     "check_item_ids",
     "check_k",
+    "check_list_length",
     "check_scales",
     "check_user_ids",
     "drop_labels",
@@ -150,6 +151,14 @@ def check_any_holdout(holdout):
         raise ValueError(
             "No user has a holdout item: y is empty, or (y=None) every row of X has fewer than 2 "
             "interactions, or too few for the holdout. Give longer histories, or a holdout y."
+        )
+
+
+def check_list_length(k, n_items):
+    """Lists that are judged must not be longer than there are items."""
+    if k > n_items:
+        raise ValueError(
+            f"k must be at most the number of items, got {k} for {n_items} items; lower k."
         )
 
 

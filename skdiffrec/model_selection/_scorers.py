@@ -12,6 +12,7 @@ from .._validation import (
     check_any_holdout,
     check_holdout,
     check_k,
+    check_list_length,
     drop_labels,
 )
 from ..base import hide_for_score
@@ -148,11 +149,7 @@ class RankingScorer:
         n_items = holdout.shape[1]
         if n_items < 2:
             raise ValueError(f"X has {n_items} feature(s): to rank takes at least 2 items.")
-        if self.n_listed > n_items:
-            raise ValueError(
-                f"k must be at most the number of items, got {self.n_listed} for {n_items} items; "
-                "lower k."
-            )
+        check_list_length(self.n_listed, n_items)
         check_any_holdout(holdout)
         scores = {}
         if self._named:

@@ -6,7 +6,7 @@ from itertools import cycle
 
 import numpy as np
 
-from .._validation import canonical_csr, check_holdout
+from .._validation import canonical_csr, check_any_holdout, check_holdout
 from ..metrics._registry import BY_USER, OPTIONS, parse
 from ..model_selection._holdout_base import check_matrix
 from ._axes import (
@@ -23,7 +23,6 @@ from ._axes import (
 from ._judging import (
     named_scorer,
     recommend_lists,
-    require_holdout,
     split_rows,
     unit_values,
     unwrap,
@@ -207,7 +206,8 @@ class ActivityDisplay:
         import_pyplot()
         scorer = _one_metric(metric, k, None)
         history = canonical_csr(check_matrix(history), "binary")
-        holdout = require_holdout(check_holdout(history, holdout))
+        holdout = check_holdout(history, holdout)
+        check_any_holdout(holdout)
         ids = ids if isinstance(ids, Mapping) else {"recommendations": ids}
         if not ids:
             raise ValueError("ids must hold the lists of at least one model, got an empty dict.")

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import check_scales
+from .._validation import check_any_holdout, check_list_length, check_scales
 from ..metrics._registry import OF_ALL_USERS, evaluate, parse
 from ..model_selection import RankingScorer
 
@@ -49,26 +49,13 @@ def split_rows(scorer, estimator, X, y):
     """(history, holdout), as the scorer shows them to `estimator`; somebody has a holdout."""
     X = X if hasattr(X, "shape") else np.asarray(X)
     history, holdout = scorer.split(estimator, X, y)
-    return history, require_holdout(holdout)
-
-
-def require_holdout(holdout):
-    """The holdout, if anybody has one."""
-    if holdout.nnz == 0:
-        raise ValueError(
-            "No user has a holdout item, so that nobody can be judged. Give users with at least 2 "
-            "interactions, or a holdout that is not empty."
-        )
-    return holdout
+    check_any_holdout(holdout)
+    return history, holdout
 
 
 def recommend_lists(estimator, history, k, scales=None):
     """Lists (n_scales, n_users, k) of a recommender; without `scales` (1, n_users, k)."""
-    n_items = history.shape[1]
-    if k > n_items:
-        raise ValueError(
-            f"k must be at most the number of items, got {k} for {n_items} items; lower k."
-        )
+    check_list_length(k, history.shape[1])
     recommender, rows = unwrap(estimator, history)
     if scales is None:
         require(recommender, "recommend", "which makes lists")
