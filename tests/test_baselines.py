@@ -9,9 +9,15 @@ from conftest import tiny_als
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import clone
+from sklearn.metrics.pairwise import cosine_similarity
 
 from skdiffrec import base, baselines
-from skdiffrec.baselines import ALSRecommender, EASERecommender, PopularityRecommender
+from skdiffrec.baselines import (
+    ALSRecommender,
+    EASERecommender,
+    ItemKNNRecommender,
+    PopularityRecommender,
+)
 from skdiffrec.preprocessing import recency_weights
 
 
@@ -103,6 +109,56 @@ class TestEASE:
         assert agreement[0] > agreement[1] > agreement[2]
 
 
+class TestItemKNN:
+    X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [1, 0, 1, 1]])  # items of 3, 2, 1 and 2 users
+
+    def test_by_hand(self):
+        """Users in common / (√(users · users) + shrinkage), here 2, 1, 2, 0, 1, 1 in common."""
+        ab, ac, ad, bd, cd = 2 / 6**0.5, 1 / 3**0.5, 2 / 6**0.5, 1 / 2, 1 / 2**0.5
+        expected = [[0, ab, ac, ad], [ab, 0, 0, bd], [ac, 0, 0, cd], [ad, bd, cd, 0]]
+        model = ItemKNNRecommender().fit(self.X)
+        assert model.similarity_.dtype == np.float32
+        assert_allclose(model.similarity_.toarray(), expected, rtol=1e-6)
+        scores = model.decision_function([[0, 1, 1, 0], [0, 0, 0, 0]])
+        assert_allclose(scores, [[ab + ac, 0, 0, bd + cd], [0, 0, 0, 0]], rtol=1e-6)
+        shrunk = ItemKNNRecommender(shrinkage=1.5).fit(self.X).similarity_.toarray()
+        assert_allclose(shrunk[0], [0, 2 / (6**0.5 + 1.5), 1 / (3**0.5 + 1.5), shrunk[3, 0]])
+        assert_allclose(shrunk[1, 3], 1 / 3.5, rtol=1e-6)
+
+    def test_neighbors_are_the_most_similar_of_each_row(self):
+        """Item 0 is as like to item 1 as to item 3: the lower id stays."""
+        kept = ItemKNNRecommender(n_neighbors=1).fit(self.X).similarity_
+        assert_array_equal(kept.indices, [1, 0, 3, 0])
+        assert_array_equal(np.diff(kept.indptr), 1)
+
+    @each_value
+    def test_cosine_of_sklearn(self, interactions, parameters):
+        model = ItemKNNRecommender(n_neighbors=50, **parameters).fit(interactions)
+        X, history = inputs(model, interactions)
+        cosine = cosine_similarity(X.T)
+        np.fill_diagonal(cosine, 0)
+        assert_allclose(model.similarity_.toarray(), cosine, rtol=1e-5, atol=1e-7)
+        scores = model.decision_function(interactions)
+        assert_allclose(scores, history @ cosine, rtol=1e-4, atol=1e-5)
+        few = clone(model).set_params(n_neighbors=7).fit(interactions).similarity_
+        for item, row in enumerate(few.toarray()):
+            best = np.argsort(-cosine[item].astype(np.float32), kind="stable")[:7]
+            assert set(np.flatnonzero(row)) == set(best[cosine[item, best] > 0].tolist())
+
+    def test_blocks_of_items_do_not_matter(self, interactions, monkeypatch):
+        model = ItemKNNRecommender(n_neighbors=7).fit(interactions)
+        monkeypatch.setattr(baselines, "_ITEM_BLOCK", 16)
+        again = clone(model).fit(interactions)
+        assert_array_equal(model.similarity_.toarray(), again.similarity_.toarray())
+
+    def test_an_item_nobody_took(self):
+        X = np.hstack([self.X, np.zeros((3, 1))])
+        similarity = ItemKNNRecommender().fit(X).similarity_.toarray()
+        assert (
+            np.isfinite(similarity).all() and not similarity[4].any() and not similarity[:, 4].any()
+        )
+
+
 class TestALS:
     @each_value
     def test_folds_in_by_least_squares(self, interactions, parameters):
@@ -160,6 +216,10 @@ class TestParameters:
         "reg nan": (EASERecommender(reg=np.nan), "'reg'.*Got nan"),
         "reg text": (EASERecommender(reg="1"), "'reg'.*Got '1'"),
         "ease half_life": (EASERecommender(half_life=0), "'half_life'.*Got 0"),
+        "n_neighbors": (ItemKNNRecommender(n_neighbors=0), r"'n_neighbors'.*\[1, inf\).*Got 0"),
+        "n_neighbors float": (ItemKNNRecommender(n_neighbors=2.5), "'n_neighbors'.*Got 2.5"),
+        "shrinkage": (ItemKNNRecommender(shrinkage=-1), r"'shrinkage'.*\[0.0, inf\).*Got -1"),
+        "knn half_life": (ItemKNNRecommender(half_life=0), "'half_life'.*Got 0"),
         "factors": (ALSRecommender(factors=0), r"'factors'.*\[1, inf\).*Got 0"),
         "factors float": (ALSRecommender(factors=2.5), "'factors'.*Got 2.5"),
         "regularization": (ALSRecommender(regularization=-1), "'regularization'.*Got -1"),
@@ -200,7 +260,8 @@ class TestLearning:
     def test_personal_models_beat_popularity(self, drift_data):
         popularity = PopularityRecommender().fit(drift_data.train)
         worst = 1.8 * popularity.score(drift_data.train, drift_data.test)
-        for model in (EASERecommender(reg=100.0), ALSRecommender(factors=16, random_state=0)):
+        models = [EASERecommender(reg=100.0), ALSRecommender(factors=16, random_state=0)]
+        for model in (*models, ItemKNNRecommender(shrinkage=10.0)):
             assert model.fit(drift_data.train).score(drift_data.train, drift_data.test) > worst
 
     def test_recency_helps_where_tastes_move(self, drift_data):
@@ -218,6 +279,6 @@ class TestLearning:
         X = X + csr_array(np.kron(np.eye(2), np.tril(np.ones((30, 6)))))  # the 6th of each kind
         row = np.zeros((1, 12))
         row[0, [7, 8]] = 1
-        for model in (EASERecommender(reg=1.0), tiny_als(factors=2)):
+        for model in (EASERecommender(reg=1.0), ItemKNNRecommender(), tiny_als(factors=2)):
             ids, _ = model.fit(X).recommend(X=row, k=4)
             assert set(ids[0].tolist()) == {6, 9, 10, 11}

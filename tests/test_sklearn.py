@@ -28,7 +28,7 @@ from sklearn.utils import estimator_html_repr, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdiffrec import CFGDiffusionRecommender
-from skdiffrec.baselines import EASERecommender, PopularityRecommender
+from skdiffrec.baselines import EASERecommender, ItemKNNRecommender, PopularityRecommender
 
 SCALES = [0.0, 1.0, 2.0]
 CHECKED = [
@@ -37,6 +37,7 @@ CHECKED = [
     PopularityRecommender(),
     EASERecommender(),
     EASERecommender(values="weight"),
+    ItemKNNRecommender(),
     tiny_als(factors=4, iterations=2),
 ]
 
