@@ -7,7 +7,12 @@ from scipy.sparse import csr_array
 from sklearn.base import clone
 
 from skdiffrec import CFGDiffusionRecommender
-from skdiffrec.baselines import ALSRecommender, EASERecommender, PopularityRecommender
+from skdiffrec.baselines import (
+    ALSRecommender,
+    EASERecommender,
+    ItemKNNRecommender,
+    PopularityRecommender,
+)
 from skdiffrec.datasets import make_interactions
 
 # The models here are so small that a second thread costs more than it gains, and ten times as much
@@ -52,6 +57,8 @@ MODELS = {
     "popularity": PopularityRecommender(),
     "ease": EASERecommender(reg=20.0),
     "ease-weight": EASERecommender(reg=20.0, values="weight"),
+    "knn": ItemKNNRecommender(n_neighbors=20),
+    "knn-time": ItemKNNRecommender(n_neighbors=20, shrinkage=5.0, values="time"),
     "als": tiny_als(),
     "als-time": tiny_als(values="time", half_life=2.0),
 }
