@@ -5,13 +5,14 @@
     scores = O·h + b + a·D·c                ranking head, where there is one
 
 c is the weighted history; the null token stands in place of U·c where it is unknown. D is a
-closed-form item path that the unconditional branch does not see and that joins after training.
+closed-form item path that joins after training; where c is unknown it reads the mean history.
 Every estimate is linear in h, so guidance can act on h, and item space is entered once, after the
 last step.
 """
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -103,6 +104,8 @@ class Denoiser(nn.Module):
         self.write_state = nn.Linear(last, space.dim)
         self.write_items = nn.Linear(last, n_items) if ranking_head else None
         self.path_scale = 0.0
+        # what the unconditional branch ranks by beside O·h, from `calibrate`
+        self.register_buffer("null_offset", torch.zeros(n_items if ranking_head else 0))
 
     def initialize(self, generator, item_counts, n_users):
         """Draw the weights; the ranking head starts from the items' popularity."""
@@ -146,13 +149,46 @@ class Denoiser(nn.Module):
             h = layer(h, generator)
         return self.write_state(h), self.dropout(h, generator)
 
-    def rank(self, h, bags, path_weight):
-        """Item scores (n, n_items): O·h + b + path_weight·a·D·c.
+    @torch.no_grad()
+    def calibrate(self, item_counts, timestep, scale):
+        """Let the unconditional branch rank by popularity, which the null token only comes near.
 
-        Guidance is affine in the estimates, so guided h, with path_weight (n, 1) the guidance
-        scale, gives the guided scores: the unconditional branch has no path.
+        Parameters
+        ----------
+        item_counts : ndarray of shape (n_items,)
+        timestep : int
+            The last one, where sampling starts.
+        scale : float tensor (1, 1)
+            Of x_t there.
+        """
+        if self.write_items is None:
+            return
+        device = self.null.device
+        t = torch.full((1,), timestep, device=device)
+        start = torch.zeros(1, self.space.dim, device=device)
+        h = self(start, t, scale, self.unconditional(1))[1]
+        share = (item_counts + 0.5) / (item_counts + 0.5).sum()
+        prior = torch.as_tensor(np.log(share), dtype=torch.float32, device=device)
+        self.null_offset.copy_(prior - self.write_items(h)[0])
+
+    def rank(self, h, bags, scale=None):
+        """Item scores (n, n_items): O·h + b, and what does not pass through h.
+
+        Guidance is affine in the estimates, so guided h, with `scale` (n, 1) the guidance scale,
+        gives the guided scores. None is the network alone.
         """
         scores = self.write_items(h)
+        if scale is None:
+            return scores
+        if (scale != 1).any():
+            scores += (1 - scale) * self.null_offset
         if self.path_scale:
-            scores += self.path_scale * path_weight * self.item_path(bags)
+            path = scale * self.item_path(bags)
+            if (scale != 1).any():
+                path += (1 - scale) * self.item_path.unknown
+            scores += self.path_scale * path
         return scores
+
+    def rank_some(self, h, items):
+        """O·h + b (n, len(items)) of some items."""
+        return F.linear(h, self.write_items.weight[items], self.write_items.bias[items])

@@ -12,6 +12,7 @@ _MAX_USERS = 1_000
 # Of the item path, relative to the spread of the network's scores.
 _PATH_WEIGHTS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 _DEFAULT_PATH_WEIGHT = 0.5
+_SCALES = (0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
 
 
 def fixed_path_weight(path_weight):
@@ -107,6 +108,21 @@ class Monitor:
             self.best_path_weight = self.weights[chosen]
             self.best_path_scale = self.weights[chosen] * scale
         return ndcg[chosen], improved
+
+    def best_scale(self, sweep):
+        """The guidance scale that ranks best.
+
+        Parameters
+        ----------
+        sweep : callable
+            ``sweep(X, scales)`` yields scores of rows at each scale.
+        """
+        lists = [[] for _ in _SCALES]
+        for block in self.blocks:
+            history = self.history[block]
+            for ids, scores in zip(lists, sweep(history, _SCALES), strict=True):
+                ids.append(masked_topk(scores, _K, history)[0])
+        return _SCALES[int(np.argmax([self._ndcg(np.concatenate(ids)) for ids in lists]))]
 
     def _ndcg(self, ids):
         values = ndcg_at_k(ids, self.hidden, k=_K, per_user=True)

@@ -13,7 +13,14 @@ from ._diffusion import Diffusion
 from ._early_stopping import Monitor, fixed_path_weight, split_validation, spread_ratio
 from ._hashing import row_keys
 from ._model import build_denoiser
-from ._parameters import check_batch_size, check_condition_dropout, check_hidden_dims
+from ._parameters import (
+    check_batch_size,
+    check_condition_dropout,
+    check_dropout,
+    check_hidden_dims,
+    check_loss_items,
+)
+from ._path_choice import build_path
 from ._rows import unit_free
 from ._sample_weight import merge_rows
 from ._schedules import cumulative_alphas
@@ -55,6 +62,7 @@ class FittedModel:
         self.denoiser, self.diffusion, self.seed = denoiser, diffusion, seed
         self.values, self.half_life, self.loss = values, half_life, loss
         self.history, self.best_validation_score, self.path_weight = [], None, 0.0
+        self.best_scale = 1.0
 
     def to(self, device):
         """The same model, its weights on `device`."""
@@ -80,11 +88,19 @@ class FittedModel:
         """`score` at each of several scales for all rows."""
         return swept_scores(*self._inputs(X), scales, settings)
 
-    def score_plainly(self, X):
-        """Conditional scores as training judges them: how a model is sampled has no say in it."""
+    @property
+    def _plain(self):
+        """Sampling as training judges it: how a model is sampled has no say in it."""
         n_steps = 1 if self.loss == "multinomial" else min(10, self.diffusion.n_timesteps)
-        settings = SamplingSettings(n_steps, None, eta=0.0, temperature=0.0, n_samples=1)
-        return self.score(X, np.ones(X.shape[0]), settings)
+        return SamplingSettings(n_steps, None, eta=0.0, temperature=0.0, n_samples=1)
+
+    def score_plainly(self, X):
+        """Conditional scores as training judges them."""
+        return self.score(X, np.ones(X.shape[0]), self._plain)
+
+    def sweep_plainly(self, X, scales):
+        """`score_plainly` at each of several guidance scales."""
+        return self.sweep(X, scales, self._plain)
 
     def score_path(self, X):
         """Scores of the closed form alone."""
@@ -139,7 +155,8 @@ def fit_model(X, sample_weight, parameters, seed, device, blocks):
     X, history, hidden, chosen = split_validation(X, p.values, fraction, seed)
     generator = torch.Generator(device).manual_seed(seed)
     denoiser = _new_denoiser(X, weight, p, seed).to(device)
-    denoiser.initialize(generator, X.astype(bool).T @ weight, weight.sum())
+    counts = X.astype(bool).T @ weight
+    denoiser.initialize(generator, counts, weight.sum())
     model = FittedModel(
         denoiser, new_diffusion(p), seed=seed, values=p.values, half_life=p.half_life, loss=p.loss
     )
@@ -158,23 +175,38 @@ def fit_model(X, sample_weight, parameters, seed, device, blocks):
             ema_decay=p.ema_decay,
             max_epochs=p.max_epochs,
             batch_size=check_batch_size(p.batch_size, int(rows.visits.sum())),
+            n_loss_items=check_loss_items(p.n_loss_items, X.shape[1]),
             verbose=p.verbose,
         )
+    last = torch.full((1,), model.diffusion.n_timesteps, device=device)
+    denoiser.calibrate(counts, model.diffusion.n_timesteps, model.diffusion.input_scale(last))
     _weigh_path(model, monitor, X[: min(_N_SPREAD_ROWS, blocks(X.shape[0])[0].stop)], p)
+    if monitor is not None and p.loss == "multinomial":
+        model.best_scale = monitor.best_scale(model.sweep_plainly)
     return model
 
 
 def _new_denoiser(X, weight, p, seed):
+    path = None
+    if p.item_path is not None and p.loss == "multinomial":
+        path = build_path(
+            X,
+            weight,
+            p.item_path,
+            p.item_path_reg,
+            read=lambda rows: history_weights(rows, p.values, p.half_life),
+            values=p.values,
+            seed=seed,
+        )
     return build_denoiser(
         history_weights(X, "binary", None),
         weight,
         loss=p.loss,
         latent_dim=p.latent_dim,
-        item_path=p.item_path,
-        item_path_reg=p.item_path_reg,
-        hidden_dims=check_hidden_dims(p.hidden_dims),
+        path=path,
+        hidden_dims=check_hidden_dims(p.hidden_dims, X),
         time_dim=p.time_dim,
-        dropout=p.dropout,
+        dropout=check_dropout(p.dropout, X),
         seed=seed,
     )
 

@@ -48,12 +48,15 @@ FREE_PARAMETERS = frozenset(
 )
 
 
+_DENSE = 0.015  # share of the cells that are filled
+
+
 def _at_least(low, closed="left", kind=numbers.Real):
     return Interval(kind, low, None, closed=closed)
 
 
 PARAMETER_CONSTRAINTS = {
-    "guidance_scale": [numbers.Real],
+    "guidance_scale": [numbers.Real, StrOptions({"auto"})],
     "n_sampling_steps": [_at_least(1, kind=numbers.Integral)],
     "start_timestep": [_at_least(1, kind=numbers.Integral), None],
     "eta": [Interval(numbers.Real, 0, 1, closed="both")],
@@ -74,14 +77,15 @@ PARAMETER_CONSTRAINTS = {
     "prediction_type": [StrOptions(set(PREDICTION_TYPES))],
     "loss": [StrOptions({"multinomial", "squared"})],
     "latent_dim": [_at_least(1, kind=numbers.Integral), None],
-    "item_path": [StrOptions({"auto", "ease", "low_rank"}), None],
-    "item_path_reg": [_at_least(0, "neither")],
+    "item_path": [StrOptions({"auto", "ease", "neighborhood"}), None],
+    "item_path_reg": [_at_least(0, "neither"), StrOptions({"auto"})],
     "item_path_weight": [_at_least(0), StrOptions({"auto"})],
-    "hidden_dims": ["array-like"],
+    "hidden_dims": ["array-like", StrOptions({"auto"})],
     "time_dim": [_at_least(1, kind=numbers.Integral)],
-    "dropout": [Interval(numbers.Real, 0, 1, closed="left")],
+    "dropout": [Interval(numbers.Real, 0, 1, closed="left"), StrOptions({"auto"})],
     "max_epochs": [_at_least(1, kind=numbers.Integral)],
     "batch_size": [_at_least(1, kind=numbers.Integral), StrOptions({"auto"})],
+    "n_loss_items": [_at_least(1, kind=numbers.Integral), StrOptions({"auto"}), None],
     "learning_rate": [_at_least(0, "neither")],
     "weight_decay": [_at_least(0)],
     "ema_decay": [Interval(numbers.Real, 0, 1, closed="left")],
@@ -102,8 +106,30 @@ def check_batch_size(batch_size, n_users):
     return int(batch_size)
 
 
-def check_hidden_dims(hidden_dims):
-    """Layer widths as a tuple of positive ints."""
+def is_dense(X):
+    """Whether rows of X hold enough for a deep network to learn more than a shallow one."""
+    return X.nnz >= _DENSE * X.shape[0] * X.shape[1]
+
+
+def check_dropout(dropout, X):
+    """Dropout of hidden layers for rows like X."""
+    if dropout == "auto":
+        return 0.3 if is_dense(X) else 0.5
+    return dropout
+
+
+def check_loss_items(n_loss_items, n_items):
+    """Items in the loss of a batch; None is all."""
+    if n_loss_items == "auto":
+        return 4096 if n_items > 8192 else None
+    return n_loss_items
+
+
+def check_hidden_dims(hidden_dims, X):
+    """Layer widths for rows like X, as a tuple of positive ints."""
+    if isinstance(hidden_dims, str):
+        width = 600 if X.shape[1] <= 8192 else 300
+        return (width, width) if is_dense(X) else (width,)
     try:
         widths = np.asarray(hidden_dims)
     except ValueError:  # ragged

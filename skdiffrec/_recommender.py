@@ -2,8 +2,6 @@
 
 from types import SimpleNamespace
 
-import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from ._device import resolve_device
 from ._fitting import fit_model, new_diffusion, training_key
@@ -12,12 +10,12 @@ from ._memory import remembered
 from ._parameters import FREE_PARAMETERS, PAPER, PARAMETER_CONSTRAINTS, check_sampling_steps
 from ._sample_weight import check_sample_weight
 from ._scoring import SamplingSettings
-from ._topk import masked_topk
-from ._validation import check_guidance_scale, check_k, check_scales
+from ._sweeps import SweepMixin
+from ._validation import check_guidance_scale
 from .base import BaseRecommender
 
 
-class CFGDiffusionRecommender(BaseRecommender):
+class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
     """Diffusion recommender with classifier-free guidance.
 
     One network learns to denoise a user's interaction row, with the user's history as condition
@@ -28,8 +26,9 @@ class CFGDiffusionRecommender(BaseRecommender):
 
     Parameters
     ----------
-    guidance_scale : float, default=1.0
-        Weight of the conditional branch, between -1000 and 1000.
+    guidance_scale : float or "auto", default=1.0
+        Weight of the conditional branch, between -1000 and 1000. "auto" is the best of seven from
+        0.5 to 3 on the hidden items of early stopping (1 without it, or with ``loss="squared"``).
     n_sampling_steps : int, default=1
         Denoiser evaluations at prediction, from `start_timestep` down.
     start_timestep : int or None, default=None
@@ -71,25 +70,30 @@ class CFGDiffusionRecommender(BaseRecommender):
     latent_dim : int or None, default=128
         Dimension of the linear image of item space (leading right singular vectors of X) in which
         noise is added and removed; None is item space itself.
-    item_path : {"auto", "ease", "low_rank"} or None, default="auto"
-        Closed-form item-item model added to the conditional branch of the ranking head after
-        training: EASE, or a Wiener filter on the leading singular vectors. "auto" takes EASE up to
-        5,000 items.
-    item_path_reg : float, default=300.0
-        Ridge λ of the closed form, in users.
+    item_path : {"auto", "ease", "neighborhood"} or None, default="auto"
+        Closed-form item-item model added to the ranking head after training: EASE, or a ridge
+        regression of every item on its 100 nearest. "auto" chooses on hidden items of the training
+        rows; above 5,000 items it takes the latter.
+    item_path_reg : "auto" or float, default="auto"
+        Ridge λ of the closed form, in users; "auto" chooses it with the form.
     item_path_weight : "auto" or float, default="auto"
         Weight of the closed form, where 1 makes its scores spread over the items as wide as the
         network's. "auto" chooses on the hidden items of early stopping (0.5 without it).
-    hidden_dims : array-like of int, default=(600, 600)
-        Widths of the layers; one as wide as the layer before it is a residual block.
+    hidden_dims : "auto" or array-like of int, default="auto"
+        Widths of the layers; one as wide as the layer before it is a residual block. "auto" is one
+        layer, and a residual block after it where at least 1.5 % of X is filled; of width 600, or
+        300 above 8,192 items.
     time_dim : int, default=16
         Dimension of the sinusoidal time embedding.
-    dropout : float, default=0.3
-        On hidden layers.
+    dropout : "auto" or float, default="auto"
+        On hidden layers; "auto" is 0.3 where X is as dense as that, else 0.5.
     max_epochs : int, default=40
         Passes over the users.
     batch_size : "auto" or int, default="auto"
         Users in a training step; "auto" makes about 48 steps an epoch, of 64 to 1,024 users.
+    n_loss_items : "auto", int or None, default="auto"
+        Items that a step's ranking loss is computed on, its targets among them; drawn ones stand
+        for the rest. None is all; "auto" is 4,096 above 8,192 items.
     learning_rate, weight_decay : float, default=1e-3 and 0.0
         Of AdamW.
     ema_decay : float, default=0.99
@@ -126,6 +130,8 @@ class CFGDiffusionRecommender(BaseRecommender):
         Best nDCG@10 of hidden items.
     item_path_weight_ : float
         The weight of the closed form that is used.
+    best_guidance_scale_ : float
+        What ``guidance_scale="auto"`` is.
 
     References
     ----------
@@ -167,13 +173,14 @@ class CFGDiffusionRecommender(BaseRecommender):
         loss="multinomial",
         latent_dim=128,
         item_path="auto",
-        item_path_reg=300.0,
+        item_path_reg="auto",
         item_path_weight="auto",
-        hidden_dims=(600, 600),
+        hidden_dims="auto",
         time_dim=16,
-        dropout=0.3,
+        dropout="auto",
         max_epochs=40,
         batch_size="auto",
+        n_loss_items="auto",
         learning_rate=1e-3,
         weight_decay=0.0,
         ema_decay=0.99,
@@ -210,6 +217,7 @@ class CFGDiffusionRecommender(BaseRecommender):
         self.dropout = dropout
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.n_loss_items = n_loss_items
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.ema_decay = ema_decay
@@ -267,7 +275,8 @@ class CFGDiffusionRecommender(BaseRecommender):
         parameters = {k: v for k, v in vars(self).items() if not (k[0] == "_" or k[-1] == "_")}
         parameters = SimpleNamespace(**parameters)  # get_params leaves out what a subclass fixes
         self._sampling_settings(new_diffusion(parameters))
-        check_guidance_scale(self.guidance_scale, 1)
+        if self.guidance_scale != "auto":
+            check_guidance_scale(self.guidance_scale, 1)
         device = resolve_device(self.device, fitting=True)
         seed = draw_seed(self.random_state)
         given_seed = None if self.random_state is None else seed
@@ -281,6 +290,14 @@ class CFGDiffusionRecommender(BaseRecommender):
         self.n_iter_ = len(self.history_)
         self.best_validation_score_ = self._model.best_validation_score
         self.item_path_weight_ = self._model.path_weight
+        self.best_guidance_scale_ = self._model.best_scale
+
+    def _scales(self, n, scale=None):
+        """One guidance scale for each of n rows; None is the estimator's."""
+        scale = self.guidance_scale if scale is None else scale
+        if isinstance(scale, str) and scale == "auto":
+            scale = self._model.best_scale
+        return check_guidance_scale(scale, n)
 
     def _sampling_settings(self, diffusion):
         """The parameters that may change after `fit`, checked against the fitted schedule."""
@@ -296,76 +313,8 @@ class CFGDiffusionRecommender(BaseRecommender):
         return model, self._sampling_settings(model.diffusion)
 
     def _score_rows(self, X, guidance_scale=None):
-        scale = self.guidance_scale if guidance_scale is None else guidance_scale
         model, settings = self._sampled_model()
-        return model.score(X, check_guidance_scale(scale, X.shape[0]), settings)
-
-    def staged_decision_function(self, X):
-        """Scores of all items after each sampling step.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories.
-
-        Yields
-        ------
-        scores : ndarray of float32, shape (n_users, n_items)
-            After the first step, the second, ...; the last is that of `decision_function`.
-        """
-        check_is_fitted(self)
-        rows = self._check_rows(X)
-        scale = check_guidance_scale(self.guidance_scale, rows.shape[0])
-        model, settings = self._sampled_model()
-        stages = [model.stages(rows[b], scale[b], settings) for b in self._blocks(rows.shape[0])]
-        for blocks in zip(*stages, strict=True):
-            yield np.concatenate(blocks)
-
-    def recommend_scales(self, scales, user_ids=None, k=10, *, X=None, filter_seen=True):
-        """Lists at several guidance scales, from one sampling pass.
-
-        Equal to `recommend` at each scale, up to rounding; with one sampling step the two branches
-        of the network are computed once for all scales.
-
-        Parameters
-        ----------
-        scales : array-like of float, shape (n_scales,)
-            Guidance scales.
-        user_ids, k, X, filter_seen
-            As in `recommend`.
-
-        Returns
-        -------
-        ids, scores : ndarrays of int64 and float32, shape (n_scales, n, k), or (n_scales, k)
-            As from `recommend`, one set of lists for each scale.
-
-        Raises
-        ------
-        ValueError, TypeError, IndexError
-            If there is no scale or one is out of range, and as `recommend`.
-
-        Examples
-        --------
-        >>> from skdiffrec import CFGDiffusionRecommender
-        >>> from skdiffrec.datasets import make_interactions
-        >>> data = make_interactions(300, 200, n_interactions_per_user=20, random_state=0)
-        >>> model = CFGDiffusionRecommender(max_epochs=3, hidden_dims=(64, 64), random_state=0)
-        >>> model.fit(data.train).recommend_scales([0.0, 1.0, 2.0], [5, 7], k=4)[0].shape
-        (3, 2, 4)
-        """
-        check_is_fitted(self)
-        scales, k = check_scales(scales), check_k(k)
-        rows, chosen, scalar = self._requested_rows(user_ids, X)
-        n = rows.shape[0] if chosen is None else len(chosen)
-        model, settings = self._sampled_model()
-        ids = np.empty((len(scales), n, k), np.int64)
-        scores = np.empty(ids.shape, np.float32)
-        for block in self._blocks(n):
-            histories = rows[block] if chosen is None else rows[chosen[block]]
-            seen = histories if filter_seen else None
-            for i, found in enumerate(model.sweep(histories, scales, settings)):
-                ids[i, block], scores[i, block] = masked_topk(found, k, seen)
-        return (ids[:, 0], scores[:, 0]) if scalar else (ids, scores)
+        return model.score(X, self._scales(X.shape[0], guidance_scale), settings)
 
     def recommend(
         self,
@@ -378,7 +327,6 @@ class CFGDiffusionRecommender(BaseRecommender):
         items=None,
         guidance_scale=None,
     ):
-        scale = self.guidance_scale if guidance_scale is None else guidance_scale
         return self._recommend(
             user_ids,
             k,
@@ -386,7 +334,7 @@ class CFGDiffusionRecommender(BaseRecommender):
             filter_seen,
             filter_items,
             items,
-            per_row=lambda n: {"guidance_scale": check_guidance_scale(scale, n)},
+            per_row=lambda n: {"guidance_scale": self._scales(n, guidance_scale)},
         )
 
     recommend.__doc__ = BaseRecommender.recommend.__doc__.replace(

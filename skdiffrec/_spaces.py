@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -41,6 +42,13 @@ class Bags(NamedTuple):
             per_sample_weights=self.weights,
             include_last_offset=True,
         )
+
+    def kept(self, mask, place):
+        """Entries of the items where `mask` (n_items,) is true, as ``place[item]`` (n_items,)."""
+        kept = mask[self.items]
+        counts = torch.bincount(self.rows[kept], minlength=len(self.offsets) - 1)
+        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        return Bags(place[self.items[kept]], self.weights[kept], offsets)
 
     @property
     def rows(self):
@@ -94,14 +102,35 @@ class LatentSpace(nn.Module):
 
 
 class ItemPath(nn.Module):
-    """D·c for a closed-form D = left·right, or D = left where `right` is None; never trained."""
+    """A closed-form linear item-item path, never trained.
 
-    def __init__(self, left, right=None):
+    Parameters
+    ----------
+    D : ndarray or csr_array of float32, shape (n_items, n_items)
+    mean_history : ndarray of shape (n_items,)
+        What is read where a history is unknown.
+    """
+
+    def __init__(self, D, mean_history):
         super().__init__()
-        self.register_buffer("left", torch.as_tensor(left))
-        self.register_buffer("right", None if right is None else torch.as_tensor(right))
+        self.sparse, self.n_items = sp.issparse(D), D.shape[1]
+        parts = {"weights": D}
+        if self.sparse:
+            parts = {"weights": D.data, "items": D.indices, "offsets": D.indptr}
+        for name, value in parts.items():
+            dtype = torch.float32 if name == "weights" else torch.int64
+            self.register_buffer(name, torch.as_tensor(value).to(dtype))
+        self.register_buffer("unknown", torch.as_tensor(mean_history @ D, dtype=torch.float32))
 
     def forward(self, bags):
-        """(n_rows, n_items) scores of weighted histories."""
-        product = bags.multiply(self.left)
-        return product if self.right is None else product @ self.right
+        """D·c of weighted histories, (n_rows, n_items)."""
+        if not self.sparse:
+            return bags.multiply(self.weights)
+        start, length = self.offsets[bags.items], self.offsets.diff()[bags.items]
+        entry = torch.repeat_interleave(length)
+        first = torch.cumsum(length, 0) - length
+        place = torch.arange(len(entry), device=entry.device) + (start - first)[entry]
+        cell = bags.rows[entry] * self.n_items + self.items[place]
+        scores = torch.zeros((len(bags.offsets) - 1) * self.n_items, device=entry.device)
+        scores.index_add_(0, cell, self.weights[place] * bags.weights[entry])
+        return scores.view(-1, self.n_items)

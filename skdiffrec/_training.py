@@ -18,6 +18,38 @@ class EpochRecord(NamedTuple):
     loss: float
 
 
+def loss_items(condition, target, n_loss_items, n_items, generator):
+    """Items that the loss of a batch is computed on, and what each stands for.
+
+    All targets of the batch, and others drawn evenly until there are `n_loss_items`. In the
+    softmax a drawn item stands for as many as were left out, so that the sum over items is
+    unbiased.
+
+    Returns
+    -------
+    items : int64 tensor (n,)
+    log_weight : float32 tensor (n,)
+        Logarithm of how many items each stands for.
+    condition, target : Bags
+        With places in `items` instead of items; entries of the condition that are not in `items`
+        are left out.
+    """
+    device = target.items.device
+    wanted = torch.zeros(n_items, dtype=torch.bool, device=device)
+    wanted[target.items] = True
+    n_targets = int(wanted.sum())
+    n_drawn = min(max(n_loss_items - n_targets, n_loss_items // 4), n_items - n_targets)
+    chance = torch.rand(n_items, device=device, generator=generator).masked_fill(wanted, -1.0)
+    drawn = chance.topk(n_drawn).indices
+    log_weight = torch.zeros(n_items, device=device)
+    if n_drawn:
+        log_weight[drawn] = math.log((n_items - n_targets) / n_drawn)
+    wanted[drawn] = True
+    items = torch.nonzero(wanted).ravel()
+    place = torch.cumsum(wanted, 0) - 1
+    return items, log_weight[items], condition.kept(wanted, place), target.kept(wanted, place)
+
+
 def multinomial_loss(scores, condition, target, *, masked, weight):
     """Negative log-likelihood of the target items (MultVAE, arXiv 1802.05814, eq. 2).
 
@@ -47,7 +79,7 @@ def _draw_timesteps(n, n_timesteps, last_share, generator, device):
     return torch.where(at_last, n_timesteps, t)
 
 
-def batch_loss(denoiser, diffusion, batch, *, masked, generator):
+def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=None):
     """The loss of one batch: squared error of the raw estimate, plus that of the ranking head."""
     condition, known, target, row_weight = batch
     ranking = denoiser.write_items is not None
@@ -65,16 +97,18 @@ def batch_loss(denoiser, diffusion, batch, *, masked, generator):
         return loss
     _, sigma = diffusion.scales(t)
     # where x_t still shows the target, ranking it teaches nothing: weigh by the share of noise
-    return loss + multinomial_loss(
-        denoiser.rank(h, condition, None),
-        condition,
-        target,
-        masked=masked,
-        weight=row_weight * sigma[:, 0] ** 2,
-    )
+    if n_loss_items is None or n_loss_items >= len(denoiser.read_history):
+        scores = denoiser.rank(h, condition)
+    else:
+        items, log_weight, condition, target = loss_items(
+            condition, target, n_loss_items, len(denoiser.read_history), generator
+        )
+        scores = denoiser.rank_some(h, items) + log_weight
+    weight = row_weight * sigma[:, 0] ** 2
+    return loss + multinomial_loss(scores, condition, target, masked=masked, weight=weight)
 
 
-def epochs(denoiser, diffusion, rows, optimizer, ema, *, max_epochs, batch_size):
+def epochs(denoiser, diffusion, rows, optimizer, ema, *, max_epochs, batch_size, n_loss_items=None):
     """Train in place; one `EpochRecord` after each pass over the rows.
 
     Parameters
@@ -86,6 +120,8 @@ def epochs(denoiser, diffusion, rows, optimizer, ema, *, max_epochs, batch_size)
     ema : EMA
         Updated after each step.
     max_epochs, batch_size : int
+    n_loss_items : int or None
+        Items that the ranking loss of a batch is computed on; None is all.
 
     Yields
     ------
@@ -96,7 +132,14 @@ def epochs(denoiser, diffusion, rows, optimizer, ema, *, max_epochs, batch_size)
         denoiser.train()
         losses = []
         for batch in rows.batches(batch_size):
-            loss = batch_loss(denoiser, diffusion, batch, masked=masked, generator=rows.generator)
+            loss = batch_loss(
+                denoiser,
+                diffusion,
+                batch,
+                masked=masked,
+                generator=rows.generator,
+                n_loss_items=n_loss_items,
+            )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -116,6 +159,7 @@ def train(
     ema_decay,
     max_epochs,
     batch_size,
+    n_loss_items,
     verbose,
 ):
     """Train to the last epoch, or to the best one by `monitor`; averaged weights stay.
@@ -133,7 +177,14 @@ def train(
     )
     ema = EMA(denoiser, ema_decay)
     records = epochs(
-        denoiser, diffusion, rows, optimizer, ema, max_epochs=max_epochs, batch_size=batch_size
+        denoiser,
+        diffusion,
+        rows,
+        optimizer,
+        ema,
+        max_epochs=max_epochs,
+        batch_size=batch_size,
+        n_loss_items=n_loss_items,
     )
     history, best = [], None
     with tqdm(total=max_epochs, disable=not verbose, unit="epoch") as progress:

@@ -40,7 +40,7 @@ def tiny_als(**parameters):
 # One instance of each kind of arithmetic: branches, spaces, heads, item paths, draws, values.
 MODELS = {
     "cfg": tiny_cfg(),
-    "cfg-guided": tiny_cfg(guidance_scale=2.0, item_path="low_rank", n_sampling_steps=3),
+    "cfg-guided": tiny_cfg(guidance_scale=2.0, item_path="neighborhood", n_sampling_steps=3),
     "cfg-drawn": tiny_cfg(
         guidance_scale=1.5, n_sampling_steps=3, eta=1.0, temperature=1.0, n_samples=2
     ),

@@ -13,12 +13,22 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skdiffrec._denoiser import Denoiser, Dropout, sinusoidal
 from skdiffrec._diffusion import PREDICTION_TYPES, Diffusion
 from skdiffrec._hashing import row_keys
-from skdiffrec._item_path import ease_matrix, truncated_svd, wiener_factors
-from skdiffrec._model import build_denoiser, latent_space, path_kind
+from skdiffrec._item_path import (
+    PathSettings,
+    ease_matrix,
+    neighborhood_matrix,
+    solve_path,
+    truncated_svd,
+)
+from skdiffrec._model import build_denoiser, latent_space
+from skdiffrec._path_choice import build_path, choose_path, path_kinds
 from skdiffrec._random import row_normal
+from skdiffrec._rows import hide_items
 from skdiffrec._schedules import cumulative_alphas
 from skdiffrec._scoring import SamplingSettings, guided_scores, path_scores
 from skdiffrec._spaces import Bags, ItemPath, ItemSpace, LatentSpace
+from skdiffrec._topk import masked_topk
+from skdiffrec.metrics import ndcg_at_k
 
 N_ITEMS, LATENT, T = 20, 4, 12
 properties = settings(max_examples=40, deadline=None)
@@ -51,6 +61,10 @@ def tensor(seed, *shape):
     return torch.from_numpy(np.random.default_rng(seed).normal(size=shape)).float()
 
 
+def path_of(X, weight, item_path):
+    return build_path(X, weight, item_path, 3.0, read=sp.csr_array, values="binary", seed=0)
+
+
 def make_denoiser(
     latent_dim=LATENT,
     loss="multinomial",
@@ -61,13 +75,13 @@ def make_denoiser(
     seed=0,
 ):
     """A denoiser with random weights everywhere, the null token and the biases too."""
+    X = random_csr(30, seed=99)
     denoiser = build_denoiser(
-        random_csr(30, seed=99),
+        X,
         np.ones(30),
         loss=loss,
         latent_dim=latent_dim,
-        item_path=item_path,
-        item_path_reg=3.0,
+        path=path_of(X, np.ones(30), item_path) if item_path and loss == "multinomial" else None,
         hidden_dims=widths,
         time_dim=time_dim,
         dropout=0.5,
@@ -77,6 +91,7 @@ def make_denoiser(
     with torch.no_grad():
         for parameter in denoiser.parameters():
             parameter.normal_(0, 0.5, generator=generator)
+    denoiser.null_offset.normal_(0, 0.5, generator=generator)
     if denoiser.item_path is not None:
         denoiser.path_scale = path_scale
     return denoiser.eval()
@@ -162,7 +177,7 @@ def test_latent_space_of_rows_that_agree_is_finite():
     assert_allclose(space.encode(to_bags(X)), np.zeros((3, 2)), atol=1e-3)
 
 
-@pytest.mark.parametrize("item_path", ["ease", "low_rank"])
+@pytest.mark.parametrize("item_path", ["ease", "neighborhood"])
 def test_a_row_of_weight_2_is_two_rows(item_path):
     """In the space and in the closed form, up to rounding and the signs of singular vectors."""
     X = random_csr(30)
@@ -170,19 +185,22 @@ def test_a_row_of_weight_2_is_two_rows(item_path):
     options = dict(
         loss="multinomial",
         latent_dim=LATENT,
-        item_path=item_path,
-        item_path_reg=3.0,
         hidden_dims=(8,),
         time_dim=6,
         dropout=0.0,
         seed=0,
     )
-    weighted = build_denoiser(X, weight.astype(float), **options)
-    repeated = build_denoiser(X[np.repeat(np.arange(30), weight)], np.ones(weight.sum()), **options)
+
+    def build(X, weight):
+        return build_denoiser(X, weight, path=path_of(X, weight, item_path), **options)
+
+    weighted = build(X, weight.astype(float))
+    repeated = build(X[np.repeat(np.arange(30), weight)], np.ones(weight.sum()))
     bags = to_bags(random_csr(9, seed=5))
     assert_allclose(weighted.item_path(bags), repeated.item_path(bags), atol=1e-3)
+    assert_allclose(weighted.item_path.unknown, repeated.item_path.unknown, atol=1e-4)
     assert_allclose(weighted.space.encode(bags).abs(), repeated.space.encode(bags).abs(), atol=1e-2)
-    unweighted = build_denoiser(X, np.ones(30), **options)
+    unweighted = build(X, np.ones(30))
     assert (unweighted.item_path(bags) - weighted.item_path(bags)).abs().max() > 0.01
 
 
@@ -220,15 +238,85 @@ def test_ease_says_what_to_do_about_a_singular_matrix():
 
 
 @pytest.mark.parametrize("reg", [0.5, 20.0])
-def test_wiener_filter_of_full_rank_is_ridge_regression(reg):
-    X = random_csr(50)
+def test_a_neighborhood_of_all_items_is_ease(reg):
+    X = random_csr(300, weighted=True)  # so many that every pair of items is met
+    B = neighborhood_matrix(X, reg)
+    assert sp.issparse(B) and B.dtype == np.float32
+    assert_allclose(B.toarray(), ease_matrix(X, reg), atol=1e-4)
+
+
+@pytest.mark.parametrize("looked_up", [True, False])
+def test_a_neighborhood_is_ridge_regression_on_the_nearest_items(looked_up, monkeypatch):
+    """With the Gram matrix at hand, and with columns multiplied, as above 5,000 items."""
+    if not looked_up:
+        monkeypatch.setattr("skdiffrec._item_path.EASE_MAX_ITEMS", 0)
+    X, reg = random_csr(50), 2.0
+    B = neighborhood_matrix(X, reg, n_neighbors=4).toarray()
     dense = X.toarray().astype(np.float64)
-    _, singular_values, Vt = np.linalg.svd(dense, full_matrices=False)
-    left, right = wiener_factors(Vt.T, singular_values, reg)
-    assert left.dtype == right.dtype == np.float32
-    gram = dense.T @ dense
-    ridge = dense @ np.linalg.solve(gram + reg * np.eye(N_ITEMS), gram)
-    assert_allclose(X @ left @ right, ridge, atol=1e-4)
+    unit = dense / np.linalg.norm(dense, axis=0)
+    for item in range(N_ITEMS):
+        cosine = unit.T @ unit[:, item]
+        cosine[item] = -1
+        nearest = np.argsort(-cosine)[:4]
+        assert set(np.flatnonzero(B[:, item])) == set(nearest)
+        design = dense[:, nearest]
+        weights = np.linalg.solve(design.T @ design + reg * np.eye(4), design.T @ dense[:, item])
+        assert_allclose(B[nearest, item], weights, atol=1e-4)
+
+
+def test_an_item_that_nobody_took_has_no_neighborhood():
+    X = random_csr(50).toarray()
+    X[:, 3] = 0
+    B = neighborhood_matrix(sp.csr_array(X), 2.0).toarray()
+    assert not B[3].any() and not B[:, 3].any() and np.isfinite(B).all()
+
+
+@pytest.mark.parametrize("kind", ["ease", "neighborhood"])
+def test_long_rows_can_count_for_less(kind):
+    """A user of n items counts as 1/√n users; λ is a multiple of a mean item's users."""
+    X, row_weight = random_csr(300), np.arange(300) % 3 + 1.0
+    length = np.maximum(np.diff(X.indptr), 1)
+    factor = np.sqrt(row_weight / np.sqrt(length))
+    scaled = sp.csr_array(X.toarray() * factor[:, None])
+    reg = 4 * (scaled.toarray() ** 2).sum() / N_ITEMS
+    B = solve_path(X, row_weight, PathSettings(kind, 4.0, 0.5))
+    B = B.toarray() if sp.issparse(B) else B
+    assert_allclose(B, ease_matrix(scaled, reg), atol=1e-4)
+    fixed = solve_path(X, row_weight, PathSettings(kind, 9.9, 0.5, reg))
+    assert_allclose(fixed.toarray() if sp.issparse(fixed) else fixed, B, atol=1e-4)
+
+
+def test_the_chosen_path_is_the_best_of_the_candidates(monkeypatch):
+    X, tried = random_csr(200, n_items=40), {}
+    true = solve_path
+
+    def watched(X, row_weight, settings):
+        tried[settings] = true(X, row_weight, settings)
+        return tried[settings]
+
+    monkeypatch.setattr("skdiffrec._path_choice.solve_path", watched)
+    chosen = choose_path(X, np.ones(200), ("ease", "neighborhood"), sp.csr_array, "binary", 0)
+    assert len(tried) == 6 and chosen in tried
+    history, hidden = hide_items(X[np.diff(X.indptr) > 1], "binary", 0.2, 0)
+    quality = {
+        settings: ndcg_at_k(
+            masked_topk(
+                np.asarray((history @ B).todense() if sp.issparse(B) else history @ B, np.float32),
+                10,
+                history,
+            )[0],
+            hidden,
+            k=10,
+        )
+        for settings, B in tried.items()
+    }
+    assert quality[chosen] == pytest.approx(max(quality.values()), abs=1e-6)
+
+
+def test_a_path_for_rows_that_cannot_be_divided():
+    X = sp.csr_array(np.eye(4, dtype=np.float32))
+    chosen = choose_path(X, np.ones(4), ("neighborhood",), sp.csr_array, "binary", 0)
+    assert chosen.kind == "neighborhood"
 
 
 def test_truncated_svd_finds_the_leading_vectors():
@@ -242,23 +330,26 @@ def test_truncated_svd_finds_the_leading_vectors():
     assert_array_equal(truncated_svd(sp.csr_array(dense), 3, 0)[1], V)
 
 
-def test_item_path_multiplies_by_one_matrix_or_two():
-    X = random_csr(6, weighted=True)
-    left, right = tensor(0, N_ITEMS, 5), tensor(1, 5, N_ITEMS)
-    assert_allclose(ItemPath(left)(to_bags(X)), X @ left.numpy(), atol=1e-5)
-    assert_allclose(ItemPath(left, right)(to_bags(X)), X @ left.numpy() @ right.numpy(), atol=1e-5)
+@pytest.mark.parametrize("sparse", [True, False])
+def test_item_path_multiplies_by_a_matrix(sparse):
+    X, D = random_csr(6, weighted=True), random_csr(N_ITEMS, seed=3, weighted=True)
+    mean = np.random.default_rng(0).random(N_ITEMS)
+    path = ItemPath(D if sparse else D.toarray(), mean)
+    assert path.sparse == sparse
+    assert_allclose(path(to_bags(X)), (X @ D).toarray(), atol=1e-5)
+    assert_allclose(path.unknown, mean @ D.toarray(), atol=1e-5)
+    assert path(to_bags(X[:0])).shape == (0, N_ITEMS)
 
 
-def test_path_kind():
-    assert path_kind("auto", "multinomial", 5_000) == "ease"
-    assert path_kind("auto", "multinomial", 5_001) == "low_rank"
-    for kind in ("ease", "low_rank", None):
-        assert path_kind(kind, "multinomial", 10_000) == kind
-        assert path_kind(kind, "squared", 10) is None
+def test_path_kinds():
+    assert path_kinds("auto", 5_000) == ("ease", "neighborhood")
+    assert path_kinds("auto", 5_001) == ("neighborhood",)
+    for kind in ("ease", "neighborhood"):
+        assert path_kinds(kind, 10_000) == (kind,)
 
 
 @pytest.mark.parametrize("latent_dim", [None, LATENT, 500])
-@pytest.mark.parametrize("item_path", ["ease", "low_rank", None])
+@pytest.mark.parametrize("item_path", ["ease", "neighborhood", None])
 @pytest.mark.parametrize("loss", ["multinomial", "squared"])
 def test_build_denoiser_assembles_what_was_asked_for(latent_dim, item_path, loss):
     X = random_csr(30, seed=99)
@@ -272,16 +363,14 @@ def test_build_denoiser_assembles_what_was_asked_for(latent_dim, item_path, loss
         V = np.linalg.svd(X.toarray())[2][: denoiser.space.dim]
         assert_allclose(denoiser.space.V @ denoiser.space.V.T, V.T @ V, atol=2e-3)
     if loss == "squared":
-        assert denoiser.write_items is None and denoiser.item_path is None
-    elif item_path is None:
+        assert denoiser.write_items is None
+    if item_path is None or loss == "squared":
         assert denoiser.item_path is None
-    elif item_path == "ease":
-        assert_allclose(denoiser.item_path(to_bags(X)), X @ ease_matrix(X, 3.0), atol=1e-4)
     else:
-        dense = X.toarray().astype(np.float64)
-        gram = dense.T @ dense
-        ridge = dense @ np.linalg.solve(gram + 3.0 * np.eye(N_ITEMS), gram)
-        assert_allclose(denoiser.item_path(to_bags(X)), ridge, atol=1e-3)
+        B = ease_matrix(X, 3.0)
+        B = B if item_path == "ease" else neighborhood_matrix(X, 3.0).toarray()
+        assert_allclose(denoiser.item_path(to_bags(X)), X @ B, atol=1e-4)
+        assert_allclose(denoiser.item_path.unknown, X.toarray().mean(0) @ B, atol=1e-4)
 
 
 # The network
@@ -372,12 +461,29 @@ def test_scores_are_the_head_and_the_weighted_path():
     weight = torch.tensor([[0.0], [1.0], [2.0], [-1.0], [0.5]])
     head = denoiser.write_items
     expected = h.numpy() @ head.weight.numpy().T + head.bias.numpy()
-    path = X @ ease_matrix(random_csr(30, seed=99), 3.0)
-    assert_allclose(
-        denoiser.rank(h, to_bags(X), weight), expected + 0.7 * weight.numpy() * path, atol=1e-5
-    )
+    rows = random_csr(30, seed=99)
+    B = ease_matrix(rows, 3.0)
+    assert_allclose(denoiser.rank(h, to_bags(X)), expected, atol=1e-5)
+    s, offset = weight.numpy(), denoiser.null_offset.numpy()
+    path = s * (X @ B) + (1 - s) * (rows.toarray().mean(0) @ B)
+    expected = expected + (1 - s) * offset
+    assert_allclose(denoiser.rank(h, to_bags(X), weight), expected + 0.7 * path, atol=1e-4)
     denoiser.path_scale = 0.0
-    assert_allclose(denoiser.rank(h, to_bags(X), None), expected, atol=1e-5)
+    assert_allclose(denoiser.rank(h, to_bags(X), weight), expected, atol=1e-4)
+    some = torch.tensor([7, 2, 2])
+    assert_allclose(denoiser.rank_some(h, some), denoiser.rank(h, to_bags(X))[:, some], atol=1e-5)
+
+
+@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@torch.no_grad()
+def test_the_calibrated_unconditional_branch_ranks_by_popularity(prediction_type):
+    denoiser = make_denoiser(item_path=None)
+    diffusion = Diffusion(ALPHA_BAR, prediction_type)
+    counts = np.arange(N_ITEMS) * 3.0
+    denoiser.calibrate(counts, T, diffusion.input_scale(torch.tensor([T])))
+    found = scores_of(denoiser, random_csr(6), 0.0, SINGLE._replace(temperature=0.0))
+    share = np.log((counts + 0.5) / (counts + 0.5).sum())
+    assert_allclose(found, np.tile(share, (6, 1)), atol=1e-4)
 
 
 @properties
@@ -500,7 +606,12 @@ def slow_scores(denoiser, X, scale, settings, prediction_type, seed=3):
 def slow_draw(denoiser, X, scale, settings, prediction_type, key, draw):
     n_steps = settings.n_sampling_steps
     dim, bags = denoiser.space.dim, to_bags(X)
-    path = 0 if denoiser.item_path is None else denoiser.path_scale * path_scores(denoiser, X)[0]
+    path = unknown = 0
+    if denoiser.write_items is not None:
+        unknown = denoiser.null_offset.numpy()
+    if denoiser.item_path is not None:
+        path = denoiser.path_scale * path_scores(denoiser, X)[0]
+        unknown = unknown + denoiser.path_scale * denoiser.item_path.unknown.numpy()
     scale = scale if X.nnz else 0.0
 
     def fresh(step):
@@ -537,6 +648,7 @@ def slow_draw(denoiser, X, scale, settings, prediction_type, key, draw):
         r = settings.eta * math.sqrt((1 - after) / (1 - bar) * (1 - bar / after))
         epsilon = (x - math.sqrt(bar) * x_0) / math.sqrt(1 - bar)
         x = math.sqrt(after) * x_0 + math.sqrt(1 - after - r**2) * epsilon + r * fresh(step + 1)
+    uncond_scores = uncond_scores + unknown
     return uncond_scores + scale * (cond_scores + path - uncond_scores)
 
 
@@ -555,7 +667,7 @@ def test_guided_scores_against_a_slow_chain(settings, prediction_type, latent_di
     assert_allclose(found, expected, rtol=1e-3, atol=2e-3)
 
 
-@pytest.mark.parametrize("item_path", ["ease", "low_rank", None])
+@pytest.mark.parametrize("item_path", ["ease", "neighborhood", None])
 @properties
 @given(scale=st.floats(-3, 6), seed=seeds)
 def test_guidance_moves_along_the_line_of_the_two_branches(item_path, scale, seed):
@@ -566,7 +678,7 @@ def test_guidance_moves_along_the_line_of_the_two_branches(item_path, scale, see
     assert_allclose(guided, uncond + scale * (cond - uncond), rtol=1e-4, atol=1e-4)
 
 
-def test_the_unconditional_branch_knows_neither_history_nor_path():
+def test_the_unconditional_branch_does_not_know_the_history():
     denoiser = make_denoiser()
     a, b = scores_of(denoiser, random_csr(6, 1), 0.0), scores_of(denoiser, random_csr(6, 2), 0.0)
     assert_allclose(a, b, atol=1e-5)

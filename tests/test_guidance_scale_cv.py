@@ -125,13 +125,13 @@ class TestResults:
         assert found.best_estimator_.guidance_scale == grid.best_params_["guidance_scale"]
 
     def test_prefit(self, interactions, holdout, fits):
-        model = tiny_cfg(guidance_scale=0.5).fit(interactions)
+        model = tiny_cfg(guidance_scale=2.0).fit(interactions)
         found = GuidanceScaleCV(model, scales=SCALES, cv="prefit").fit(interactions, holdout)
         assert fits == [120]
         expected = [model.set_params(guidance_scale=s).score(interactions, holdout) for s in SCALES]
         assert_allclose(found.cv_results_["mean_test_score"], expected, atol=1e-3)
-        model.set_params(guidance_scale=0.5)
-        assert found.best_estimator_.guidance_scale == found.best_guidance_scale_ != 0.5
+        model.set_params(guidance_scale=2.0)
+        assert found.best_estimator_.guidance_scale == found.best_guidance_scale_ != 2.0
         assert_array_equal(
             found.recommend([1, 2])[0],
             model.recommend([1, 2], guidance_scale=found.best_guidance_scale_)[0],

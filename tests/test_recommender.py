@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 from sklearn.base import clone
 
 from skdiffrec import CFGDiffusionRecommender, _fitting, _scoring, base
+from skdiffrec._parameters import check_dropout, check_hidden_dims, check_loss_items
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 
 N_USERS, N_ITEMS = 120, 50
@@ -73,7 +74,7 @@ class TestGuidance:
     def test_zero_is_the_unconditional_branch_alone(self, cfg, interactions):
         broken = copy.deepcopy(cfg).set_params(guidance_scale=0.0)
         broken._model.denoiser.read_history.data.fill_(np.nan)
-        broken._model.denoiser.item_path.left.fill_(1e6)
+        broken._model.denoiser.item_path.weights.fill_(1e6)
         cfg = changed(cfg, guidance_scale=0.0)
         assert_array_equal(
             broken.decision_function(interactions), cfg.decision_function(interactions)
@@ -372,7 +373,7 @@ class TestSampling:
             ({}, 1),
             ({}, 2),
             ({"loss": "squared", "latent_dim": None, "start_timestep": 40}, 1),
-            ({"item_path": "low_rank", "hidden_dims": (70, 130)}, 1),
+            ({"item_path": "neighborhood", "hidden_dims": (70, 130)}, 1),
         ],
         ids=["default", "two threads", "item space", "odd widths"],
     )
@@ -471,14 +472,59 @@ class TestTraining:
     def test_item_path_weight(self, interactions, parameters, weight):
         assert tiny_cfg(**parameters).fit(interactions).item_path_weight_ == weight
 
+    def test_shallow_where_rows_are_sparse_and_narrow_where_items_are_many(self):
+        def shape(n_users, n_items, n):
+            items = np.arange(n_users * n) % n_items
+            rows = np.repeat(range(n_users), n)
+            return csr_array((np.ones(n_users * n), (rows, items)), shape=(n_users, n_items))
+
+        dense, sparse, wide = shape(50, 100, 10), shape(50, 1_000, 10), shape(50, 10_000, 200)
+        assert (
+            check_hidden_dims("auto", dense) == (600, 600) and check_dropout("auto", dense) == 0.3
+        )
+        assert check_hidden_dims("auto", sparse) == (600,) and check_dropout("auto", sparse) == 0.5
+        assert check_hidden_dims("auto", wide) == (300, 300) and check_dropout(0.1, wide) == 0.1
+        assert [check_loss_items("auto", n) for n in (8_192, 8_193)] == [None, 4_096]
+        assert check_loss_items(77, 100) == 77
+
+    def test_a_loss_on_some_items(self, interactions):
+        some, all_items = (tiny_cfg(n_loss_items=n).fit(interactions) for n in (45, None))
+        assert some.n_iter_ == 3
+        assert not np.array_equal(
+            some.decision_function(interactions), all_items.decision_function(interactions)
+        )
+        exact = tiny_cfg(n_loss_items=50).fit(interactions)
+        assert_array_equal(
+            exact.decision_function(interactions), all_items.decision_function(interactions)
+        )
+
+    def test_the_scale_is_chosen_on_the_hidden_items_of_early_stopping(self, interactions):
+        model = tiny_cfg(guidance_scale="auto", item_path=None).fit(interactions)
+        assert model.best_guidance_scale_ in (0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
+        model._model.best_scale = 1.6
+        fixed = changed(model, guidance_scale=1.6)
+        assert_array_equal(model.recommend([1, 2])[1], fixed.recommend([1, 2])[1])
+        assert_array_equal(model.recommend([1], guidance_scale="auto")[1], fixed.recommend([1])[1])
+        *_, last = model.staged_decision_function(interactions[:3])
+        assert_array_equal(last, fixed.decision_function(interactions[:3]))
+        plain = tiny_cfg(guidance_scale="auto", early_stopping=False).fit(interactions)
+        assert plain.best_guidance_scale_ == 1
+
+    def test_an_empty_history_ranks_by_popularity(self, interactions):
+        empty = csr_array((1, interactions.shape[1]))
+        counts = np.asarray(interactions.astype(bool).sum(axis=0))
+        model = tiny_cfg(item_path=None, early_stopping=False).fit(interactions)
+        scores = model.decision_function(empty)[0]
+        assert (np.diff(counts[np.argsort(-scores, kind="stable")]) <= 0).all()
+
     def test_item_paths_differ(self, interactions):
         scores = [
             tiny_cfg(item_path=path, item_path_weight=1.0, early_stopping=False)
             .fit(interactions)
             .decision_function(interactions)
-            for path in ("auto", "ease", "low_rank", None)
+            for path in ("auto", "ease", "neighborhood", None)
         ]
-        assert_array_equal(scores[0], scores[1])  # "auto" takes EASE for few items
+        # "auto" is one of the two forms with a ridge of its own
         assert (scores[1] != scores[2]).any() and (scores[1] != scores[3]).any()
 
     def test_a_heavy_path_ranks_as_ease(self, interactions):
@@ -564,7 +610,7 @@ class TestConfigurations:
             {"dropout": 0.0},
             {"ema_decay": 0.0},
             {"weight_decay": 0.1},
-            {"item_path": "low_rank", "latent_dim": None},
+            {"item_path": "neighborhood", "latent_dim": None},
             {"device": torch.device("cpu")},
             {"random_state": None},
         ],

@@ -28,6 +28,7 @@ from skdiffrec._training import (
     _draw_timesteps,
     batch_loss,
     epochs,
+    loss_items,
     multinomial_loss,
     train,
 )
@@ -345,7 +346,7 @@ class FixedDenoiser:
         self.x_t, self.t, self.alpha, self.u = x_t, t, alpha, u
         return self.raw, None
 
-    def rank(self, h, bags, path_weight):
+    def rank(self, h, bags):
         return self.scores
 
 
@@ -403,6 +404,61 @@ def test_the_ranking_head_learns_where_sampling_starts(ranking, at_last):
     batch_loss(denoiser, diffusion, batch, masked=True, generator=cutter.generator)
     share = float((denoiser.t == 4).float().mean())
     assert abs(share - at_last) < 4 * math.sqrt(at_last * (1 - at_last) / n)
+
+
+# The loss on some of the items
+
+
+def cut_and_scores(n_items=60):
+    rows = training_rows(to_csr(marked_rows(5, n_items, 6)))
+    condition, _, target, _ = rows.cut(torch.arange(5))
+    scores = torch.randn(5, n_items, generator=torch.Generator().manual_seed(1))
+    return condition, target, scores
+
+
+def loss_of_some(condition, target, scores, n_loss_items, generator):
+    items, log_weight, condition, target = loss_items(
+        condition, target, n_loss_items, scores.shape[1], generator
+    )
+    some = scores[:, items] + log_weight
+    weight = torch.ones(len(scores))
+    return items, multinomial_loss(some, condition, target, masked=True, weight=weight)
+
+
+def test_the_loss_on_all_items_drawn_is_the_loss_on_all():
+    condition, target, scores = cut_and_scores()
+    items, loss = loss_of_some(condition, target, scores, 60, torch.Generator())
+    assert_array_equal(items, np.arange(60))
+    expected = multinomial_loss(scores, condition, target, masked=True, weight=torch.ones(5))
+    assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_the_sum_over_drawn_items_is_unbiased():
+    condition, target, scores = cut_and_scores()
+    generator, totals = torch.Generator().manual_seed(0), []
+    for _ in range(4_000):
+        items, log_weight, _, _ = loss_items(condition, target, 35, 60, generator)
+        assert len(items) == 35 and set(target.items.tolist()) <= set(items.tolist())
+        totals.append((scores[:, items] + log_weight).exp().sum(1))
+    totals = torch.stack(totals)
+    error = totals.mean(0) - scores.exp().sum(1)
+    assert (error.abs() < 4 * totals.std(0) / math.sqrt(4_000)).all()
+
+
+def test_the_loss_on_drawn_items_is_near_that_on_all():
+    condition, target, scores = cut_and_scores()
+    generator = torch.Generator().manual_seed(0)
+    losses = [loss_of_some(condition, target, scores, 40, generator)[1] for _ in range(500)]
+    expected = multinomial_loss(scores, condition, target, masked=True, weight=torch.ones(5))
+    assert_allclose(torch.stack(losses).mean(), expected, rtol=0.02)
+
+
+def test_training_on_drawn_items_learns():
+    problem = small_problem()
+    X = to_csr(marked_rows(8, N_ITEMS, 5))
+    before = loss_at_rest(*problem[:2], X)
+    train(*problem, None, ema_decay=0.9, max_epochs=40, **LOOP | {"n_loss_items": 8})
+    assert loss_at_rest(*problem[:2], X) < 0.8 * before
 
 
 # The running average
@@ -843,7 +899,7 @@ class ScriptedMonitor:
         return len(self.seen) == self.stops
 
 
-LOOP = dict(learning_rate=1e-2, weight_decay=0.0, batch_size=4, verbose=0)
+LOOP = dict(learning_rate=1e-2, weight_decay=0.0, batch_size=4, n_loss_items=None, verbose=0)
 
 
 def test_train_keeps_the_averaged_weights_of_the_best_epoch():
