@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-
 from ._device import resolve_device
 from ._fitting import fit_model, new_diffusion, training_key
 from ._hashing import draw_seed
@@ -101,7 +100,7 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
     early_stopping : bool, default=True
         Hide a fifth of some users' items (the latest where values are times), stop when nDCG@10
         on them no longer rises, and keep the best weights.
-    validation_fraction : float, default=0.1
+    validation_fraction : float, default=0.25
         Share of users with hidden items, at most 1,000 users.
     n_iter_no_change : int, default=10
         Epochs without a better nDCG@10 after which training stops.
@@ -185,7 +184,7 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         weight_decay=0.0,
         ema_decay=0.99,
         early_stopping=True,
-        validation_fraction=0.1,
+        validation_fraction=0.25,
         n_iter_no_change=10,
         device="auto",
         memory=None,

@@ -711,6 +711,15 @@ def test_monitor_picks_the_best_path_weight(seed):
     assert_allclose(monitor.best_path_scale, monitor.best_path_weight * ratio, rtol=1e-5)
 
 
+def test_a_weight_must_not_win_by_luck(monkeypatch):
+    monitor = Stage().monitor()
+    by_weight = [0.1, 0.5, 0.1, 0.4, 0.45, 0.4, 0.1]
+    values = iter(by_weight)
+    monkeypatch.setattr(monitor, "_ndcg", lambda ids: next(values))
+    assert monitor.evaluate() == (0.45, True)
+    assert monitor.best == 0.45 and monitor.best_path_weight == 1.0
+
+
 def test_monitor_prefers_no_path_to_a_useless_one():
     stage = Stage()
     stage.network, stage.path = stage.truth, stage.noise
