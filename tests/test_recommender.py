@@ -402,7 +402,13 @@ class TestSampling:
 @pytest.fixture(scope="module")
 def overtrained(drift_data):
     """Small data and a high learning rate: the best epoch is not the last one."""
-    model = tiny_cfg(max_epochs=14, n_iter_no_change=14, learning_rate=0.02, dropout=0.0)
+    model = tiny_cfg(
+        max_epochs=14,
+        n_iter_no_change=14,
+        learning_rate=0.02,
+        dropout=0.0,
+        validation_fraction=0.1,
+    )
     model.fit(drift_data.train[:200])
     assert best_epoch(model) < model.n_iter_ == 14
     return model
@@ -528,7 +534,9 @@ class TestTraining:
         assert (scores[1] != scores[2]).any() and (scores[1] != scores[3]).any()
 
     def test_a_heavy_path_ranks_as_ease(self, interactions):
-        model = tiny_cfg(item_path="ease", item_path_reg=20.0, item_path_weight=1e4)
+        model = tiny_cfg(
+            item_path="ease", item_path_reg=20.0, item_path_weight=1e4, validation_fraction=0.1
+        )
         ids, _ = model.fit(interactions).recommend(items=range(25))
         # `fit` hides some items of a tenth of the users from the closed form too
         without = clone(model).set_params(early_stopping=False).fit(interactions)
