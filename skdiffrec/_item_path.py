@@ -45,10 +45,7 @@ def ease_matrix(X, reg, dtype=np.float64):
         Scores are ``X @ B``; zero diagonal.
     """
     X = X.astype(dtype)
-    return _ease_of_gram((X.T @ X).toarray(), reg)
-
-
-def _ease_of_gram(gram, reg):
+    gram = (X.T @ X).toarray()
     gram[np.diag_indices_from(gram)] += reg
     potrf, potri = lapack.get_lapack_funcs(("potrf", "potri"), (gram,))
     factor, info = potrf(gram, lower=1, overwrite_a=1)

@@ -53,11 +53,11 @@ def choose_path(X, row_weight, kinds, read, values, seed):
     -------
     settings : PathSettings
     """
-    candidates = np.flatnonzero(np.diff(X.indptr) > 1)
-    if not len(candidates):
+    divisible = np.flatnonzero(np.diff(X.indptr) > 1)
+    if not len(divisible):
         return PathSettings(kinds[0], _RIDGES[1], 0.0)
-    n_chosen = min(len(candidates), _MAX_USERS)
-    chosen = np.sort(np.random.default_rng(seed).choice(candidates, n_chosen, replace=False))
+    n_chosen = min(len(divisible), _MAX_USERS)
+    chosen = np.sort(np.random.default_rng(seed).choice(divisible, n_chosen, replace=False))
     history, hidden = hide_items(X[chosen], values, _HIDDEN, seed)
     others = np.setdiff1d(np.arange(X.shape[0]), chosen)
     train = sp.vstack([X[others], history], format="csr")
@@ -76,12 +76,10 @@ def choose_path(X, row_weight, kinds, read, values, seed):
             ndcg.append(ndcg_at_k(ids, hidden[block], k=_K, per_user=True))
         return np.average(np.concatenate(ndcg), weights=row_weight[chosen])
 
-    found = {}
-    for kind in kinds:
-        for ridge in _RIDGES if kind == kinds[0] else _RIDGES[:2]:
-            found[PathSettings(kind, ridge, 0.0)] = None
-    for settings in found:
-        found[settings] = quality(settings)
+    candidates = [PathSettings(kinds[0], ridge, 0.0) for ridge in _RIDGES]
+    # fewer variables need less ridge
+    candidates += [PathSettings(kind, ridge, 0.0) for kind in kinds[1:] for ridge in _RIDGES[:2]]
+    found = {settings: quality(settings) for settings in candidates}
     best = max(found, key=found.get)
     other = best._replace(length_exponent=_LENGTH_EXPONENTS[1])
     return other if quality(other) > found[best] else best

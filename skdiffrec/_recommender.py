@@ -74,7 +74,8 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         regression of every item on its 100 nearest. "auto" chooses on hidden items of the training
         rows; above 5,000 items it takes the latter.
     item_path_reg : "auto" or float, default="auto"
-        Ridge λ of the closed form, in users; "auto" chooses it with the form.
+        Ridge λ of the closed form, in users; "auto" chooses it with the form. With a number,
+        ``item_path="auto"`` chooses nothing: it is EASE up to 5,000 items.
     item_path_weight : "auto" or float, default="auto"
         Weight of the closed form, where 1 makes its scores spread over the items as wide as the
         network's. "auto" chooses on the hidden items of early stopping (0.5 without it).
