@@ -4,7 +4,8 @@
     raw = R·h                               estimate that drives the chain (x_0, ε or v)
     scores = O·h + b + a·D·c                ranking head, where there is one
 
-c is the weighted history; the null token stands in place of U·c where it is unknown. D is a
+c is the weighted history; the null token stands in place of U·c where it is unknown. Where ages are
+known, U·c is a sum over three half-lives: from how fast a part fades follows its order. D is a
 closed-form item path that joins after training; where c is unknown it reads the mean history.
 Every estimate is linear in h, so guidance can act on h, and item space is entered once, after the
 last step.
@@ -17,7 +18,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .preprocessing import RECENCY_FLOOR
+
 _HISTORY_NORM = 5.0  # length to which histories are scaled: some 25 items' worth
+_SPANS = (0.125, 0.5, 2.0)  # half-lives of the sums in which an aged history is read
 
 
 class Dropout(nn.Module):
@@ -81,18 +85,36 @@ class Denoiser(nn.Module):
     dropout : float
     ranking_head : bool
         False ranks by the estimate of x_0 itself.
+    half_life : float or None
+        Where given, bags hold ages instead of weights.
     item_path : ItemPath or None
         Needs `ranking_head`. Its scale is 0 until `path_scale` is set, after training: a network
         that learns beside it learns to lean on it, and ranks worse.
     """
 
     def __init__(
-        self, n_items, space, hidden_dims, *, time_dim, dropout, ranking_head, item_path=None
+        self,
+        n_items,
+        space,
+        hidden_dims,
+        *,
+        time_dim,
+        dropout,
+        ranking_head,
+        half_life=None,
+        item_path=None,
     ):
         super().__init__()
-        self.space, self.time_dim, self.item_path = space, time_dim, item_path
+        self.n_items, self.space, self.time_dim, self.item_path = (
+            n_items,
+            space,
+            time_dim,
+            item_path,
+        )
+        self.half_lives = [None] if half_life is None else [half_life * span for span in _SPANS]
+        self.path_half_life = half_life
         first, last = hidden_dims[0], hidden_dims[-1]
-        self.read_history = nn.Parameter(torch.empty(n_items, first))
+        self.read_history = nn.ParameterList(torch.empty(n_items, first) for _ in self.half_lives)
         self.null = nn.Parameter(torch.zeros(first))
         self.read_state = nn.Linear(space.dim, first, bias=False)
         self.read_time = nn.Linear(time_dim, first)
@@ -122,7 +144,10 @@ class Denoiser(nn.Module):
 
     def condition(self, bags, known=None):
         """U·c (n, H) of histories; the null token where `known` (n,) is false."""
-        u = bags.normalized(_HISTORY_NORM).multiply(self.read_history)
+        u = sum(
+            bags.aged(half_life, RECENCY_FLOOR).normalized(_HISTORY_NORM).multiply(table)
+            for half_life, table in zip(self.half_lives, self.read_history, strict=True)
+        )
         return u if known is None else torch.where(known[:, None], u, self.null)
 
     def unconditional(self, n):
@@ -183,11 +208,15 @@ class Denoiser(nn.Module):
         if (scale != 1).any():
             scores += (1 - scale) * self.null_offset
         if self.path_scale:
-            path = scale * self.item_path(bags)
+            path = scale * self.path(bags)
             if (scale != 1).any():
                 path += (1 - scale) * self.item_path.unknown
             scores += self.path_scale * path
         return scores
+
+    def path(self, bags):
+        """D·c (n, n_items)."""
+        return self.item_path(bags.aged(self.path_half_life, RECENCY_FLOOR))
 
     def rank_some(self, h, items):
         """O·h + b (n, len(items)) of some items."""

@@ -28,7 +28,7 @@ from ._scoring import SamplingSettings, guided_scores, path_scores, staged_score
 from ._training import train
 from ._training_rows import TrainingRows
 from ._version import __version__
-from .preprocessing import history_weights
+from .preprocessing import history_ages, history_weights
 
 _N_SPREAD_ROWS = 1_000
 _VERSIONED = ("torch", "numpy", "scipy", "scikit-learn")
@@ -71,10 +71,13 @@ class FittedModel:
 
     def _inputs(self, X):
         keys = row_keys(unit_free(X, self.values), self.seed)
-        return self.denoiser, self.diffusion, self._weights(X), keys
+        return self.denoiser, self.diffusion, self._histories(X), keys
 
-    def _weights(self, X):
-        return history_weights(X, self.values, self.half_life)
+    def _histories(self, X):
+        """What the denoiser reads: ages, or weights."""
+        if self.values == "time" and self.half_life is not None:
+            return history_ages(X)
+        return history_weights(X, self.values, None)
 
     def score(self, X, guidance_scale, settings):
         """Scores float32 (n_rows, n_items) of canonical rows at one scale per row."""
@@ -104,7 +107,7 @@ class FittedModel:
 
     def score_path(self, X):
         """Scores of the closed form alone."""
-        return path_scores(self.denoiser, self._weights(X))
+        return path_scores(self.denoiser, self._histories(X))
 
     def __getstate__(self):
         """Pickled on the CPU, so that a model fitted on a GPU loads on a machine without one."""
@@ -194,8 +197,8 @@ def _new_denoiser(X, weight, p, seed):
             weight,
             p.item_path,
             p.item_path_reg,
-            read=lambda rows: history_weights(rows, p.values, p.half_life),
             values=p.values,
+            half_life=p.half_life,
             seed=seed,
         )
     return build_denoiser(
@@ -207,6 +210,7 @@ def _new_denoiser(X, weight, p, seed):
         hidden_dims=check_hidden_dims(p.hidden_dims, X),
         time_dim=p.time_dim,
         dropout=check_dropout(p.dropout, X),
+        half_life=p.half_life if p.values == "time" else None,
         seed=seed,
     )
 

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from scipy.linalg import lapack
 from sklearn.utils.extmath import randomized_svd
 
-from ._rows import entry_rows
+from ._transitions import scale_rows, scaled_pair
 
 # The exact path takes n_items² numbers and n_items³ operations: 0.1 GB and a few seconds here.
 EASE_MAX_ITEMS = 5_000
@@ -19,30 +19,38 @@ class PathSettings(NamedTuple):
     """Which closed form to solve.
 
     A user of n items counts as n ** -length_exponent users; λ is `ridge` times the mean of the
-    diagonal of the Gram matrix, or `reg` itself where that is given.
+    diagonal of the Gram matrix, or `reg` itself where that is given. Of what is fitted,
+    `transition_share` are transitions, their targets weighted with `target_half_life`.
     """
 
     kind: str  # "ease" or "neighborhood"
     ridge: float
     length_exponent: float
     reg: float | None = None
+    transition_share: float = 0.0
+    target_half_life: float | None = None
 
 
-def ease_matrix(X, reg, dtype=np.float64):
+def ease_matrix(X, reg, dtype=np.float64, targets=None):
     """EASE's item-item weights (Steck 2019, arXiv 1905.03375, eq. 8).
+
+    With `targets`, rows of those are predicted from rows of X, which is SLIST (Choi et al. 2021,
+    arXiv 2103.16104) where both hold whole rows and transitions.
 
     Parameters
     ----------
-    X : csr_array of shape (n_users, n_items)
+    X : csr_array of shape (n_rows, n_items)
     reg : float
         λ, added to the diagonal of XᵀX.
     dtype : dtype, default=np.float64
         In which the Gram matrix is inverted.
+    targets : csr_array of shape (n_rows, n_items), default=None
+        None is X.
 
     Returns
     -------
     B : ndarray of float32, shape (n_items, n_items)
-        Scores are ``X @ B``; zero diagonal.
+        Least ``‖targets − X·B‖² + λ‖B‖²`` of a zero diagonal. Scores are ``X @ B``.
     """
     X = X.astype(dtype)
     gram = (X.T @ X).toarray()
@@ -54,24 +62,31 @@ def ease_matrix(X, reg, dtype=np.float64):
     if info != 0:
         raise ValueError(f"XᵀX + reg·I cannot be inverted with reg={reg}; use a larger value.")
     inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    B = (inverse / -np.diag(inverse)).astype(np.float32)
+    if targets is None:
+        B = inverse / -np.diag(inverse)
+    else:
+        B = inverse @ (X.T @ targets.astype(dtype)).toarray()
+        B -= inverse * (np.diag(B) / np.diag(inverse))
+    B = B.astype(np.float32, copy=False)
     np.fill_diagonal(B, 0)
     return B
 
 
-def neighborhood_matrix(X, reg, n_neighbors=N_NEIGHBORS):
+def neighborhood_matrix(X, reg, n_neighbors=N_NEIGHBORS, targets=None):
     """Ridge regression of every item on the items that are most often met with it.
 
-    Column j solves ``min ‖X_j − X_N·b‖² + λ‖b‖²`` over the `n_neighbors` items N that are most
+    Column j solves ``min ‖Y_j − X_N·b‖² + λ‖b‖²`` over the `n_neighbors` items N that are most
     similar to j by cosine (the neighbourhood form of SLIM, Ning and Karypis 2011, with a ridge
     alone). It costs n_items · n_neighbors³ operations and n_items · n_neighbors numbers.
 
     Parameters
     ----------
-    X : csr_array of shape (n_users, n_items)
+    X : csr_array of shape (n_rows, n_items)
     reg : float
         λ.
     n_neighbors : int, default=100
+    targets : csr_array of shape (n_rows, n_items), default=None
+        Y, predicted from rows of X; None is X.
 
     Returns
     -------
@@ -79,16 +94,16 @@ def neighborhood_matrix(X, reg, n_neighbors=N_NEIGHBORS):
         Scores are ``X @ B``; zero diagonal.
     """
     X = X.astype(np.float32)
-    gram = sp.csr_array(X.T @ X)
-    gram.sort_indices()
-    norms = np.sqrt(gram.diagonal())
+    cross = sp.csc_array(X.T @ (X if targets is None else targets.astype(np.float32)))
+    cross.sort_indices()
+    norms = np.sqrt(np.asarray(X.multiply(X).sum(axis=0)).ravel())
     # looking entries up in a dense matrix is faster than multiplying columns, while it fits
-    dense = gram.toarray() if X.shape[1] <= EASE_MAX_ITEMS else None
+    dense = (X.T @ X).toarray() if X.shape[1] <= EASE_MAX_ITEMS else None
     by_item = sp.csc_array(X)
     columns = []
     for item in range(X.shape[1]):
-        entries = slice(gram.indptr[item], gram.indptr[item + 1])
-        others, common = gram.indices[entries], gram.data[entries]
+        entries = slice(cross.indptr[item], cross.indptr[item + 1])
+        others, common = cross.indices[entries], cross.data[entries]
         kept = np.flatnonzero(others != item)
         if len(kept) > n_neighbors:
             cosine = common[kept] / norms[others[kept]]
@@ -105,12 +120,12 @@ def neighborhood_matrix(X, reg, n_neighbors=N_NEIGHBORS):
     lengths = [len(neighbors) for neighbors, _ in columns]
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     items, weights = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-    B = sp.csr_array(sp.csc_array((weights, items, indptr), shape=gram.shape))
+    B = sp.csr_array(sp.csc_array((weights, items, indptr), shape=cross.shape))
     B.sort_indices()
     return B
 
 
-def solve_path(X, row_weight, settings):
+def solve_path(X, row_weight, settings, moments=None):
     """The item-item weights that `settings` asks for.
 
     Parameters
@@ -119,22 +134,41 @@ def solve_path(X, row_weight, settings):
     row_weight : ndarray of float64, shape (n_users,)
         How many users a row stands for.
     settings : PathSettings
+    moments : Transitions, default=None
+        Of X; needed where they have a share.
 
     Returns
     -------
     B : ndarray or csr_array of float32, shape (n_items, n_items)
     """
     lengths = np.maximum(np.diff(X.indptr), 1)
-    factor = np.sqrt(row_weight * lengths**-settings.length_exponent)
-    weighted = sp.csr_array(
-        ((X.data * factor[entry_rows(X)]).astype(np.float32), X.indices, X.indptr), shape=X.shape
-    )
+    conditions = scale_rows(X, np.sqrt(row_weight * lengths**-settings.length_exponent))
+    targets = None
+    if settings.transition_share:
+        later = scaled_pair(moments, settings.target_half_life, row_weight)
+        conditions, targets = mixed_pairs(conditions, later, settings.transition_share)
     reg = settings.reg
     if reg is None:
-        reg = settings.ridge * float((weighted.data.astype(np.float64) ** 2).sum()) / X.shape[1]
+        reg = settings.ridge * _sum_of_squares(conditions) / X.shape[1]
     if settings.kind == "ease":
-        return ease_matrix(weighted, reg, np.float32)
-    return neighborhood_matrix(weighted, reg)
+        return ease_matrix(conditions, reg, np.float32, targets)
+    return neighborhood_matrix(conditions, reg, targets=targets)
+
+
+def mixed_pairs(whole, later, share):
+    """(conditions, targets) of whole rows and of transitions.
+
+    The transitions' Gram matrix gets the mean diagonal of the whole rows', then the two are
+    weighted ``1 - share`` and ``share``.
+    """
+    size = _sum_of_squares(later[0])
+    factor = np.float32(np.sqrt(share * _sum_of_squares(whole) / size)) if size else 0.0
+    whole = whole * np.float32(np.sqrt(1 - share))
+    return tuple(sp.vstack([whole, part * factor], format="csr") for part in later)
+
+
+def _sum_of_squares(X):
+    return float((X.data.astype(np.float64) ** 2).sum())
 
 
 def truncated_svd(X, rank, random_state):

@@ -21,6 +21,7 @@ def build_denoiser(
     time_dim,
     dropout,
     seed,
+    half_life=None,
 ):
     """A denoiser for the rows of X, its weights not yet drawn.
 
@@ -30,7 +31,7 @@ def build_denoiser(
     row_weight : ndarray of float64, shape (n_rows,)
         How many users a row stands for.
     path : ItemPath or None
-    loss, latent_dim, hidden_dims, time_dim, dropout
+    loss, latent_dim, hidden_dims, time_dim, dropout, half_life
         As in `CFGDiffusionRecommender`.
     seed : int
         Of the randomised SVD.
@@ -55,6 +56,7 @@ def build_denoiser(
             time_dim=time_dim,
             dropout=dropout,
             ranking_head=loss == "multinomial",
+            half_life=half_life,
             item_path=path,
         )
 

@@ -7,12 +7,15 @@ from ._item_path import EASE_MAX_ITEMS, PathSettings, solve_path
 from ._rows import hide_items
 from ._spaces import ItemPath
 from ._topk import masked_topk
+from ._transitions import transitions
 from .metrics import ndcg_at_k
 from .preprocessing import history_weights
 
 _RIDGES = (3.0, 10.0, 30.0)  # candidates for λ, in users of a mean item
 _LENGTH_EXPONENTS = (0.0, 0.5)
 _HIDDEN, _MAX_USERS, _K = 0.2, 2_000, 10
+_CHOICE_ENTRIES = 3_000_000  # of transitions, while choosing
+TRANSITION_SHARE, TARGET_HALF_LIVES = 0.7, (10.0, None)
 
 
 def path_kinds(item_path, n_items):
@@ -22,32 +25,37 @@ def path_kinds(item_path, n_items):
     return (item_path,)
 
 
-def build_path(X, row_weight, item_path, reg, *, read, values, seed):
-    """The closed-form path of canonical rows; see `choose_path` for the parameters."""
-    kinds = path_kinds(item_path, X.shape[1])
-    if isinstance(reg, str):
-        settings = choose_path(X, row_weight, kinds, read, values, seed)
-    else:
-        settings = PathSettings(kinds[0], 0.0, 0.0, float(reg))
-    ones = history_weights(X, "binary", None)
-    mean_history = read(X).T @ (row_weight / row_weight.sum())
-    return ItemPath(solve_path(ones, row_weight, settings), mean_history)
-
-
-def choose_path(X, row_weight, kinds, read, values, seed):
-    """The settings whose closed form finds most of the hidden items of up to 2,000 users.
+def build_path(X, row_weight, item_path, reg, *, values, half_life, seed):
+    """The closed-form path of canonical rows.
 
     Parameters
     ----------
     X : csr_array of shape (n_users, n_items)
         Canonical.
     row_weight : ndarray of float64, shape (n_users,)
-    kinds : sequence of {"ease", "neighborhood"}
-    read : callable
-        ``f(X)`` gives what a model reads of histories.
-    values : {"binary", "weight", "time"}
-        Of `X`: they say which items are hidden.
+    item_path, reg, values, half_life
+        As in `CFGDiffusionRecommender`.
     seed : int
+    """
+    kinds = path_kinds(item_path, X.shape[1])
+    if isinstance(reg, str):
+        settings = choose_path(X, row_weight, kinds, values, half_life, seed)
+    else:
+        settings = PathSettings(kinds[0], 0.0, 0.0, float(reg))
+    moments = transitions(X, half_life, seed) if settings.transition_share else None
+    ones = history_weights(X, "binary", None)
+    mean_history = history_weights(X, values, half_life).T @ (row_weight / row_weight.sum())
+    return ItemPath(solve_path(ones, row_weight, settings, moments), mean_history)
+
+
+def choose_path(X, row_weight, kinds, values, half_life, seed):
+    """The settings whose closed form finds most of the hidden items of up to 2,000 users.
+
+    Parameters
+    ----------
+    X, row_weight, values, half_life, seed
+        As in `build_path`.
+    kinds : sequence of {"ease", "neighborhood"}
 
     Returns
     -------
@@ -61,25 +69,56 @@ def choose_path(X, row_weight, kinds, read, values, seed):
     history, hidden = hide_items(X[chosen], values, _HIDDEN, seed)
     others = np.setdiff1d(np.arange(X.shape[0]), chosen)
     train = sp.vstack([X[others], history], format="csr")
-    train = sp.csr_array((np.ones(train.nnz, np.float32), train.indices, train.indptr), train.shape)
     weight = np.concatenate([row_weight[others], row_weight[chosen]])
-    weighted = read(history)
+    moments = None
+    if values == "time":
+        moments = transitions(train, half_life, seed, _CHOICE_ENTRIES)
+    train = history_weights(train, "binary", None)
+    read = history_weights(history, values, half_life)
 
     def quality(settings):
-        B = solve_path(train, weight, settings)
-        ndcg = []
-        for first in range(0, n_chosen, 500):
-            block = slice(first, first + 500)
-            scores = weighted[block] @ B
-            scores = scores.toarray() if sp.issparse(scores) else scores
-            ids = masked_topk(scores.astype(np.float32), _K, history[block])[0]
-            ndcg.append(ndcg_at_k(ids, hidden[block], k=_K, per_user=True))
-        return np.average(np.concatenate(ndcg), weights=row_weight[chosen])
+        B = solve_path(train, weight, settings, moments)
+        ndcg = _ndcg_of_path(B, read, hidden)
+        return np.average(ndcg, weights=row_weight[chosen])
 
-    candidates = [PathSettings(kinds[0], ridge, 0.0) for ridge in _RIDGES]
+    return _search(quality, kinds, values == "time" and len(moments.rows) > 0)
+
+
+def _search(quality, kinds, with_transitions):
+    """One choice after the other: the form and its ridge, then what it is fitted on."""
+    found = {}
+
+    def best_of(candidates):
+        for settings in candidates:
+            if settings not in found:
+                found[settings] = quality(settings)
+        return max(found, key=found.get)
+
     # fewer variables need less ridge
-    candidates += [PathSettings(kind, ridge, 0.0) for kind in kinds[1:] for ridge in _RIDGES[:2]]
-    found = {settings: quality(settings) for settings in candidates}
-    best = max(found, key=found.get)
-    other = best._replace(length_exponent=_LENGTH_EXPONENTS[1])
-    return other if quality(other) > found[best] else best
+    best = best_of(
+        PathSettings(kind, ridge, 0.0)
+        for kind in kinds
+        for ridge in (_RIDGES if kind == kinds[0] else _RIDGES[:2])
+    )
+    best = best_of([best._replace(length_exponent=_LENGTH_EXPONENTS[1])])
+    if not with_transitions:
+        return best
+    best = best_of(
+        best._replace(transition_share=0.7, target_half_life=near) for near in TARGET_HALF_LIVES
+    )
+    if best.transition_share:
+        best = best_of(best._replace(transition_share=share) for share in (0.4, 0.9))
+        best = best_of(best._replace(ridge=ridge) for ridge in _RIDGES)
+    return best
+
+
+def _ndcg_of_path(B, read, hidden):
+    """nDCG@10 of every row for weighted histories `read`, ndarray (n_rows,)."""
+    ndcg = []
+    for first in range(0, read.shape[0], 500):
+        block = slice(first, first + 500)
+        scores = read[block] @ B
+        scores = scores.toarray() if sp.issparse(scores) else scores
+        ids = masked_topk(scores.astype(np.float32), _K, read[block])[0]
+        ndcg.append(ndcg_at_k(ids, hidden[block], k=_K, per_user=True))
+    return np.concatenate(ndcg)

@@ -196,4 +196,4 @@ class _Chain:
 def path_scores(denoiser, X):
     """D·c of weighted histories, (n_rows, n_items), without its scale."""
     bags = Bags.from_csr(X, denoiser.null.device)
-    return denoiser.item_path(bags).cpu().numpy()
+    return denoiser.path(bags).cpu().numpy()

@@ -10,11 +10,21 @@ from torch.nn import functional as F
 
 
 class Bags(NamedTuple):
-    """Sparse rows on a device: row i holds items[offsets[i]:offsets[i+1]] with their weights."""
+    """Sparse rows on a device: row i holds items[offsets[i]:offsets[i+1]] with their weights.
+
+    Histories of items with times have ages (1 is the latest) in place of weights until `aged`.
+    """
 
     items: torch.Tensor  # int64 (nnz,)
     weights: torch.Tensor  # float32 (nnz,)
     offsets: torch.Tensor  # int64 (n_rows + 1,)
+
+    def aged(self, half_life, floor):
+        """Ages turned into recency weights; the same rows where `half_life` is None."""
+        if half_life is None:
+            return self
+        weights = (0.5 ** ((self.weights - 1) / half_life)).clamp(min=floor)
+        return self._replace(weights=weights)
 
     def normalized(self, norm):
         """The same rows at Euclidean length `norm`; empty rows stay empty."""

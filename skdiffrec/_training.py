@@ -97,11 +97,11 @@ def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=No
         return loss
     _, sigma = diffusion.scales(t)
     # where x_t still shows the target, ranking it teaches nothing: weigh by the share of noise
-    if n_loss_items is None or n_loss_items >= len(denoiser.read_history):
+    if n_loss_items is None or n_loss_items >= denoiser.n_items:
         scores = denoiser.rank(h, condition)
     else:
         items, log_weight, condition, target = loss_items(
-            condition, target, n_loss_items, len(denoiser.read_history), generator
+            condition, target, n_loss_items, denoiser.n_items, generator
         )
         scores = denoiser.rank_some(h, items) + log_weight
     weight = row_weight * sigma[:, 0] ** 2

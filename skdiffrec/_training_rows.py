@@ -8,7 +8,9 @@ import torch
 from ._rows import last_tied_rank, rank_in_rows, unit_free_keys
 from ._sample_weight import visits_per_epoch
 from ._spaces import Bags
-from .preprocessing import RECENCY_FLOOR, history_weights
+from .preprocessing import history_weights
+
+_NEARNESS_FLOOR = 0.02
 
 
 class Batch(NamedTuple):
@@ -35,7 +37,8 @@ class TrainingRows:
     drop_condition : float
         Probability that a row's condition is the null token.
     half_life : float or None
-        Recency weights of the condition, where values are times.
+        Where values are times, a condition holds ages instead of weights, and a target's weight
+        halves every ``2 * half_life`` items after the cut. None: ones.
     row_weight : ndarray of float64, shape (n_rows,), default=None
         How many users a row stands for; None is one each.
     generator : torch.Generator
@@ -93,12 +96,13 @@ class TrainingRows:
             n_shown = torch.minimum((share * length).long(), length - 1) * known
             shown = self._ranks(entry, row, first) < n_shown[row]
             target = ~shown
-        weights = self.weights[entry] * self._recency(entry, row, n_shown)
-        condition = _bags(self.items[entry], weights, row, shown, len(rows))
+        weights = near = self.weights[entry]
+        if self.age_rank is not None and self.half_life is not None:
+            weights, near = self._ages(entry, n_shown[row]), self._nearness(entry, n_shown[row])
         return Batch(
-            condition,
+            _bags(self.items[entry], weights, row, shown, len(rows)),
             known & (n_shown > 0),
-            _bags(self.items[entry], self.weights[entry], row, target, len(rows)),
+            _bags(self.items[entry], near, row, target, len(rows)),
             self.row_weight[rows],
         )
 
@@ -114,11 +118,15 @@ class TrainingRows:
         ranks[draw.argsort()] = torch.arange(len(row), device=self.device)
         return ranks - first[row]
 
-    def _recency(self, entry, row, n_shown):
-        if self.age_rank is None or self.half_life is None:
-            return 1.0
-        age = (n_shown[row] - 1 - self.age_rank[entry]).clamp(min=0)
-        return (0.5 ** (age / self.half_life)).clamp(min=RECENCY_FLOOR)
+    def _ages(self, entry, n_shown):
+        """Ages of shown entries, from 1 up."""
+        return (n_shown - self.age_rank[entry]).clamp(min=1).float()
+
+    def _nearness(self, entry, n_shown):
+        """Weights of target entries; those of a row without condition weigh alike."""
+        steps = (self.order[entry] - n_shown).clamp(min=0)
+        near = (0.5 ** (steps / (2 * self.half_life))).clamp(min=_NEARNESS_FLOOR)
+        return torch.where(n_shown > 0, near, 1.0)
 
 
 def _bags(items, weights, row, mask, n_rows):

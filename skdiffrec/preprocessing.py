@@ -58,8 +58,23 @@ def recency_of_canonical(times, half_life, floor):
     """`recency_weights` of a canonical CSR of times, unchecked."""
     ranks = unit_free(times, "time").data
     length = np.repeat(np.diff(times.indptr), np.diff(times.indptr))
-    weights = np.maximum(floor, 0.5 ** ((length - 1 - ranks) / half_life)).astype(np.float32)
+    weights = recency_of_ages(length - 1 - ranks, half_life, floor)
     return sp.csr_array((weights, times.indices, times.indptr), shape=times.shape)
+
+
+def recency_of_ages(age, half_life, floor=RECENCY_FLOOR):
+    """Recency weights, float32, of ages in items; ones if `half_life` is None."""
+    if half_life is None:
+        return np.ones(len(age), np.float32)
+    return np.maximum(floor, 0.5 ** (age / half_life)).astype(np.float32)
+
+
+def history_ages(X):
+    """Ages of canonical histories of times, in items and from 1 up: a CSR of float32."""
+    ages = unit_free(X, "time")
+    length = np.diff(X.indptr)
+    ages.data = (np.repeat(length, length) - ages.data).astype(np.float32)
+    return ages
 
 
 def history_weights(X, values, half_life):

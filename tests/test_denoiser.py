@@ -62,7 +62,7 @@ def tensor(seed, *shape):
 
 
 def path_of(X, weight, item_path):
-    return build_path(X, weight, item_path, 3.0, read=sp.csr_array, values="binary", seed=0)
+    return build_path(X, weight, item_path, 3.0, values="binary", half_life=None, seed=0)
 
 
 def make_denoiser(
@@ -290,12 +290,12 @@ def test_the_chosen_path_is_the_best_of_the_candidates(monkeypatch):
     X, tried = random_csr(200, n_items=40), {}
     true = solve_path
 
-    def watched(X, row_weight, settings):
-        tried[settings] = true(X, row_weight, settings)
+    def watched(X, row_weight, settings, moments):
+        tried[settings] = true(X, row_weight, settings, moments)
         return tried[settings]
 
     monkeypatch.setattr("skdiffrec._path_choice.solve_path", watched)
-    chosen = choose_path(X, np.ones(200), ("ease", "neighborhood"), sp.csr_array, "binary", 0)
+    chosen = choose_path(X, np.ones(200), ("ease", "neighborhood"), "binary", None, 0)
     assert len(tried) == 6 and chosen in tried
     history, hidden = hide_items(X[np.diff(X.indptr) > 1], "binary", 0.2, 0)
     quality = {
@@ -315,7 +315,7 @@ def test_the_chosen_path_is_the_best_of_the_candidates(monkeypatch):
 
 def test_a_path_for_rows_that_cannot_be_divided():
     X = sp.csr_array(np.eye(4, dtype=np.float32))
-    chosen = choose_path(X, np.ones(4), ("neighborhood",), sp.csr_array, "binary", 0)
+    chosen = choose_path(X, np.ones(4), ("neighborhood",), "binary", None, 0)
     assert chosen.kind == "neighborhood"
 
 
@@ -493,7 +493,7 @@ def test_the_condition_is_the_normalized_history_times_a_matrix(seed):
     denoiser = make_denoiser(seed=seed)
     X = random_csr(5, seed, weighted=True)
     u = denoiser.condition(to_bags(X))
-    assert_allclose(u, 5 * normalized(X) @ denoiser.read_history.numpy(), atol=1e-4)
+    assert_allclose(u, 5 * normalized(X) @ denoiser.read_history[0].numpy(), atol=1e-4)
     assert_allclose(denoiser.condition(to_bags(X * 8)), u, atol=1e-4)
 
 

@@ -26,6 +26,7 @@ WITHOUT_TORCH = {
     "_rows",
     "_hashing",
     "_item_path",
+    "_transitions",
     "_validation",
 }
 # Packages of extras: imported where they are used, so that the core runs without them.

@@ -202,14 +202,30 @@ def test_the_target_is_never_earlier_than_the_condition(rows, dropped, seed):
 
 @properties
 @given(filled_rows, ranges | st.just((0.0, 0.0)), seeds, st.floats(0.3, 8))
-def test_the_condition_weighs_as_its_own_recency(rows, dropped, seed, half_life):
+def test_the_condition_has_its_own_ages_and_near_targets_weigh_more(rows, dropped, seed, half_life):
     shown, _, target = cut(rows, "time", seed, dropped=dropped, half_life=half_life)
     for row, condition, goal in zip(rows, shown, target, strict=True):
         times = np.zeros((1, N_ITEMS))
         times[0, list(condition)] = [row[item] for item in condition]
         expected = recency_weights(times, half_life).toarray()[0]
-        assert_allclose(list(condition.values()), expected[list(condition)], rtol=1e-6)
-        assert set(goal.values()) == {1.0}
+        ages = Bags(torch.tensor([0]), torch.tensor(list(condition.values())), torch.tensor([0]))
+        assert_allclose(ages.aged(half_life, 0.1).weights, expected[list(condition)], rtol=1e-5)
+        weights = (
+            0.5 ** (np.arange(len(goal)) / (2 * half_life)) if condition else np.ones(len(goal))
+        )
+        if dropped[1] > 0:
+            assert_allclose(sorted(goal.values())[::-1], np.maximum(weights, 0.02), rtol=1e-5)
+        latest_first = sorted(goal, key=lambda item: -goal[item])
+        if condition and dropped[1] > 0:
+            assert sorted(row[item] for item in goal) == [row[item] for item in latest_first]
+
+
+@properties
+@given(filled_rows, ranges, seeds)
+def test_without_a_half_life_all_items_weigh_alike(rows, dropped, seed):
+    shown, _, target = cut(rows, "time", seed, dropped=dropped, half_life=None)
+    for bag in (*shown, *target):
+        assert set(bag.values()) <= {1.0}
 
 
 def test_items_of_one_moment_fall_on_either_side_by_chance():
@@ -882,13 +898,13 @@ def test_all_parameters_learn(dropped):
 def test_the_null_token_learns_from_unknown_rows_only(drop_condition):
     denoiser, diffusion, rows = small_problem(drop_condition=drop_condition)
     before = denoiser.null.detach().clone()
-    history = denoiser.read_history.detach().clone()
+    history = denoiser.read_history[0].detach().clone()
     optimizer = torch.optim.AdamW(denoiser.parameters(), lr=1e-2, weight_decay=0.0)
     list(
         epochs(denoiser, diffusion, rows, optimizer, EMA(denoiser, 0.9), max_epochs=1, batch_size=8)
     )
     assert torch.equal(denoiser.null, before) == (drop_condition == 0)
-    assert torch.equal(denoiser.read_history, history) == (drop_condition == 1)
+    assert torch.equal(denoiser.read_history[0], history) == (drop_condition == 1)
 
 
 class ScriptedMonitor:
@@ -934,7 +950,7 @@ def test_train_without_a_monitor_keeps_the_last_average():
     assert_allclose([entry["loss"] for entry in history], [r.loss for r in records], rtol=1e-5)
     for parameter, average in zip(problem[0].parameters(), ema.average, strict=True):
         assert_allclose(parameter.detach(), average, atol=1e-4)
-    assert not np.allclose(ema.average[0], denoiser.read_history.detach(), atol=1e-3)
+    assert not np.allclose(ema.average[0], next(denoiser.parameters()).detach(), atol=1e-3)
 
 
 def test_every_epoch_trains_in_training_mode():

@@ -1,0 +1,105 @@
+"""Rows cut at several moments: what came before a moment and what came after, as pairs of rows."""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from ._rows import entry_rows, last_tied_rank, rank_in_rows, unit_free_keys
+from .preprocessing import recency_of_ages
+
+MAX_CUTS = 48
+MAX_ENTRIES = 10_000_000
+_NEGLIGIBLE = 1e-3
+
+
+class Transitions(NamedTuple):
+    """Histories of rows at several moments, and what followed."""
+
+    conditions: sp.csr_array  # float32 (n_cuts, n_items): recency weights
+    steps: sp.csr_array  # float32 (n_cuts, n_items): 1 for the next item, 2 for the one after
+    rows: np.ndarray  # int64 (n_cuts,): of which row
+
+    def targets(self, half_life):
+        """What followed, an item weighing half as much every `half_life` later ones."""
+        if half_life is None:
+            return self._with_steps(np.ones_like(self.steps.data))
+        near = 0.5 ** ((self.steps.data - 1) / half_life)
+        near[near < _NEGLIGIBLE] = 0
+        targets = self._with_steps(near)
+        targets.eliminate_zeros()
+        return targets
+
+    def _with_steps(self, data):
+        steps = self.steps
+        return sp.csr_array((data, steps.indices.copy(), steps.indptr.copy()), shape=steps.shape)
+
+
+def cut_places(length, max_entries=MAX_ENTRIES):
+    """Where rows of the given lengths are cut: (rows, n_before), two int64 arrays.
+
+    Cuts lie evenly between the items of a row, at most `MAX_CUTS` in each, and as many as keep all
+    cut rows together within `max_entries` entries (one in every row at least).
+    """
+    for most in range(MAX_CUTS, 0, -1):
+        n_cuts = np.minimum(length - 1, most).clip(0)
+        if (n_cuts * length).sum() <= max_entries:
+            break
+    rows = np.repeat(np.arange(len(length)), n_cuts)
+    place = np.arange(len(rows)) - (np.cumsum(n_cuts) - n_cuts)[rows]
+    gap = (length - 1)[rows] / n_cuts[rows]
+    return rows, 1 + ((place + 0.5) * gap).astype(np.int64)
+
+
+def transitions(X, half_life, seed, max_entries=MAX_ENTRIES):
+    """The rows of X, cut at several moments each.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_rows, n_items)
+        Canonical, of times.
+    half_life : float or None
+        Of the recency weights of what came before.
+    seed : int
+        Decides the order of items of the same time.
+    max_entries : int
+
+    Returns
+    -------
+    transitions : Transitions
+        Rows of fewer than two items have none.
+    """
+    order = rank_in_rows(X, X.data, unit_free_keys(X, "time", seed))
+    youngest = last_tied_rank(X, order)  # items of the same time are of the same age
+    length = np.diff(X.indptr).astype(np.int64)
+    rows, n_before = cut_places(length, max_entries)
+    cut = np.repeat(np.arange(len(rows)), length[rows])
+    first = np.cumsum(length[rows]) - length[rows]
+    entry = np.arange(len(cut)) + (X.indptr[:-1][rows] - first)[cut]
+    before = order[entry] < n_before[cut]
+
+    def part(mask, data):
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(cut[mask], minlength=len(rows)))])
+        items = X.indices[entry[mask]]
+        return sp.csr_array((data.astype(np.float32), items, indptr), (len(rows), X.shape[1]))
+
+    age = (n_before[cut[before]] - 1 - youngest[entry[before]]).clip(0)
+    steps = order[entry[~before]] - n_before[cut[~before]] + 1
+    return Transitions(part(before, recency_of_ages(age, half_life)), part(~before, steps), rows)
+
+
+def scaled_pair(transitions, target_half_life, row_weight):
+    """(conditions, targets) of transitions, each pair weighing as its row does.
+
+    A pair counts, besides, as one over the square root of its targets' sum.
+    """
+    targets = transitions.targets(target_half_life)
+    size = np.maximum(np.asarray(targets.sum(axis=1)).ravel(), 1.0)
+    factor = np.sqrt(row_weight[transitions.rows] / np.sqrt(size)).astype(np.float32)
+    return scale_rows(transitions.conditions, factor), scale_rows(targets, factor)
+
+
+def scale_rows(X, factor):
+    """diag(factor)·X of a CSR, float32."""
+    data = X.data * factor[entry_rows(X)].astype(np.float32)
+    return sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
