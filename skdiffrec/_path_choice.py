@@ -12,10 +12,11 @@ from .metrics import ndcg_at_k
 from .preprocessing import history_weights
 
 _RIDGES = (3.0, 10.0, 30.0)  # candidates for λ, in users of a mean item
-_LENGTH_EXPONENTS = (0.0, 0.5)
+_LENGTH_EXPONENT = 0.5  # tried once, against 0
 _HIDDEN, _MAX_USERS, _K = 0.2, 2_000, 10
 _CHOICE_ENTRIES = 3_000_000  # of transitions, while choosing
-TRANSITION_SHARE, TARGET_HALF_LIVES = 0.7, (10.0, None)
+# Of transitions in the fit: tried with both half-lives, then more and less of them.
+_SHARE, _MORE_SHARES, _TARGET_HALF_LIVES = 0.7, (0.4, 0.9), (10.0, None)
 
 
 def path_kinds(item_path, n_items):
@@ -100,14 +101,14 @@ def _search(quality, kinds, with_transitions):
         for kind in kinds
         for ridge in (_RIDGES if kind == kinds[0] else _RIDGES[:2])
     )
-    best = best_of([best._replace(length_exponent=_LENGTH_EXPONENTS[1])])
+    best = best_of([best._replace(length_exponent=_LENGTH_EXPONENT)])
     if not with_transitions:
         return best
     best = best_of(
-        best._replace(transition_share=0.7, target_half_life=near) for near in TARGET_HALF_LIVES
+        best._replace(transition_share=_SHARE, target_half_life=near) for near in _TARGET_HALF_LIVES
     )
     if best.transition_share:
-        best = best_of(best._replace(transition_share=share) for share in (0.4, 0.9))
+        best = best_of(best._replace(transition_share=share) for share in _MORE_SHARES)
         best = best_of(best._replace(ridge=ridge) for ridge in _RIDGES)
     return best
 
