@@ -45,7 +45,8 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         the later items from the earlier ones, and histories are weighted by recency.
     half_life : float or None, default=5.0
         Age, in items, at which an item of the history weighs half (``values="time"``); its weight
-        never falls below 0.1. None weighs all alike.
+        never falls below 0.1. The network reads the history at an eighth of it and at twice it
+        too. None weighs all alike.
     cond_drop_prob : float, default=0.2
         Probability that a training row's condition is replaced by the learned null token.
     condition_dropout : "auto", float or tuple of 2 floats, default="auto"
@@ -72,7 +73,8 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
     item_path : {"auto", "ease", "neighborhood"} or None, default="auto"
         Closed-form item-item model added to the ranking head after training: EASE, or a ridge
         regression of every item on its 100 nearest. "auto" chooses on hidden items of the training
-        rows; above 5,000 items it takes the latter.
+        rows; above 5,000 items it takes the latter. With times the choice includes the share of
+        steps from earlier to later items (SLIST, arXiv 2103.16104) that it is fitted on.
     item_path_reg : "auto" or float, default="auto"
         Ridge λ of the closed form, in users; "auto" chooses it with the form. With a number,
         ``item_path="auto"`` chooses nothing: it is EASE up to 5,000 items.
