@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import chisquare
@@ -202,6 +202,7 @@ def test_the_target_is_never_earlier_than_the_condition(rows, dropped, seed):
 
 @properties
 @given(filled_rows, ranges | st.just((0.0, 0.0)), seeds, st.floats(0.3, 8))
+@example([dict.fromkeys(range(13), 1.0) | {2: 2.0}], (0.5, 0.5), 1, 0.375)  # long past the floor
 def test_the_condition_has_its_own_ages_and_near_targets_weigh_more(rows, dropped, seed, half_life):
     shown, _, target = cut(rows, "time", seed, dropped=dropped, half_life=half_life)
     for row, condition, goal in zip(rows, shown, target, strict=True):
@@ -215,9 +216,10 @@ def test_the_condition_has_its_own_ages_and_near_targets_weigh_more(rows, droppe
         )
         if dropped[1] > 0:
             assert_allclose(sorted(goal.values())[::-1], np.maximum(weights, 0.02), rtol=1e-5)
-        latest_first = sorted(goal, key=lambda item: -goal[item])
+        # beyond the floor of the weights all are level
+        nearest_first = sorted(goal, key=lambda item: (-goal[item], row[item]))
         if condition and dropped[1] > 0:
-            assert sorted(row[item] for item in goal) == [row[item] for item in latest_first]
+            assert sorted(row[item] for item in goal) == [row[item] for item in nearest_first]
 
 
 @properties
