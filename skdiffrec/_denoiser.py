@@ -92,6 +92,8 @@ class Denoiser(nn.Module):
         that learns beside it learns to lean on it, and ranks worse.
     """
 
+    prepared = None  # what sampling makes of the weights and keeps
+
     def __init__(
         self,
         n_items,
@@ -168,11 +170,19 @@ class Denoiser(nn.Module):
         generator : torch.Generator
             For dropout, in training.
         """
-        h = self.read_state(scale * x_t) + u + self.read_time(sinusoidal(t, self.time_dim))
-        h = torch.tanh(h)
+        h = self.hidden(self.read_state(scale * x_t) + u + self.time(t), generator)
+        return self.write_state(h), self.dropout(h, generator)
+
+    def time(self, t):
+        """What timesteps t (n,) add to what the first layer reads, (n, H)."""
+        return self.read_time(sinusoidal(t, self.time_dim))
+
+    def hidden(self, read, generator=None):
+        """The last hidden layer (n, H) for `read` = s_t·W·x_t + U·c + time(t), (n, H)."""
+        h = torch.tanh(read)
         for layer in self.body:
             h = layer(h, generator)
-        return self.write_state(h), self.dropout(h, generator)
+        return h
 
     @torch.no_grad()
     def calibrate(self, item_counts, timestep, scale):
@@ -196,23 +206,9 @@ class Denoiser(nn.Module):
         prior = torch.as_tensor(np.log(share), dtype=torch.float32, device=device)
         self.null_offset.copy_(prior - self.write_items(h)[0])
 
-    def rank(self, h, bags, scale=None):
-        """Item scores (n, n_items): O·h + b, and what does not pass through h.
-
-        Guidance is affine in the estimates, so guided h, with `scale` (n, 1) the guidance scale,
-        gives the guided scores. None is the network alone.
-        """
-        scores = self.write_items(h)
-        if scale is None:
-            return scores
-        if (scale != 1).any():
-            scores += (1 - scale) * self.null_offset
-        if self.path_scale:
-            path = scale * self.path(bags)
-            if (scale != 1).any():
-                path += (1 - scale) * self.item_path.unknown
-            scores += self.path_scale * path
-        return scores
+    def __getstate__(self):
+        """Without what can be made again."""
+        return {name: value for name, value in super().__getstate__().items() if name != "prepared"}
 
     def path(self, bags):
         """D·c (n, n_items)."""

@@ -1,8 +1,10 @@
 """Which device to compute on."""
 
 import os
+import time
 import warnings
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 
@@ -51,3 +53,29 @@ def training_threads():
         yield
     finally:
         torch.set_num_threads(n_threads)
+
+
+def takes_bfloat16(precision, device):
+    """Whether products that only screen are computed in bfloat16: "auto" if that is faster."""
+    if precision == "auto":
+        return _bfloat16_is_faster(device.type)
+    return precision == "bfloat16"
+
+
+@cache
+def _bfloat16_is_faster(device_type):
+    """Without units for it a processor may take a hundred times as long: try, once a process."""
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device_type != "cpu":
+        return False
+    seconds = []
+    for dtype in (torch.float32, torch.bfloat16):
+        a, b = torch.ones(64, 256, dtype=dtype), torch.ones(256, 256, dtype=dtype)
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            torch.mm(a, b)
+            times.append(time.perf_counter() - start)
+        seconds.append(min(times))
+    return seconds[1] < 0.7 * seconds[0]

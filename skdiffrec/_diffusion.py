@@ -91,3 +91,29 @@ class Diffusion:
         direction = max(1 - bar_next - r**2, 0.0) ** 0.5
         q = direction / (1 - bar) ** 0.5
         return StepCoefficients(p=bar_next**0.5 - bar**0.5 * q, q=q, r=r)
+
+    def noise_spread(self, timesteps, eta, *, from_noise):
+        """Deviation of the noise in x̂_0 at each step of a walk, for a raw estimate that has none.
+
+        Parameters
+        ----------
+        timesteps : sequence of int
+            As in `sample`.
+        eta : float
+        from_noise : bool
+            Whether the walk begins with noise alone, or with x at ``timesteps[0]``.
+
+        Returns
+        -------
+        spread : list of float
+        """
+        variance = 1.0 if from_noise else 1 - float(self.alpha_bar[timesteps[0]])
+        spread = []
+        for t, t_next in zip(timesteps[:-1], timesteps[1:], strict=True):
+            one = torch.ones((1, 1), dtype=torch.float64)
+            share = float(self.to_x0(one, torch.zeros_like(one), torch.tensor([int(t)])))
+            spread.append(abs(share) * variance**0.5)
+            if t_next:
+                p, q, r = self.step(int(t), int(t_next), eta)
+                variance = (p * share + q) ** 2 * variance + r**2
+        return spread

@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import torch
 
+from ._chain import SamplingSettings
 from ._device import training_threads
 from ._diffusion import Diffusion
 from ._early_stopping import Monitor, fixed_path_weight, split_validation, spread_ratio
@@ -24,7 +25,13 @@ from ._path_choice import build_path
 from ._rows import unit_free
 from ._sample_weight import merge_rows
 from ._schedules import cumulative_alphas
-from ._scoring import SamplingSettings, guided_scores, path_scores, staged_scores, swept_scores
+from ._scoring import (
+    guided_lists,
+    guided_scores,
+    path_scores,
+    staged_scores,
+    swept_scores,
+)
 from ._training import train
 from ._training_rows import TrainingRows
 from ._version import __version__
@@ -69,8 +76,10 @@ class FittedModel:
         self.denoiser.to(device)
         return self
 
-    def _inputs(self, X):
-        keys = row_keys(unit_free(X, self.values), self.seed)
+    def _inputs(self, X, settings):
+        keys = None
+        if settings.temperature:
+            keys = row_keys(unit_free(X, self.values), self.seed)
         return self.denoiser, self.diffusion, self._histories(X), keys
 
     def _histories(self, X):
@@ -81,15 +90,20 @@ class FittedModel:
 
     def score(self, X, guidance_scale, settings):
         """Scores float32 (n_rows, n_items) of canonical rows at one scale per row."""
-        return guided_scores(*self._inputs(X), guidance_scale, settings)
+        return guided_scores(*self._inputs(X, settings), guidance_scale, settings)
+
+    def rank(self, X, k, guidance_scale, settings, **masks):
+        """Lists (ids, scores) of the k best items by `score`."""
+        inputs = self._inputs(X, settings)
+        return guided_lists(*inputs, guidance_scale, settings, k, **masks)
 
     def stages(self, X, guidance_scale, settings):
         """`score` after each sampling step."""
-        return staged_scores(*self._inputs(X), guidance_scale, settings)
+        return staged_scores(*self._inputs(X, settings), guidance_scale, settings)
 
     def sweep(self, X, scales, settings):
         """`score` at each of several scales for all rows."""
-        return swept_scores(*self._inputs(X), scales, settings)
+        return swept_scores(*self._inputs(X, settings), scales, settings)
 
     @property
     def _plain(self):

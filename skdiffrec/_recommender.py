@@ -2,16 +2,20 @@
 
 from types import SimpleNamespace
 
+from . import base
+from ._chain import SamplingSettings
 from ._device import resolve_device
 from ._fitting import fit_model, new_diffusion, training_key
 from ._hashing import draw_seed
 from ._memory import remembered
 from ._parameters import FREE_PARAMETERS, PAPER, PARAMETER_CONSTRAINTS, check_sampling_steps
+from ._readout import TILE_ITEMS
 from ._sample_weight import check_sample_weight
-from ._scoring import SamplingSettings
 from ._sweeps import SweepMixin
 from ._validation import check_guidance_scale
 from .base import BaseRecommender
+
+_RANKED_USERS = 512  # at once: a product of fewer rows is slower
 
 
 class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
@@ -20,8 +24,8 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
     One network learns to denoise a user's interaction row, with the user's history as condition
     and, for a share of the training rows, without it. At prediction the two are combined as
     ``uncond + guidance_scale * (cond - uncond)``: 0 ranks by what is popular, 1 is the plain
-    conditional model, more is more personal. The first six parameters have no say in `fit` and may
-    be changed after it.
+    conditional model, more is more personal. The first eight parameters have no say in `fit` and
+    may be changed after it.
 
     Parameters
     ----------
@@ -39,6 +43,13 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         Factor of all noise in sampling. 0 follows its mean, which ranks best; 1 draws samples.
     n_samples : int, default=1
         Draws whose estimates are averaged, where there is a `temperature`.
+    sampler : {"hidden_space", "item_space"}, default="hidden_space"
+        Where the steps of sampling run. Both give the same scores, or with noise the same
+        distribution of them; "item_space", with one number per item, is the slow reference.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of the product that screens the catalogue in `recommend`. What it leaves is scored in
+        float32 and the lists are those of float32; "auto" takes bfloat16 where the machine is
+        faster with it.
     values : {"binary", "weight", "time"}, default="binary"
         What the values of X say: nothing; confidence, count or the like; or when the interaction
         happened, in any unit, > 0. With times, training cuts a row at a random moment and learns
@@ -111,7 +122,7 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         "auto" takes a GPU if there is one.
     memory : None, str, os.PathLike or joblib.Memory, default=None
         Folder in which trained models are kept. A fit on the same rows and weights with the same
-        parameters (but for the first six, `memory` and `verbose`) and library versions is read
+        parameters (but for the first eight, `memory` and `verbose`) and library versions is read
         from there instead of trained again, so that a search over guidance scales trains once per
         fold, whatever its ``n_jobs``. Entries are pickles: use a folder that only you can write.
     random_state : int, RandomState instance or None, default=None
@@ -163,6 +174,8 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         eta=0.0,
         temperature=0.0,
         n_samples=1,
+        sampler="hidden_space",
+        precision="auto",
         values="binary",
         half_life=5.0,
         cond_drop_prob=0.2,
@@ -200,6 +213,8 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         self.eta = eta
         self.temperature = temperature
         self.n_samples = n_samples
+        self.sampler = sampler
+        self.precision = precision
         self.values = values
         self.half_life = half_life
         self.cond_drop_prob = cond_drop_prob
@@ -305,9 +320,7 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         """The parameters that may change after `fit`, checked against the fitted schedule."""
         self._validate_params()
         check_sampling_steps(self.n_sampling_steps, self.start_timestep, diffusion.n_timesteps)
-        return SamplingSettings(
-            self.n_sampling_steps, self.start_timestep, self.eta, self.temperature, self.n_samples
-        )
+        return SamplingSettings(*(getattr(self, name) for name in SamplingSettings._fields))
 
     def _sampled_model(self):
         """The fitted model on its device, and how to sample it."""
@@ -317,6 +330,17 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
     def _score_rows(self, X, guidance_scale=None):
         model, settings = self._sampled_model()
         return model.score(X, self._scales(X.shape[0], guidance_scale), settings)
+
+    def _rank_rows(self, X, k, *, filter_seen, columns, guidance_scale=None):
+        model, settings = self._sampled_model()
+        scales = self._scales(X.shape[0], guidance_scale)
+        return model.rank(X, k, scales, settings, filter_seen=filter_seen, columns=columns)
+
+    def _ranked_blocks(self, n):
+        """Larger ones than for scores, which are then never there as a whole."""
+        readout_tiles = self._model.denoiser.write_items is not None
+        tiled = min(_RANKED_USERS, base._BLOCK_ELEMENTS // TILE_ITEMS) if readout_tiles else 0
+        return self._blocks(n, at_least=tiled)
 
     def recommend(
         self,

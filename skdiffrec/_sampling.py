@@ -25,8 +25,9 @@ def guide(denoise_both, scale):
     """
 
     def denoise(x_t, t):
+        # one pass over memory, where a difference, a product and a sum are three
         halves = (estimate.chunk(2) for estimate in denoise_both(x_t, t))
-        return tuple(uncond + scale * (cond - uncond) for cond, uncond in halves)
+        return tuple(torch.lerp(uncond, cond, scale.to(cond)) for cond, uncond in halves)
 
     return denoise
 
@@ -60,6 +61,6 @@ def sample(denoise, x, timesteps, diffusion, *, eta=0.0, noise=None):
         if t_next == 0:
             return
         p, q, r = diffusion.step(int(t), int(t_next), eta)
-        x = p * estimate[0] + q * x
+        x = torch.add(q * x, estimate[0], alpha=p)
         if r and noise is not None:
             x = x + r * noise(step)

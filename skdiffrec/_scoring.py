@@ -1,26 +1,13 @@
 """Guided scores of all items for a block of histories: the denoiser, the guide and the sampler."""
 
-from collections import deque
-from typing import NamedTuple
-
 import numpy as np
 import torch
 
-from ._random import row_normal
-from ._rows import ROW_MULTIPLE, pad_rows
-from ._sampling import guide, sample
-from ._schedules import sampling_timesteps
+from ._chain import Chain, mean_of_draws
+from ._device import takes_bfloat16
+from ._ranking import streamed_topk
+from ._readout import TILE_ITEMS, tile_starts
 from ._spaces import Bags
-
-
-class SamplingSettings(NamedTuple):
-    """What may change after training."""
-
-    n_sampling_steps: int
-    start_timestep: int | None
-    eta: float
-    temperature: float
-    n_samples: int
 
 
 @torch.no_grad()
@@ -33,8 +20,8 @@ def guided_scores(denoiser, diffusion, X, keys, scale, settings):
     diffusion : Diffusion
     X : csr_array of float32, shape (n_rows, n_items)
         Weighted histories.
-    keys : ndarray of uint64, shape (n_rows,)
-        From which each row's random numbers come.
+    keys : ndarray of uint64, shape (n_rows,), or None
+        From which each row's random numbers come; not needed without `temperature`.
     scale : ndarray of float64, shape (n_rows,)
         Guidance scale of each row; empty rows are unconditional whatever it says.
     settings : SamplingSettings
@@ -45,8 +32,42 @@ def guided_scores(denoiser, diffusion, X, keys, scale, settings):
     """
     scores = np.empty(X.shape, np.float32)
     for rows, chain in _chains(denoiser, diffusion, X, keys, scale, settings):
-        scores[rows] = chain.scores(chain.last_estimate())
+        _fill(scores, rows, chain.tiles(chain.last_estimate()))
     return scores
+
+
+def _fill(scores, rows, tiles):
+    """Write all tiles into ``scores[rows]``, an ndarray of float32."""
+    n_items = scores.shape[1]
+    buffer = torch.empty(tiles.n_rows, min(n_items, TILE_ITEMS), device=tiles.device)
+    for start, stop in tile_starts(n_items):
+        tiles(start, stop, buffer[:, : stop - start])
+        scores[rows, start:stop] = buffer[: len(rows), : stop - start].cpu().numpy()
+
+
+@torch.no_grad()
+def guided_lists(denoiser, diffusion, X, keys, scale, settings, k, *, filter_seen, columns):
+    """The k best items by `guided_scores`, which are never there as a whole.
+
+    Parameters
+    ----------
+    denoiser, diffusion, X, keys, scale, settings
+        As in `guided_scores`.
+    k, filter_seen, columns
+        As in `streamed_topk`; the items of `X` are the seen ones.
+
+    Returns
+    -------
+    ids, top : ndarrays of int64 and float32, shape (n_rows, k)
+        As from `masked_topk`.
+    """
+    ids, top = np.empty((X.shape[0], k), np.int64), np.empty((X.shape[0], k), np.float32)
+    low_precision = takes_bfloat16(settings.precision, denoiser.null.device)
+    for rows, chain in _chains(denoiser, diffusion, X, keys, scale, settings):
+        seen = X[rows] if filter_seen else None
+        tiles = chain.tiles(chain.last_estimate(), low_precision=low_precision)
+        ids[rows], top[rows] = streamed_topk(tiles, X.shape[1], len(rows), k, seen, columns)
+    return ids, top
 
 
 @torch.no_grad()
@@ -61,10 +82,10 @@ def staged_scores(denoiser, diffusion, X, keys, scale, settings):
         (rows, chain, zip(*map(chain.estimates, range(settings.n_samples)), strict=True))
         for rows, chain in _chains(denoiser, diffusion, X, keys, scale, settings)
     ]
-    for _ in range(settings.n_sampling_steps):
+    for stage in range(settings.n_sampling_steps):
         scores = np.empty(X.shape, np.float32)
         for rows, chain, draws in stages:
-            scores[rows] = chain.scores(_mean_of_draws(next(draws)))
+            _fill(scores, rows, chain.tiles(mean_of_draws(next(draws)), stage))
         yield scores
 
 
@@ -103,93 +124,8 @@ def _chains(denoiser, diffusion, X, keys, scale, settings):
     for kind in (scale == 0, scale == 1, (scale != 0) & (scale != 1)):
         rows = np.flatnonzero(kind)
         if len(rows):
-            yield rows, _Chain(denoiser, diffusion, X[rows], keys[rows], scale[rows], settings)
-
-
-def _mean_of_draws(estimates):
-    return tuple(sum(parts) / len(estimates) for parts in zip(*estimates, strict=True))
-
-
-class _Chain:
-    """The reverse process of rows that all need the same branches of the denoiser."""
-
-    def __init__(self, denoiser, diffusion, X, keys, scale, settings):
-        self.denoiser, self.diffusion, self.settings = denoiser, diffusion, settings
-        device = denoiser.null.device
-        self.n_rows = len(keys)
-        n_padded = -(-len(keys) // ROW_MULTIPLE) * ROW_MULTIPLE
-        self.bags = Bags.from_csr(pad_rows(X, ROW_MULTIPLE), device)
-        self.keys = torch.zeros(n_padded, dtype=torch.int64, device=device)
-        self.keys[: len(keys)] = torch.from_numpy(keys.view(np.int64)).to(device)
-        self.scale = torch.zeros(n_padded, 1, device=device)
-        self.scale[: len(keys), 0] = torch.from_numpy(scale).to(device)
-        self.denoise = self._guided(float(scale[0]))
-
-    def _guided(self, scale):
-        """The denoiser as ``denoise(x_t, t) -> (x̂_0, h)``, guided where the scale asks for it."""
-        n = len(self.keys)
-        if scale == 0:
-            return self._branch(self.denoiser.unconditional(n))
-        conditional = self.denoiser.condition(self.bags)
-        if scale == 1:
-            return self._branch(conditional)
-        both = self._branch(torch.cat([conditional, self.denoiser.unconditional(n)]))
-        return guide(lambda x_t, t: both(torch.cat([x_t, x_t]), torch.cat([t, t])), self.scale)
-
-    def _branch(self, u):
-        def denoise(x_t, t):
-            raw, h = self.denoiser(x_t, t, self.diffusion.input_scale(t), u)
-            return self.diffusion.to_x0(x_t, raw, t), h
-
-        return denoise
-
-    def _noise(self, draw):
-        """``noise(step)`` of one draw: each row's own numbers, times the temperature."""
-        temperature = self.settings.temperature
-        n_steps, dim = self.settings.n_sampling_steps, self.denoiser.space.dim
-        return lambda step: (
-            temperature * row_normal(self.keys, dim, draw * (n_steps + 1) + step + 1)
-        )
-
-    def _start(self, noise):
-        """x at the first timestep: noise alone, or the history partly noised (DiffRec's T′)."""
-        start = self.settings.start_timestep
-        z = noise(-1)
-        if start is None:
-            return z
-        t = torch.full((len(z),), start, device=z.device)
-        return self.diffusion.add_noise(self.denoiser.space.encode(self.bags), z, t)
-
-    def estimates(self, draw=0):
-        """(x̂_0, h) at every step of one draw."""
-        settings = self.settings
-        start = settings.start_timestep
-        first = self.diffusion.n_timesteps if start is None else start
-        noise = self._noise(draw)
-        timesteps = sampling_timesteps(first, settings.n_sampling_steps)
-        return sample(
-            self.denoise,
-            self._start(noise),
-            timesteps,
-            self.diffusion,
-            eta=settings.eta,
-            noise=noise if settings.temperature else None,
-        )
-
-    def last_estimate(self):
-        """(x̂_0, h) after the last step, averaged over draws."""
-        return _mean_of_draws(
-            [deque(self.estimates(draw), maxlen=1)[0] for draw in range(self.settings.n_samples)]
-        )
-
-    def scores(self, estimate):
-        """Item scores of an estimate, ndarray of float32 (n_rows, n_items)."""
-        x_0, h = estimate
-        if self.denoiser.write_items is None:
-            scores = self.denoiser.space.decode(x_0)
-        else:
-            scores = self.denoiser.rank(h, self.bags, self.scale)
-        return scores[: self.n_rows].cpu().numpy()
+            of_rows = None if keys is None else keys[rows]
+            yield rows, Chain(denoiser, diffusion, X[rows], of_rows, scale[rows], settings)
 
 
 @torch.no_grad()

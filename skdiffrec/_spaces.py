@@ -26,6 +26,10 @@ class Bags(NamedTuple):
         weights = (0.5 ** ((self.weights - 1) / half_life)).clamp(min=floor)
         return self._replace(weights=weights)
 
+    def scaled(self, factor):
+        """The same rows times `factor` (n_rows,)."""
+        return self._replace(weights=self.weights * factor[self.rows])
+
     def normalized(self, norm):
         """The same rows at Euclidean length `norm`; empty rows stay empty."""
         lengths = self.offsets.diff()
@@ -82,6 +86,14 @@ class ItemSpace(nn.Module):
         """x_0 as item scores."""
         return x_0
 
+    def lift(self, x):
+        """Differences of two x (n_rows, dim) as such of item scores, without x_0's mean."""
+        return x
+
+    def project(self, y):
+        """The inverse of `lift`."""
+        return y
+
 
 class LatentSpace(nn.Module):
     """Diffusion of a linear image of the row: x_0 = diag(1/s)·(Vᵀ·x/‖x‖ − mean).
@@ -110,6 +122,14 @@ class LatentSpace(nn.Module):
         """x_0 as item scores (n_rows, n_items)."""
         return (x_0 * self.deviation + self.mean) @ self.V.T
 
+    def lift(self, x):
+        """Differences of two x (n_rows, dim) as such of item scores, without x_0's mean."""
+        return (x * self.deviation) @ self.V.T
+
+    def project(self, y):
+        """The inverse of `lift`, on its image."""
+        return (y @ self.V) / self.deviation
+
 
 class ItemPath(nn.Module):
     """A closed-form linear item-item path, never trained.
@@ -128,9 +148,16 @@ class ItemPath(nn.Module):
         if self.sparse:
             parts = {"weights": D.data, "items": D.indices, "offsets": D.indptr}
         for name, value in parts.items():
-            dtype = torch.float32 if name == "weights" else torch.int64
+            dtype = {"weights": torch.float32, "items": torch.int32, "offsets": torch.int64}[name]
             self.register_buffer(name, torch.as_tensor(value).to(dtype))
         self.register_buffer("unknown", torch.as_tensor(mean_history @ D, dtype=torch.float32))
+
+    @property
+    def csr(self):
+        """D as a csr_array that shares its memory, where it is sparse and on the CPU."""
+        offsets = self.offsets.numpy().astype(np.int32)  # as `items`; mixed types would be copied
+        parts = (self.weights.numpy(), self.items.numpy(), offsets)
+        return sp.csr_array(parts, shape=(len(offsets) - 1, self.n_items))
 
     def forward(self, bags):
         """D·c of weighted histories, (n_rows, n_items)."""

@@ -98,7 +98,7 @@ def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=No
     _, sigma = diffusion.scales(t)
     # where x_t still shows the target, ranking it teaches nothing: weigh by the share of noise
     if n_loss_items is None or n_loss_items >= denoiser.n_items:
-        scores = denoiser.rank(h, condition)
+        scores = denoiser.write_items(h)
     else:
         items, log_weight, condition, target = loss_items(
             condition, target, n_loss_items, denoiser.n_items, generator

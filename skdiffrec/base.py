@@ -154,16 +154,17 @@ class BaseRecommender(BaseEstimator):
         """Lists of the chosen canonical rows (None: of all in order), block by block."""
         n = rows.shape[0] if chosen is None else len(chosen)
         ids, scores = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
-        for block in self._blocks(n):
+        for block in self._ranked_blocks(n):
             histories = rows[block] if chosen is None else rows[chosen[block]]
             options = {name: array[block] for name, array in (per_row or {}).items()}
-            ids[block], scores[block] = masked_topk(
-                self._score_rows(histories, **options),
-                k,
-                histories if filter_seen else None,
-                columns,
+            ids[block], scores[block] = self._rank_rows(
+                histories, k, filter_seen=filter_seen, columns=columns, **options
             )
         return ids, scores
+
+    def _rank_rows(self, X, k, *, filter_seen, columns, **per_row):
+        """Lists of a block of canonical rows."""
+        return masked_topk(self._score_rows(X, **per_row), k, X if filter_seen else None, columns)
 
     def _requested_rows(self, user_ids, X):
         """(rows, which of them or None for all in order, was one user asked for)."""
@@ -196,10 +197,12 @@ class BaseRecommender(BaseEstimator):
             allowed = np.setdiff1d(allowed, banned, assume_unique=True)
         return allowed
 
-    def _blocks(self, n):
+    def _blocks(self, n, at_least=1):
         """Slices of users, so that memory does not grow with their number."""
-        size = max(1, _BLOCK_ELEMENTS // self.n_features_in_)
+        size = max(at_least, 1, _BLOCK_ELEMENTS // self.n_features_in_)
         return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+    _ranked_blocks = _blocks
 
     def decision_function(self, X):
         """Scores of all items for the histories in `X`.

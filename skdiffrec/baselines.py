@@ -298,4 +298,6 @@ class ALSRecommender(BaseRecommender):
         als.item_factors = np.require(self.item_factors_, requirements="W")  # may be a memmap
         with threadpool_limits(1, "blas"):
             users = als.recalculate_user(np.arange(histories.shape[0]), sp.csr_matrix(histories))
-        return (users @ als.item_factors.T)[:n]
+        # in float32 the rounding of a row depends on how many rows there are
+        scores = users.astype(np.float64) @ als.item_factors.T.astype(np.float64)
+        return scores[:n].astype(np.float32)

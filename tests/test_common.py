@@ -46,16 +46,20 @@ def users_per_block(n, n_items=N_ITEMS):
 
 @contextmanager
 def scored_blocks(fitted):
-    """Collect the blocks of histories that the model is asked to score."""
+    """Collect the blocks of histories that the model is asked to score or to rank."""
     blocks = []
-    inner = type(fitted)._score_rows
 
-    def spy(self, X, **per_row):
-        blocks.append(X.copy())
-        return inner(self, X, **per_row)
+    def spied(inner):
+        def spy(self, X, *args, **options):
+            if not len(blocks) or blocks[-1] is not X:  # to rank may be to score the same block
+                blocks.append(X)
+            return inner(self, X, *args, **options)
+
+        return spy
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(fitted), "_score_rows", spy)
+        for name in ("_score_rows", "_rank_rows"):
+            patch.setattr(type(fitted), name, spied(getattr(type(fitted), name)))
         yield blocks
 
 

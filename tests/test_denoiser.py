@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skdiffrec._chain import SamplingSettings
 from skdiffrec._denoiser import Denoiser, Dropout, sinusoidal
 from skdiffrec._diffusion import PREDICTION_TYPES, Diffusion
 from skdiffrec._hashing import row_keys
@@ -23,9 +24,10 @@ from skdiffrec._item_path import (
 from skdiffrec._model import build_denoiser, latent_space
 from skdiffrec._path_choice import build_path, choose_path, path_kinds
 from skdiffrec._random import row_normal
+from skdiffrec._readout import HeadReadout
 from skdiffrec._rows import hide_items
 from skdiffrec._schedules import cumulative_alphas
-from skdiffrec._scoring import SamplingSettings, guided_scores, path_scores
+from skdiffrec._scoring import guided_scores, path_scores
 from skdiffrec._spaces import Bags, ItemPath, ItemSpace, LatentSpace
 from skdiffrec._topk import masked_topk
 from skdiffrec.metrics import ndcg_at_k
@@ -442,6 +444,13 @@ def test_the_state_is_read_linearly():
         assert_array_equal(found, value)
 
 
+def read_out(denoiser, h, bags, scale):
+    """Scores of all items."""
+    out = torch.empty(len(h), N_ITEMS)
+    HeadReadout(denoiser).tiles((None, h), bags, scale)(0, N_ITEMS, out)
+    return out
+
+
 @properties
 @given(seeds, st.floats(-2, 3))
 @torch.no_grad()
@@ -450,7 +459,7 @@ def test_scores_and_raw_estimates_are_affine_in_the_last_hidden_layer(seed, shar
     bags = to_bags(random_csr(5, seed))
     a, b = tensor([seed, 0], 5, 8), tensor([seed, 1], 5, 8)
     mixed = share * a + (1 - share) * b
-    for write in (denoiser.write_state, lambda h: denoiser.rank(h, bags, torch.full((5, 1), 1.5))):
+    for write in (denoiser.write_state, lambda h: read_out(denoiser, h, bags, 1.5 + 0 * h[:, :1])):
         assert_allclose(write(mixed), share * write(a) + (1 - share) * write(b), atol=1e-4)
 
 
@@ -463,15 +472,14 @@ def test_scores_are_the_head_and_the_weighted_path():
     expected = h.numpy() @ head.weight.numpy().T + head.bias.numpy()
     rows = random_csr(30, seed=99)
     B = ease_matrix(rows, 3.0)
-    assert_allclose(denoiser.rank(h, to_bags(X)), expected, atol=1e-5)
+    some = torch.tensor([7, 2, 2])
+    assert_allclose(denoiser.rank_some(h, some), expected[:, some], atol=1e-5)
     s, offset = weight.numpy(), denoiser.null_offset.numpy()
     path = s * (X @ B) + (1 - s) * (rows.toarray().mean(0) @ B)
     expected = expected + (1 - s) * offset
-    assert_allclose(denoiser.rank(h, to_bags(X), weight), expected + 0.7 * path, atol=1e-4)
+    assert_allclose(read_out(denoiser, h, to_bags(X), weight), expected + 0.7 * path, atol=1e-4)
     denoiser.path_scale = 0.0
-    assert_allclose(denoiser.rank(h, to_bags(X), weight), expected, atol=1e-4)
-    some = torch.tensor([7, 2, 2])
-    assert_allclose(denoiser.rank_some(h, some), denoiser.rank(h, to_bags(X))[:, some], atol=1e-5)
+    assert_allclose(read_out(denoiser, h, to_bags(X), weight), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
@@ -579,12 +587,12 @@ SETTINGS = {
 all_settings = pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 
 
-def scores_of(denoiser, X, scale, settings=SINGLE, prediction_type="x0", seed=3):
+def scores_of(denoiser, X, scale, settings=SINGLE, prediction_type="x0", seed=3, keys=None):
     return guided_scores(
         denoiser,
         Diffusion(ALPHA_BAR, prediction_type),
         X,
-        row_keys(X, seed),
+        row_keys(X, seed) if keys is None else keys,
         np.broadcast_to(np.asarray(scale, float), X.shape[:1]),
         settings,
     )
@@ -662,9 +670,55 @@ def test_guided_scores_against_a_slow_chain(settings, prediction_type, latent_di
     X = random_csr(6, seed=1, weighted=True)
     scale = np.array([0.0, 1.0, 2.5, 1.7, -0.5, 1.0])
     expected = slow_scores(denoiser, X, scale, settings, prediction_type)
+    settings = settings._replace(sampler="item_space")  # the same noise, whatever the space
     found = scores_of(denoiser, X, scale, settings, prediction_type)
     assert found.dtype == np.float32
     assert_allclose(found, expected, rtol=1e-3, atol=2e-3)
+
+
+SPACES = pytest.mark.parametrize(
+    ("latent_dim", "loss"), [(None, "squared"), (None, "multinomial"), (LATENT, "multinomial")]
+)
+
+
+@SPACES
+@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@pytest.mark.parametrize("settings", [s for s in SETTINGS.values() if not s.temperature])
+def test_the_hidden_chain_is_the_chain_in_item_space(settings, prediction_type, latent_dim, loss):
+    denoiser = make_denoiser(latent_dim, loss)
+    X = random_csr(6, seed=1, weighted=True)
+    scale = np.array([0.0, 1.0, 2.5, 1.7, -0.5, 1.0])
+    hidden, items = (
+        scores_of(denoiser, X, scale, settings._replace(sampler=sampler), prediction_type)
+        for sampler in ("hidden_space", "item_space")
+    )
+    assert_allclose(hidden, items, rtol=1e-3, atol=2e-3)
+
+
+@SPACES
+@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@pytest.mark.parametrize("settings", [s for s in SETTINGS.values() if s.temperature])
+def test_noise_of_the_hidden_chain_has_the_moments_of_that_in_item_space(
+    settings, prediction_type, latent_dim, loss
+):
+    """Mean and covariance of the scores, over draws for one user."""
+    denoiser, n = make_denoiser(latent_dim, loss), 20_000
+    X = random_csr(6, seed=1, weighted=True)[np.zeros(n, int)]
+    keys = np.random.default_rng(0).integers(2**63, size=(2, n)).astype(np.uint64)
+    hidden, items = (
+        scores_of(denoiser, X, 1.5, settings._replace(sampler=sampler), prediction_type, keys=own)
+        for own, sampler in zip(keys, ("hidden_space", "item_space"), strict=True)
+    )
+    spread = items.std(axis=0)
+    assert spread.min() > 1e-3
+    assert_allclose((hidden.mean(0) - items.mean(0)) / spread, 0, atol=6 * (2 / n) ** 0.5)
+    hidden, items = ((scores - scores.mean(0)) / spread for scores in (hidden, items))
+    covariances = [scores.T @ scores / n for scores in (hidden, items)]
+    of_products = (items**2).T @ items**2 / n - covariances[
+        1
+    ] ** 2  # variance of one draw's product
+    errors = (covariances[0] - covariances[1]) / (2 * of_products / n) ** 0.5
+    assert np.abs(errors).max() < 6
 
 
 @pytest.mark.parametrize("item_path", ["ease", "neighborhood", None])
@@ -728,12 +782,18 @@ def test_draws_depend_on_the_key():
     assert np.abs(first - scores_of(denoiser, X, 1.0, settings, seed=4)).max(axis=1).min() > 1e-3
 
 
+def network_calls(denoiser):
+    """Collects the number of rows of every call."""
+    sizes = []
+    denoiser.body[0].register_forward_hook(lambda module, args, output: sizes.append(len(args[0])))
+    return sizes
+
+
 @pytest.mark.parametrize(("n", "padded"), [(5, 16), (16, 16), (17, 32)])
 @pytest.mark.parametrize(("n_steps", "n_samples"), [(1, 1), (4, 1), (3, 2)])
 def test_denoiser_calls_and_their_sizes(n, padded, n_steps, n_samples):
     denoiser = make_denoiser()
-    sizes = []
-    denoiser.register_forward_hook(lambda module, args, output: sizes.append(len(args[0])))
+    sizes = network_calls(denoiser)
     X = sp.csr_array(np.ones((n, N_ITEMS), np.float32))
     settings = SINGLE._replace(n_sampling_steps=n_steps, n_samples=n_samples)
     for scale, expected in ((0.0, padded), (1.0, padded), (2.0, 2 * padded), (-1.0, 2 * padded)):
@@ -744,8 +804,7 @@ def test_denoiser_calls_and_their_sizes(n, padded, n_steps, n_samples):
 
 def test_rows_that_need_one_branch_do_not_pay_for_two():
     denoiser = make_denoiser()
-    sizes = []
-    denoiser.register_forward_hook(lambda module, args, output: sizes.append(len(args[0])))
+    sizes = network_calls(denoiser)
     dense = np.ones((40, N_ITEMS), np.float32)
     dense[:3] = 0  # unconditional, whatever their scale
     scores_of(denoiser, sp.csr_array(dense), np.repeat([2.0, 1.0, 0.0], [20, 18, 2]))

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array, vstack
 from scipy.stats import spearmanr
 from sklearn.base import clone
 
-from skdiffrec import CFGDiffusionRecommender, _fitting, _scoring, base
+from skdiffrec import CFGDiffusionRecommender, _chain, _fitting, base
 from skdiffrec._parameters import check_dropout, check_hidden_dims, check_loss_items
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 
@@ -310,13 +310,13 @@ class TestDraws:
     def test_every_number_is_drawn_once(self, drawing, interactions, monkeypatch):
         """No step and no sample sees the noise of another."""
         streams = []
-        inner = _scoring.row_normal
+        inner = _chain.row_normal
 
         def spy(keys, dim, stream):
             streams.append(stream)
             return inner(keys, dim, stream)
 
-        monkeypatch.setattr(_scoring, "row_normal", spy)
+        monkeypatch.setattr(_chain, "row_normal", spy)
         drawing.decision_function(interactions[3:9])
         assert len(streams) == 6  # 2 samples of a start and, of 3 steps, the two before the last
         assert len(set(streams)) == 6

@@ -1,0 +1,185 @@
+"""The reverse process of a block of rows: the denoiser, the guide and the sampler together."""
+
+import itertools
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ._chain_spaces import chain_space
+from ._random import row_normal
+from ._readout import HeadReadout, SpaceReadout
+from ._rows import ROW_MULTIPLE, pad_rows
+from ._sampling import guide, sample
+from ._schedules import sampling_timesteps
+from ._spaces import Bags
+
+
+class SamplingSettings(NamedTuple):
+    """What may change after training."""
+
+    n_sampling_steps: int
+    start_timestep: int | None
+    eta: float
+    temperature: float
+    n_samples: int
+    sampler: str = "hidden_space"
+    precision: str = "auto"
+
+
+class Prepared:
+    """What sampling makes of the weights of a denoiser and keeps."""
+
+    def __init__(self, denoiser, diffusion, sampler):
+        self.space = chain_space(denoiser, sampler)
+        ranks = denoiser.write_items is not None
+        self.readout = HeadReadout(denoiser) if ranks else SpaceReadout(self.space)
+        timesteps = torch.arange(diffusion.n_timesteps + 1, device=denoiser.null.device)
+        self.time = denoiser.time(timesteps)
+        self.input_scale = diffusion.input_scale(timesteps)
+
+
+def prepared(denoiser, diffusion, sampler):
+    """`Prepared` of a denoiser: made once, and anew where its weights have changed."""
+    weights = itertools.chain(denoiser.parameters(), denoiser.buffers())
+    version = (
+        sampler,
+        denoiser.path_scale,
+        (diffusion.prediction_type, diffusion.n_timesteps, float(diffusion.alpha_bar.sum())),
+        *((w._version, w.data_ptr()) for w in weights),
+    )
+    if denoiser.prepared is None or denoiser.prepared[0] != version:
+        denoiser.prepared = version, Prepared(denoiser, diffusion, sampler)
+    return denoiser.prepared[1]
+
+
+def mean_of_draws(estimates):
+    """The mean of estimates, each a tuple of tensors."""
+    return tuple(sum(parts) / len(estimates) for parts in zip(*estimates, strict=True))
+
+
+class Chain:
+    """The reverse process of rows that all need the same branches of the denoiser.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    diffusion : Diffusion
+    X : csr_array of float32, shape (n_rows, n_items)
+        Weighted histories.
+    keys : ndarray of uint64, shape (n_rows,), or None
+        From which each row's random numbers come; not needed without `temperature`.
+    scale : ndarray of float64, shape (n_rows,)
+        Guidance scales: all 0, all 1, or none of either.
+    settings : SamplingSettings
+    """
+
+    def __init__(self, denoiser, diffusion, X, keys, scale, settings):
+        self.denoiser, self.diffusion, self.settings = denoiser, diffusion, settings
+        self.device = denoiser.null.device
+        self.n_rows = X.shape[0]
+        self.n_padded = -(-self.n_rows // ROW_MULTIPLE) * ROW_MULTIPLE
+        self.bags = Bags.from_csr(pad_rows(X, ROW_MULTIPLE), self.device)
+        self.keys = None if keys is None else self._padded(keys.view(np.int64), torch.int64)
+        self.scale = self._padded(scale, torch.float32)[:, None]
+        self.prepared = prepared(denoiser, diffusion, settings.sampler)
+        self.space = self.prepared.space
+        start = settings.start_timestep
+        self.start = diffusion.n_timesteps if start is None else start
+        self.timesteps = sampling_timesteps(self.start, settings.n_sampling_steps)
+        self.denoise = self._guided(float(scale[0]))
+
+    def _padded(self, values, dtype):
+        padded = torch.zeros(self.n_padded, dtype=dtype)
+        padded[: self.n_rows] = torch.from_numpy(values)
+        return padded.to(self.device)
+
+    def _guided(self, scale):
+        """The denoiser as ``denoise(x_t, t) -> (x̂_0, h)``, guided where the scale asks for it."""
+        conditions = []
+        if scale != 0:
+            conditions.append(self.denoiser.condition(self.bags))
+        if scale != 1:
+            conditions.append(self.denoiser.unconditional(self.n_padded))
+        hidden = self._hidden(torch.stack(conditions))
+        if len(conditions) > 1:
+            hidden = guide(hidden, self.scale)
+
+        def denoise(x_t, t):
+            # x̂_0 is affine in h: to guide h is to guide both
+            (h,) = hidden(x_t, t[:1])
+            return self.diffusion.to_x0(x_t, self.space.write(h), t[:1]), h
+
+        return denoise
+
+    def _hidden(self, conditions):
+        """``hidden(x_t, t) -> (h,)``, the rows of one condition (n, H) below those of another."""
+        time, input_scale = self.prepared.time, self.prepared.input_scale
+
+        def hidden(x_t, t):
+            read = torch.addcmul(time[t], self.space.read(x_t), input_scale[t])
+            return (self.denoiser.hidden((conditions + read).flatten(0, 1)),)
+
+        return hidden
+
+    def _normal(self, dim, draw, step):
+        """Standard normal numbers (n, dim) of each row for a step of a draw."""
+        return row_normal(self.keys, dim, draw * (self.settings.n_sampling_steps + 1) + step + 1)
+
+    def _noise(self, draw):
+        """``noise(step)`` of one draw, in the chain's space; None where there is none."""
+        temperature = self.settings.temperature
+        if not temperature:
+            return None
+        dim = self.space.noise_dim
+        return lambda step: temperature * self.space.noise(self._normal(dim, draw, step))
+
+    def _first(self, noise):
+        """x at the first timestep: noise alone, or the history partly noised (DiffRec's T′)."""
+        if self.settings.start_timestep is None:
+            if noise is not None:
+                return noise(-1)
+            return torch.zeros(self.n_padded, self.space.dim, device=self.device)
+        x_0 = self.space.encode(self.bags)
+        t = torch.full((1,), self.start, device=self.device)
+        z = torch.zeros_like(x_0) if noise is None else noise(-1)
+        return self.diffusion.add_noise(x_0, z, t)
+
+    def estimates(self, draw=0):
+        """(x̂_0, h) at every step of one draw."""
+        noise = self._noise(draw)
+        return sample(
+            self.denoise,
+            self._first(noise),
+            self.timesteps,
+            self.diffusion,
+            eta=self.settings.eta,
+            noise=noise,
+        )
+
+    def last_estimate(self):
+        """(x̂_0, h) after the last step, averaged over draws."""
+        return mean_of_draws(
+            [deque(self.estimates(draw), maxlen=1)[0] for draw in range(self.settings.n_samples)]
+        )
+
+    def tiles(self, estimate, stage=-1, low_precision=False):
+        """`Tiles` of item scores of the estimate after a step, padded rows too."""
+        unseen = None
+        if self.settings.temperature:
+            spread, step = self._spread(stage), self.settings.n_sampling_steps - 1
+
+            def unseen(dim):  # no step draws these numbers
+                return spread * self._normal(dim, 0, step)
+
+        return self.prepared.readout.tiles(
+            estimate, self.bags, self.scale, unseen, low_precision=low_precision
+        )
+
+    def _spread(self, stage):
+        """Deviation of an item's noise in x̂_0 after a step."""
+        settings = self.settings
+        from_noise = settings.start_timestep is None
+        spread = self.diffusion.noise_spread(self.timesteps, settings.eta, from_noise=from_noise)
+        return settings.temperature * spread[stage] / settings.n_samples**0.5
