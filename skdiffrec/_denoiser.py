@@ -206,6 +206,11 @@ class Denoiser(nn.Module):
         prior = torch.as_tensor(np.log(share), dtype=torch.float32, device=device)
         self.null_offset.copy_(prior - self.write_items(h)[0])
 
+    def train(self, mode=True):
+        # averaged weights come and go in training without a trace of their own
+        self.prepared = None
+        return super().train(mode)
+
     def __getstate__(self):
         """Without what can be made again."""
         return {name: value for name, value in super().__getstate__().items() if name != "prepared"}

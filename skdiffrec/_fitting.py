@@ -73,7 +73,8 @@ class FittedModel:
 
     def to(self, device):
         """The same model, its weights on `device`."""
-        self.denoiser.to(device)
+        if self.denoiser.null.device != device:
+            self.denoiser.to(device)
         return self
 
     def _inputs(self, X, settings):

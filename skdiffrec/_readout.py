@@ -55,20 +55,21 @@ class ScreeningTiles(Tiles):
     Parameters
     ----------
     features : float tensor (n_rows, H)
-    table : float tensor (n_items, H)
-    low_table : bfloat16 tensor (n_items, H)
+    pieces : dict of float tensor (H, width) by the first item of a tile
+    low_pieces : dict
+        The same in bfloat16.
     rest : callable or None
         ``rest(start, stop, out)`` writes what is added to the product.
     """
 
-    def __init__(self, features, table, low_table, rest):
+    def __init__(self, features, pieces, low_pieces, rest):
         super().__init__(None, len(features), features.device)
-        self.features, self.table, self.low_table, self.rest = features, table, low_table, rest
+        self.features, self.pieces, self.low_pieces, self.rest = features, pieces, low_pieces, rest
         self.low_features = features.bfloat16()
         self.product = None
 
     def __call__(self, start, stop, out):
-        self.product = self.low_features @ self.low_table[start:stop].T
+        self.product = self.low_features @ self.low_pieces[start]
         if self.rest is None:
             out.copy_(self.product)
         else:
@@ -80,11 +81,11 @@ class ScreeningTiles(Tiles):
 
     def refined(self, start, stop, places, scores):
         exact = torch.empty_like(scores)
-        n_at_once = max(1, _REFINED_NUMBERS // (places.shape[1] * self.table.shape[1]))
+        by_item = self.pieces[start].T
+        n_at_once = max(1, _REFINED_NUMBERS // (places.shape[1] * by_item.shape[1]))
         for first in range(0, self.n_rows, n_at_once):
             rows = slice(first, first + n_at_once)
-            own = self.table[start:stop][places[rows]]
-            torch.matmul(own, self.features[rows, :, None], out=exact[rows, :, None])
+            exact[rows] = (by_item[places[rows]] @ self.features[rows, :, None])[..., 0]
         return scores - self.product.gather(1, places).float() + exact
 
 
@@ -107,8 +108,13 @@ class HeadReadout:
         if self.path_scale:
             offset = offset + self.path_scale * self.path.unknown
         table = torch.cat([head.weight.detach(), head.bias.detach()[:, None], offset[:, None]], 1)
-        self.table = F.pad(table, (0, -table.shape[1] % _WIDTH_MULTIPLE))
-        self.low_table, self.pieces = None, {}
+        table = F.pad(table, (0, -table.shape[1] % _WIDTH_MULTIPLE))
+        self.width = table.shape[1]
+        # with items side by side, products of few rows are a third faster
+        self.pieces = {
+            start: table[start:stop].T.contiguous() for start, stop in tile_starts(len(table))
+        }
+        self.low_pieces, self.path_pieces = None, {}
 
     def tiles(self, estimate, bags, scale, unseen=None, *, low_precision=False):
         """`Tiles` of scores of all items.
@@ -127,23 +133,22 @@ class HeadReadout:
             Whether the product is rounded to bfloat16.
         """
         features = torch.cat([estimate[1], torch.ones_like(scale), 1 - scale], dim=1)
-        features = F.pad(features, (0, self.table.shape[1] - features.shape[1]))
+        features = F.pad(features, (0, self.width - features.shape[1]))
         path = None
         if self.path_scale:
             bags = bags.aged(self.half_life, RECENCY_FLOOR)
             path = self._path_tiles(bags.scaled(self.path_scale * scale[:, 0]))
         if low_precision:
-            if self.low_table is None:
-                self.low_table = self.table.bfloat16()
-            return ScreeningTiles(features, self.table, self.low_table, path)
+            if self.low_pieces is None:
+                self.low_pieces = {first: part.bfloat16() for first, part in self.pieces.items()}
+            return ScreeningTiles(features, self.pieces, self.low_pieces, path)
 
         def write(start, stop, out):
-            table = self.table[start:stop].T
             if path is None:
-                torch.mm(features, table, out=out)
+                torch.mm(features, self.pieces[start], out=out)
             else:
                 path(start, stop, out)
-                out.addmm_(features, table)
+                out.addmm_(features, self.pieces[start])
 
         return Tiles(write, len(features), features.device)
 
@@ -156,9 +161,9 @@ class HeadReadout:
 
     def _piece(self, start, stop):
         """Columns of D, kept: taking them from CSR costs more than using them."""
-        if (start, stop) not in self.pieces:
-            self.pieces[start, stop] = self.path.csr[:, start:stop]
-        return self.pieces[start, stop]
+        if start not in self.path_pieces:
+            self.path_pieces[start] = self.path.csr[:, start:stop]
+        return self.path_pieces[start]
 
 
 def sparse_product(bags, D, out):
@@ -179,7 +184,10 @@ def sparse_product(bags, D, out):
         rows.data *= np.repeat(weights[own], np.diff(rows.indptr))
         indptr = rows.indptr[offsets[first : last + 1] - offsets[first]]
         merged = sp.csr_array((rows.data, rows.indices, indptr), shape=(last - first, D.shape[1]))
-        out[first:last] = torch.from_numpy(merged.toarray())
+        if out.is_contiguous():
+            merged.toarray(out=out[first:last].numpy())
+        else:
+            out[first:last] = torch.from_numpy(merged.toarray())
         first = last
 
 

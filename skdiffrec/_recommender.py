@@ -12,7 +12,7 @@ from ._parameters import FREE_PARAMETERS, PAPER, PARAMETER_CONSTRAINTS, check_sa
 from ._readout import TILE_ITEMS
 from ._sample_weight import check_sample_weight
 from ._sweeps import SweepMixin
-from ._validation import check_guidance_scale
+from ._validation import check_guidance_scale, check_parameters
 from .base import BaseRecommender
 
 _RANKED_USERS = 512  # at once: a product of fewer rows is slower
@@ -318,7 +318,7 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
 
     def _sampling_settings(self, diffusion):
         """The parameters that may change after `fit`, checked against the fitted schedule."""
-        self._validate_params()
+        check_parameters(self, FREE_PARAMETERS)
         check_sampling_steps(self.n_sampling_steps, self.start_timestep, diffusion.n_timesteps)
         return SamplingSettings(*(getattr(self, name) for name in SamplingSettings._fields))
 

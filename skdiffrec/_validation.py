@@ -10,7 +10,12 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.validation import validate_data
 
 __all__ = [
@@ -74,6 +79,13 @@ def check_interactions(estimator, X, *, values, reset):
             f"{entries.min()}. A value must be >= 0, and 0 where there is no interaction."
         )
     return canonical_csr(X, values)
+
+
+def check_parameters(estimator, names):
+    """`_validate_params` of some parameters, at a fraction of its time."""
+    constraints = {name: estimator._parameter_constraints[name] for name in names}
+    values = {name: getattr(estimator, name) for name in names}
+    validate_parameter_constraints(constraints, values, type(estimator).__name__)
 
 
 def canonical_csr(X, values):
