@@ -5,17 +5,13 @@ fitting), ``extra`` (to be recorded), ``valid_ids(settings)`` and ``lists(settin
 are int64 arrays (n_users, 20) that end in -1.
 """
 
-import json
-import os
 import pathlib
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from protocol import longest, without
+from protocol import longest, run_recbole, without
 from scipy.linalg.lapack import spotrf, spotri
 from scipy.stats import loguniform
 
@@ -30,7 +26,6 @@ from skdiffrec.baselines import (
 K = 20
 USER_SPACE_ITEMS = 15_000  # above, EASE in user space if there are fewer users than items
 BLOCK = 128  # users ranked at once by the adapters
-HERE = pathlib.Path(__file__).parent
 SCALES = (0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0, 4.0)
 STARTS = (2, 5, 10, 20, 40, 60, 80)
 
@@ -210,17 +205,9 @@ class RecBoleFit:
     def __init__(self, model, task, settings, seed):
         settings = dict(settings)
         epochs = settings.pop("epochs", None)  # of the fit on train that was stopped early
-        with tempfile.TemporaryDirectory() as folder:
-            out = os.path.join(folder, "lists.npz")
-            command = [task.recbole_python, str(HERE / "recbole_peers.py")]
-            command += ["--data", str(task.path), "--model", model, "--seed", str(seed)]
-            command += ["--settings", json.dumps(settings), "--input", task.input, "--out", out]
-            command += [] if epochs is None else ["--epochs", str(epochs)]
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode:
-                raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-            with np.load(out) as lists:
-                self._lists = {name: lists[name] for name in lists.files}
+        more = ["--seed", str(seed), "--input", task.input]
+        more += [] if epochs is None else ["--epochs", str(epochs)]
+        self._lists = run_recbole(task.recbole_python, task.path, model, settings, more)
         self.seconds = float(self._lists["fit_seconds"])
         self.extra = {"epochs": int(self._lists["epochs"])} if "epochs" in self._lists else {}
 

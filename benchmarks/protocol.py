@@ -1,7 +1,10 @@
 """What the benchmarks share: lists made from train that leave out train and valid."""
 
 import json
+import os
 import pathlib
+import subprocess
+import tempfile
 
 import numpy as np
 
@@ -24,3 +27,17 @@ def save(path, record):
     """Write JSON, if there is a path."""
     if path:
         pathlib.Path(path).write_text(json.dumps(record, indent=1) + "\n")
+
+
+def run_recbole(python, path, model, settings, more=()):
+    """The arrays that `recbole_peers.py` makes in the environment of `python`, {name: array}."""
+    script = pathlib.Path(__file__).parent / "recbole_peers.py"
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "lists.npz")
+        command = [python, str(script), "--data", str(path), "--model", model, *more]
+        command += ["--settings", json.dumps(settings), "--out", out]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+        with np.load(out) as arrays:
+            return {name: arrays[name] for name in arrays.files}

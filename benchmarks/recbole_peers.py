@@ -12,6 +12,9 @@ optimiser are RecBole's. Ours are the split, early stopping (nDCG@10 on valid, f
 `valid_ids` (train left out), `test_ids` (train and valid left out), both int64 (n_users, 100), best
 first, -1 where there are fewer, `valid_ndcg` of the users looked at while training, `fit_seconds`
 and `epochs` (of the best). `--input train+valid`: trained on both for `--epochs`; `test_ids` only.
+`--unjudged`: trained on train for `--epochs`, for timing; `test_ids` only. Beside the lists lie
+`epoch_seconds` (of training alone), `valid_curve` (epoch, nDCG@10), `list_seconds` (of `test_ids`)
+and the rise of resident memory in MB, `fit_mb` and `list_mb`.
 Items that no training row has are unknown to RecBole and in no list; users without a row get the
 most popular items. `--max-minutes` ends training within an epoch where need be, and says so in
 `cut_short`.
@@ -33,6 +36,7 @@ from recbole.data import create_dataset
 from recbole.data.interaction import Interaction
 from recbole.data.utils import get_dataloader
 from recbole.utils import get_model, get_trainer, init_seed
+from timing import PeakMemory, timed
 
 GENERAL = ("MultiVAE", "RecVAE", "DiffRec", "LDiffRec", "SLIMElastic")
 SEQUENTIAL = ("SASRec", "GRU4Rec")
@@ -249,13 +253,15 @@ def fit(peer, options, judge):
     batches = Until(peer.batches, time.monotonic() + 60 * options.max_minutes)
     last = options.max_epochs if judge else options.epochs
     best, best_epoch, best_state, failures = -np.inf, 0, None, 0
+    seconds, curve = [], []
     for epoch in range(1, last + 1):
-        peer.trainer._train_epoch(batches, epoch)
+        seconds.append(timed(lambda epoch=epoch: peer.trainer._train_epoch(batches, epoch))[0])
         ends = batches.cut_short or epoch == last
         if not judge:
             best_epoch = epoch
         elif ends or epoch % options.eval_every == 0:
             score = judge(peer)
+            curve.append((epoch, score))
             print(f"epoch {epoch}: nDCG@10 on valid {score:.4f}", flush=True)
             failures = 0 if score > best else failures + 1
             if score > best:
@@ -265,26 +271,39 @@ def fit(peer, options, judge):
             break
     if best_state is not None:
         peer.model.load_state_dict(best_state)
-    score = best if judge else np.nan
-    return {"epochs": best_epoch, "valid_ndcg": score, "cut_short": batches.cut_short}
+    return {
+        "epochs": best_epoch,
+        "valid_ndcg": best if judge else np.nan,
+        "cut_short": batches.cut_short,
+        "epoch_seconds": np.array(seconds),
+        "valid_curve": np.array(curve).reshape(-1, 2),
+    }
 
 
 def run(options):
     """Fit in a scratch folder, since RecBole writes files where it runs; returns the arrays."""
     split = Split(options.data, options.model in SEQUENTIAL)
     codes = [0] if options.input == "train" else [0, 1]
-    judge = watched(split) if options.input == "train" else None
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    judged = options.input == "train" and not options.unjudged
+    judge = watched(split) if judged else None
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), PeakMemory() as memory:
         start = time.monotonic()
         peer = Peer(options.model, split, codes, options.settings, options.seed, folder)
         found = fit(peer, options, judge)
         found["fit_seconds"] = time.monotonic() - start
-    users = np.arange(split.n_users)
+    found["fit_mb"] = memory.over
     for name, left_out in (("valid_ids", [0]), ("test_ids", [0, 1])):
         if name == "test_ids" or judge:
             seen = split.histories(left_out)
-            found[name] = np.concatenate([peer.lists(block, seen, K) for block in blocks(users)])
+            with PeakMemory() as memory:
+                found["list_seconds"], found[name] = timed(lambda seen=seen: ids_of_all(peer, seen))
+            found["list_mb"] = memory.over
     return found
+
+
+def ids_of_all(peer, seen):
+    users = np.arange(len(seen))
+    return np.concatenate([peer.lists(block, seen, K) for block in blocks(users)])
 
 
 def settings_from(text):
@@ -305,14 +324,17 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--input", choices=("train", "train+valid"), default="train")
     parser.add_argument("--out", required=True, help="the .npz to write")
-    parser.add_argument("--epochs", type=int, help="of train+valid, where nothing stops training")
+    parser.add_argument("--epochs", type=int, help="of train+valid or --unjudged")
+    parser.add_argument("--unjudged", action="store_true", help="train for --epochs, no early stop")
     parser.add_argument("--max-epochs", type=int, default=300)
     parser.add_argument("--max-minutes", type=float, default=20)
     parser.add_argument("--eval-every", type=int, help="epochs; 1 for sequential models, else 5")
     parser.add_argument("--patience", type=int, default=10, help="evaluations without a better one")
     options = parser.parse_args()
-    if options.input == "train+valid" and not options.epochs:
-        parser.error("--input train+valid needs --epochs: give the `epochs` of the run on train.")
+    if (options.input == "train+valid" or options.unjudged) and not options.epochs:
+        parser.error(
+            "--input train+valid and --unjudged need --epochs: give the `epochs` of a run on train."
+        )
     for name in ("epochs", "max_epochs", "max_minutes", "eval_every", "patience"):
         value = getattr(options, name)
         if value is not None and value <= 0:

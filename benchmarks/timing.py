@@ -1,0 +1,142 @@
+"""How the benchmarks measure seconds and memory. Imports neither skdiffrec nor RecBole."""
+
+import concurrent.futures
+import ctypes
+import gc
+import json
+import multiprocessing
+import os
+import pathlib
+import platform
+import time
+
+import numpy as np
+import torch
+from protocol import save
+
+
+def timed(run):
+    """(seconds, result) of a call."""
+    start = time.perf_counter()
+    result = run()
+    return time.perf_counter() - start, result
+
+
+def in_turns(runs, repeats):
+    """{name: seconds} of functions called in turns, so that a machine's drift meets all alike."""
+    seconds = {name: [] for name in runs}
+    for repeat in range(repeats):
+        for name, run in runs.items():
+            seconds[name].append(timed(run)[0])
+            print(f"  {repeat + 1}/{repeats} {name}: {seconds[name][-1]:.3f} s", flush=True)
+    return seconds
+
+
+def ratio(above, below):
+    """Median over the turns of a ratio of seconds."""
+    return float(np.median(np.divide(above, below)))
+
+
+def in_child(function, *args):
+    """``function(*args)`` in a fresh process, which no other measurement's memory is in."""
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *args).result()
+
+
+def import_all_of_torch():
+    """The first optimiser imports half of torch, seconds and 100 MB that are no model's."""
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
+
+
+class PeakMemory:
+    """Resident memory of this process in a with block, in MB: `before`, `peak`, `over` = rise.
+
+    Memory that is free already is given back and the kernel's high-water mark set back first.
+    `ru_maxrss` would not do: a new process starts with that of the process that started it.
+    """
+
+    def __enter__(self):
+        gc.collect()
+        try:
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+            pathlib.Path("/proc/self/clear_refs").write_text("5")
+        except OSError as error:
+            raise SystemExit(f"Peak memory is measured on Linux only ({error}).") from None
+        self.before = _status("VmRSS")
+        return self
+
+    def __exit__(self, *exception):
+        self.peak = _status("VmHWM")
+        self.over = self.peak - self.before
+
+
+def _status(field):
+    """A field of the process's status, in MB."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
+
+
+def bare_topk(table, n_users, k, block=512):
+    """A function that does the least that lists take: ``h @ O.T`` and `topk`, block by block."""
+    h = torch.randn(n_users, table.shape[1]).to(table)
+
+    def run():
+        for start in range(0, n_users, block):
+            best = (h[start : start + block] @ table.T).topk(k)
+        if table.is_cuda:
+            torch.cuda.synchronize()
+        return best
+
+    return run
+
+
+def output_layer(model):
+    """The weights O (n_items, H) of a fitted CFGDiffusionRecommender's ranking head."""
+    return model._model.denoiser.write_items.weight.detach()
+
+
+def weights_mb(model):
+    """What a fitted CFGDiffusionRecommender keeps in tensors, in MB."""
+    return sum(t.nbytes for t in model._model.denoiser.state_dict().values()) / 2**20
+
+
+def machine():
+    """Where, with what and beside how much else something ran."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": len(os.sched_getaffinity(0)),
+        "torch_threads": torch.get_num_threads(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def merge(path, name, record):
+    """Put a record under its name into a JSON file, beside the others there; returns all."""
+    path = pathlib.Path(path)
+    found = json.loads(path.read_text()) if path.exists() else {}
+    found[name] = record
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(path, found)
+    return found
+
+
+def markdown(rows):
+    """A table of dicts; columns in order of appearance."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [columns, ["---"] * len(columns)]
+    lines += [[_cell(row.get(name)) for name in columns] for row in rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _cell(value):
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)) and abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
