@@ -62,7 +62,8 @@ class Monitor:
     path_weight : "auto" or float
         Weight of the path; "auto" chooses the best at each epoch.
     patience : int
-        Epochs without a better value after which `should_stop` is true.
+        Epochs without a better value, at the best weight or in the mean over weights, after
+        which `should_stop` is true.
     row_weight : ndarray of float64, shape (n_rows,), default=None
         Of the rows in the mean; None weighs all alike.
     """
@@ -85,7 +86,7 @@ class Monitor:
         self.weights = _PATH_WEIGHTS if isinstance(path_weight, str) else (float(path_weight),)
         if score_path is None:
             self.weights = (0.0,)
-        self.best, self.best_epoch, self.epoch = -np.inf, 0, 0
+        self.best, self.best_mean, self.risen, self.epoch = -np.inf, -np.inf, 0, 0
         self.best_path_scale, self.best_path_weight = 0.0, 0.0
 
     def evaluate(self):
@@ -106,8 +107,12 @@ class Monitor:
         # a mean with its neighbours, so that no weight wins by luck alone
         chosen = int(np.argmax(uniform_filter1d(ndcg, 3, mode="nearest")))
         improved = ndcg[chosen] > self.best
+        # A young network adds nothing to its path: that it learns shows in the mean over weights.
+        if improved or np.mean(ndcg) > self.best_mean:
+            self.risen = self.epoch
+        self.best_mean = max(self.best_mean, np.mean(ndcg))
         if improved:
-            self.best, self.best_epoch = ndcg[chosen], self.epoch
+            self.best = ndcg[chosen]
             self.best_path_weight = self.weights[chosen]
             self.best_path_scale = self.weights[chosen] * scale
         return ndcg[chosen], improved
@@ -133,7 +138,7 @@ class Monitor:
 
     @property
     def should_stop(self):
-        return self.epoch - self.best_epoch >= self.patience
+        return self.epoch - self.risen >= self.patience
 
 
 def spread_ratio(network, path):

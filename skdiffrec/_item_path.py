@@ -1,13 +1,14 @@
 """Closed-form linear item-item models: no torch, so that baselines can use them too."""
 
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse as sp
 from scipy.linalg import lapack
 from sklearn.utils.extmath import randomized_svd
 
+from ._neighborhood import DenseGram, SparseGram, neighborhood_matrices
 from ._transitions import scale_rows, scaled_pair
 
 # The exact path takes n_items² numbers and n_items³ operations: 0.1 GB and a few seconds here.
@@ -53,26 +54,44 @@ def ease_matrix(X, reg, dtype=np.float64, targets=None):
         Least ``‖targets − X·B‖² + λ‖B‖²`` of a zero diagonal. Scores are ``X @ B``.
     """
     X = X.astype(dtype)
-    gram = (X.T @ X).toarray()
+    cross = None if targets is None else (X.T @ targets.astype(dtype)).toarray()
+    return _ease_of_gram((X.T @ X).toarray(), reg, cross)
+
+
+def _ease_of_gram(gram, reg, cross=None):
+    """`ease_matrix` from XᵀX, which is overwritten, and XᵀY."""
     gram[np.diag_indices_from(gram)] += reg
     potrf, potri = lapack.get_lapack_funcs(("potrf", "potri"), (gram,))
-    factor, info = potrf(gram, lower=1, overwrite_a=1)
+    # transposed it is in LAPACK's order, and the same, being symmetric
+    factor, info = potrf(gram.T, lower=1, overwrite_a=1)
     if info == 0:
         inverse, info = potri(factor, lower=1, overwrite_c=1)
     if info != 0:
         raise ValueError(f"XᵀX + reg·I cannot be inverted with reg={reg}; use a larger value.")
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    if targets is None:
+    inverse = inverse.T  # the same, but as others than LAPACK order it
+    _mirror(inverse)
+    if cross is None:
         B = inverse / -np.diag(inverse)
     else:
-        B = inverse @ (X.T @ targets.astype(dtype)).toarray()
+        B = inverse @ cross
         B -= inverse * (np.diag(B) / np.diag(inverse))
     B = B.astype(np.float32, copy=False)
     np.fill_diagonal(B, 0)
     return B
 
 
-def neighborhood_matrix(X, reg, n_neighbors=N_NEIGHBORS, targets=None):
+def _mirror(square, step=256):
+    """Copy what is above the diagonal to below it; by blocks, as rows are far apart."""
+    for first in range(0, len(square), step):
+        columns = slice(first, first + step)
+        for other in range(0, first, step):
+            rows = slice(other, other + step)
+            square[columns, rows] = square[rows, columns].T
+        block = square[columns, columns]
+        square[columns, columns] = np.triu(block) + np.triu(block, 1).T
+
+
+def neighborhood_matrix(X, reg, n_neighbors=N_NEIGHBORS, targets=None, columns=None):
     """Ridge regression of every item on the items that are most often met with it.
 
     Column j solves ``min ‖Y_j − X_N·b‖² + λ‖b‖²`` over the `n_neighbors` items N that are most
@@ -87,42 +106,17 @@ def neighborhood_matrix(X, reg, n_neighbors=N_NEIGHBORS, targets=None):
     n_neighbors : int, default=100
     targets : csr_array of shape (n_rows, n_items), default=None
         Y, predicted from rows of X; None is X.
+    columns : ndarray of int, default=None
+        The only items to be predicted; None is all.
 
     Returns
     -------
-    B : csr_array of float32, shape (n_items, n_items)
-        Scores are ``X @ B``; zero diagonal.
+    B : csr_array of float32, shape (n_items, n_columns)
+        Scores are ``X @ B``; an item's weight for itself is zero.
     """
-    X = X.astype(np.float32)
-    cross = sp.csc_array(X.T @ (X if targets is None else targets.astype(np.float32)))
-    cross.sort_indices()
-    norms = np.sqrt(np.asarray(X.multiply(X).sum(axis=0)).ravel())
-    # looking entries up in a dense matrix is faster than multiplying columns, while it fits
-    dense = (X.T @ X).toarray() if X.shape[1] <= EASE_MAX_ITEMS else None
-    by_item = sp.csc_array(X)
-    columns = []
-    for item in range(X.shape[1]):
-        entries = slice(cross.indptr[item], cross.indptr[item + 1])
-        others, common = cross.indices[entries], cross.data[entries]
-        kept = np.flatnonzero(others != item)
-        if len(kept) > n_neighbors:
-            cosine = common[kept] / norms[others[kept]]
-            kept = kept[np.sort(np.argpartition(-cosine, n_neighbors)[:n_neighbors])]
-        neighbors = others[kept]
-        if dense is not None:
-            among = dense[np.ix_(neighbors, neighbors)]
-        else:
-            local = by_item[:, neighbors]
-            among = (local.T @ local).toarray()
-        among[np.diag_indices_from(among)] += reg
-        weights = scipy.linalg.solve(among, common[kept], assume_a="pos") if len(kept) else []
-        columns.append((neighbors, np.asarray(weights, np.float32)))
-    lengths = [len(neighbors) for neighbors, _ in columns]
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    items, weights = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-    B = sp.csr_array(sp.csc_array((weights, items, indptr), shape=cross.shape))
-    B.sort_indices()
-    return B
+    # looking entries up is faster than computing them by blocks, while all of them fit
+    gram = DenseGram.of_rows if X.shape[1] <= EASE_MAX_ITEMS else SparseGram
+    return neighborhood_matrices(gram(X, targets), [reg], n_neighbors, columns)[0]
 
 
 def solve_path(X, row_weight, settings, moments=None):
@@ -141,18 +135,81 @@ def solve_path(X, row_weight, settings, moments=None):
     -------
     B : ndarray or csr_array of float32, shape (n_items, n_items)
     """
-    lengths = np.maximum(np.diff(X.indptr), 1)
-    conditions = scale_rows(X, np.sqrt(row_weight * lengths**-settings.length_exponent))
-    targets = None
-    if settings.transition_share:
-        later = scaled_pair(moments, settings.target_half_life, row_weight)
-        conditions, targets = mixed_pairs(conditions, later, settings.transition_share)
-    reg = settings.reg
-    if reg is None:
-        reg = settings.ridge * _sum_of_squares(conditions) / X.shape[1]
-    if settings.kind == "ease":
-        return ease_matrix(conditions, reg, np.float32, targets)
-    return neighborhood_matrix(conditions, reg, targets=targets)
+    return next(PathSolver(X, row_weight, moments).solve([settings]))[1]
+
+
+class PathSolver:
+    """Closed forms of the same rows for many settings, which share what can be shared.
+
+    Parameters
+    ----------
+    X, row_weight, moments
+        As in `solve_path`.
+    columns : ndarray of int, default=None
+        The only items to be predicted; None is all.
+    """
+
+    def __init__(self, X, row_weight, moments=None, columns=None):
+        self.X, self.row_weight, self.moments, self.columns = X, row_weight, moments, columns
+        self._dense = {}  # Gram matrices at hand
+
+    def solve(self, candidates):
+        """Yield (settings, B) for every PathSettings; B has one column for each of `columns`."""
+        for (kind, *fitted_on), group in groupby(candidates, key=_fitted_on):
+            group = list(group)
+            dense = kind == "ease" or self.X.shape[1] <= EASE_MAX_ITEMS
+            gram = (self._dense_gram if dense else self._sparse_gram)(*fitted_on)
+            regs = [
+                settings.ridge * gram.diagonal.mean() if settings.reg is None else settings.reg
+                for settings in group
+            ]
+            if kind == "ease":
+                matrices = self._ease(gram, regs)
+            else:
+                matrices = neighborhood_matrices(gram, regs, N_NEIGHBORS, self.columns)
+            yield from zip(group, matrices, strict=True)
+
+    def _ease(self, gram, regs):
+        cross = None if gram.whole_cross is gram.gram else gram.whole_cross
+        for reg in regs:
+            B = _ease_of_gram(gram.gram.copy(), reg, cross)
+            yield B if self.columns is None else B[:, self.columns]
+
+    def _rows(self, length_exponent):
+        lengths = np.maximum(np.diff(self.X.indptr), 1)
+        return scale_rows(self.X, np.sqrt(self.row_weight * lengths**-length_exponent))
+
+    def _later(self, target_half_life):
+        return scaled_pair(self.moments, target_half_life, self.row_weight)
+
+    def _sparse_gram(self, length_exponent, share, target_half_life):
+        rows = self._rows(length_exponent)
+        if not share:
+            return SparseGram(rows)
+        return SparseGram(*mixed_pairs(rows, self._later(target_half_life), share))
+
+    def _dense_gram(self, length_exponent, share, target_half_life):
+        rows = self._kept("rows", length_exponent, lambda: [self._rows(length_exponent)])
+        if not share:
+            return rows
+        later = self._kept("later", target_half_life, lambda: self._later(target_half_life))
+        return rows.mixed(later, share)
+
+    def _kept(self, what, setting, pairs):
+        if (what, setting) not in self._dense:
+            if self.X.shape[1] > EASE_MAX_ITEMS:  # then one at a time is large enough
+                self._dense.clear()
+            self._dense[what, setting] = DenseGram.of_rows(*pairs())
+        return self._dense[what, setting]
+
+
+def _fitted_on(settings):
+    return (
+        settings.kind,
+        settings.length_exponent,
+        settings.transition_share,
+        settings.target_half_life,
+    )
 
 
 def mixed_pairs(whole, later, share):

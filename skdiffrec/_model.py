@@ -1,13 +1,15 @@
 """Assembly of a denoiser for given rows: its space, its closed forms, its first weights."""
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 
 from ._denoiser import Denoiser
 from ._item_path import truncated_svd
-from ._rows import entry_rows
+from ._rows import sampled_rows
 from ._spaces import ItemSpace, LatentSpace
+from ._transitions import scale_rows
+
+_SVD_ENTRIES = 5_000_000  # interactions from which singular vectors are taken, at the most
 
 
 def build_denoiser(
@@ -43,11 +45,11 @@ def build_denoiser(
     n_items = X.shape[1]
     space = ItemSpace(n_items)
     if latent_dim is not None:
-        weighted = sp.csr_array(X)  # diag(√w)·X, whose Gram matrix counts a row w times
-        weighted.data = X.data * np.sqrt(row_weight)[entry_rows(X)].astype(np.float32)
-        space = latent_space(
-            X, truncated_svd(weighted, min(latent_dim, *X.shape), seed)[1], row_weight
-        )
+        rows = sampled_rows(X, _SVD_ENTRIES, seed)
+        some, weight = X[rows], row_weight[rows]
+        weighted = scale_rows(some, np.sqrt(weight))  # its Gram matrix counts a row w times
+        V = truncated_svd(weighted, min(latent_dim, *some.shape), seed)[1]
+        space = latent_space(some, V, weight)
     with torch.random.fork_rng(devices=[]):  # torch's layers draw weights, which ours replace
         return Denoiser(
             n_items,

@@ -51,6 +51,7 @@ FREE_PARAMETERS = frozenset(
 
 
 _DENSE = 0.015  # share of the cells that are filled
+_WIDTH = 300  # of hidden layers; 600 is no better on any set, and twice as slow
 
 
 def _at_least(low, closed="left", kind=numbers.Real):
@@ -132,8 +133,7 @@ def check_loss_items(n_loss_items, n_items):
 def check_hidden_dims(hidden_dims, X):
     """Layer widths for rows like X, as a tuple of positive ints."""
     if isinstance(hidden_dims, str):
-        width = 600 if X.shape[1] <= 8192 else 300
-        return (width, width) if is_dense(X) else (width,)
+        return (_WIDTH, _WIDTH) if is_dense(X) else (_WIDTH,)
     try:
         widths = np.asarray(hidden_dims)
     except ValueError:  # ragged

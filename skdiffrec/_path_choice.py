@@ -3,8 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
-from ._item_path import EASE_MAX_ITEMS, PathSettings, solve_path
-from ._rows import hide_items
+from ._item_path import EASE_MAX_ITEMS, PathSettings, PathSolver, solve_path
+from ._rows import hide_items, sampled_rows
 from ._spaces import ItemPath
 from ._topk import masked_topk
 from ._transitions import transitions
@@ -14,7 +14,9 @@ from .preprocessing import history_weights
 _RIDGES = (3.0, 10.0, 30.0)  # candidates for λ, in users of a mean item
 _LENGTH_EXPONENT = 0.5  # tried once, against 0
 _HIDDEN, _MAX_USERS, _K = 0.2, 2_000, 10
-_CHOICE_ENTRIES = 3_000_000  # of transitions, while choosing
+_MAX_TARGETS = 5_000  # items that are ranked while choosing, in larger catalogues
+_MAX_ENTRIES, _CHOICE_ENTRIES = 20_000_000, 5_000_000  # of the rows in the fit, and in the choice
+_CHOICE_CUT_ENTRIES = 3_000_000  # of transitions, while choosing
 # Of transitions in the fit: tried with both half-lives, then more and less of them.
 _SHARE, _MORE_SHARES, _TARGET_HALF_LIVES = 0.7, (0.4, 0.9), (10.0, None)
 
@@ -39,13 +41,18 @@ def build_path(X, row_weight, item_path, reg, *, values, half_life, seed):
     seed : int
     """
     kinds = path_kinds(item_path, X.shape[1])
+    mean_history = history_weights(X, values, half_life).T @ (row_weight / row_weight.sum())
+    entries = np.diff(X.indptr) @ row_weight
+    kept = sampled_rows(X, _MAX_ENTRIES, seed)
+    if len(kept) < X.shape[0]:
+        X, row_weight = X[kept], row_weight[kept]
     if isinstance(reg, str):
         settings = choose_path(X, row_weight, kinds, values, half_life, seed)
     else:
-        settings = PathSettings(kinds[0], 0.0, 0.0, float(reg))
+        share = np.diff(X.indptr) @ row_weight / entries if entries else 1.0
+        settings = PathSettings(kinds[0], 0.0, 0.0, float(reg) * share)
     moments = transitions(X, half_life, seed) if settings.transition_share else None
     ones = history_weights(X, "binary", None)
-    mean_history = history_weights(X, values, half_life).T @ (row_weight / row_weight.sum())
     return ItemPath(solve_path(ones, row_weight, settings, moments), mean_history)
 
 
@@ -69,30 +76,46 @@ def choose_path(X, row_weight, kinds, values, half_life, seed):
     chosen = np.sort(np.random.default_rng(seed).choice(divisible, n_chosen, replace=False))
     history, hidden = hide_items(X[chosen], values, _HIDDEN, seed)
     others = np.setdiff1d(np.arange(X.shape[0]), chosen)
+    if X.nnz > _CHOICE_ENTRIES:
+        others = others[sampled_rows(X[others], _CHOICE_ENTRIES, seed)]
     train = sp.vstack([X[others], history], format="csr")
     weight = np.concatenate([row_weight[others], row_weight[chosen]])
     moments = None
     if values == "time":
-        moments = transitions(train, half_life, seed, _CHOICE_ENTRIES)
+        moments = transitions(train, half_life, seed, _CHOICE_CUT_ENTRIES)
     train = history_weights(train, "binary", None)
     read = history_weights(history, values, half_life)
+    ranked = ranked_items(hidden, seed)
+    solver = PathSolver(train, weight, moments, ranked)
 
-    def quality(settings):
-        B = solve_path(train, weight, settings, moments)
-        ndcg = _ndcg_of_path(B, read, hidden)
-        return np.average(ndcg, weights=row_weight[chosen])
+    def qualities(candidates):
+        for settings, B in solver.solve(candidates):
+            ndcg = _ndcg_of_path(B, read, hidden, ranked)
+            judged = ~np.isnan(ndcg)
+            yield settings, np.average(ndcg[judged], weights=row_weight[chosen][judged])
 
-    return _search(quality, kinds, values == "time" and len(moments.rows) > 0)
+    return _search(qualities, kinds, values == "time" and len(moments.rows) > 0)
 
 
-def _search(quality, kinds, with_transitions):
+def ranked_items(hidden, seed):
+    """The items that candidates have to rank: all (None), or of many some that were hidden.
+
+    Hidden ones are about as popular as those that compete for the first places.
+    """
+    if hidden.shape[1] <= EASE_MAX_ITEMS:
+        return None
+    items = np.unique(hidden.indices)
+    if len(items) > _MAX_TARGETS:
+        items = np.random.default_rng(seed).choice(items, _MAX_TARGETS, replace=False)
+    return np.sort(items)
+
+
+def _search(qualities, kinds, with_transitions):
     """One choice after the other: the form and its ridge, then what it is fitted on."""
     found = {}
 
     def best_of(candidates):
-        for settings in candidates:
-            if settings not in found:
-                found[settings] = quality(settings)
+        found.update(qualities([c for c in candidates if c not in found]))
         return max(found, key=found.get)
 
     # fewer variables need less ridge
@@ -113,13 +136,19 @@ def _search(quality, kinds, with_transitions):
     return best
 
 
-def _ndcg_of_path(B, read, hidden):
-    """nDCG@10 of every row for weighted histories `read`, ndarray (n_rows,)."""
+def _ndcg_of_path(B, read, hidden, ranked=None):
+    """nDCG@10 of every row for weighted histories `read` among the `ranked` items (None: all).
+
+    ndarray (n_rows,), NaN where none of them was hidden.
+    """
     ndcg = []
+    seen = read
+    if ranked is not None:
+        seen, hidden = read[:, ranked], hidden[:, ranked]
     for first in range(0, read.shape[0], 500):
         block = slice(first, first + 500)
         scores = read[block] @ B
         scores = scores.toarray() if sp.issparse(scores) else scores
-        ids = masked_topk(scores.astype(np.float32), _K, read[block])[0]
+        ids = masked_topk(scores.astype(np.float32), _K, seen[block])[0]
         ndcg.append(ndcg_at_k(ids, hidden[block], k=_K, per_user=True))
     return np.concatenate(ndcg)

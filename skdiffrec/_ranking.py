@@ -5,9 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from ._readout import tile_starts
-from ._topk import masked_topk
-
-_GROUP = 16  # columns that are looked at by their largest score first
+from ._topk import GROUP, masked_topk
 
 
 def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None):
@@ -106,14 +104,14 @@ def largest(scores, k):
 def _candidates(scores, k):
     """Columns (n, m) among which are those of the k + 1 largest scores; None is all."""
     n, width = scores.shape
-    n_groups = width // _GROUP
+    n_groups = width // GROUP
     if n_groups < 4 * (k + 1):
         return None
-    grouped = scores[:, : n_groups * _GROUP].unflatten(1, (_GROUP, n_groups))
+    grouped = scores[:, : n_groups * GROUP].unflatten(1, (GROUP, n_groups))
     groups = grouped.amax(1).topk(k + 1).indices
-    first = torch.arange(0, n_groups * _GROUP, n_groups, device=scores.device)
+    first = torch.arange(0, n_groups * GROUP, n_groups, device=scores.device)
     columns = (groups[:, :, None] + first).flatten(1)
-    rest = torch.arange(n_groups * _GROUP, width, device=scores.device)
+    rest = torch.arange(n_groups * GROUP, width, device=scores.device)
     return torch.cat([columns, rest.expand(n, -1)], dim=1)
 
 

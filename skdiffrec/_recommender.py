@@ -94,8 +94,7 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         network's. "auto" chooses on the hidden items of early stopping (0.5 without it).
     hidden_dims : "auto" or array-like of int, default="auto"
         Widths of the layers; one as wide as the layer before it is a residual block. "auto" is one
-        layer, and a residual block after it where at least 1.5 % of X is filled; of width 600, or
-        300 above 8,192 items.
+        layer, and a residual block after it where at least 1.5 % of X is filled; 300 wide.
     time_dim : int, default=16
         Dimension of the sinusoidal time embedding.
     dropout : "auto" or float, default="auto"

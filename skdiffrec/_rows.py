@@ -42,6 +42,19 @@ def rank_in_rows(X, *keys):
     return ranks
 
 
+def sampled_rows(X, max_entries, seed):
+    """Rows drawn at random that hold `max_entries` together (one row at least), in order.
+
+    All of them where X holds no more. Sums over so many rows differ little from those over all,
+    and λ is relative to them.
+    """
+    if X.nnz <= max_entries:
+        return np.arange(X.shape[0])
+    drawn = np.random.default_rng(seed).permutation(X.shape[0])
+    entries = np.cumsum(np.diff(X.indptr)[drawn])
+    return np.sort(drawn[: max(1, np.searchsorted(entries, max_entries, side="right"))])
+
+
 def last_tied_rank(X, ranks):
     """For every entry the highest rank among the entries of its row with the same value."""
     start = X.indptr[:-1].astype(np.int64)[entry_rows(X)]

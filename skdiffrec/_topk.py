@@ -2,6 +2,8 @@
 
 import numpy as np
 
+GROUP = 16  # columns that are looked at by their largest score first
+
 
 def masked_topk(scores, k, seen=None, columns=None):
     """The k best items of every row.
@@ -40,7 +42,32 @@ def masked_topk(scores, k, seen=None, columns=None):
 
 
 def _best(scores, k):
-    """Columns of the k largest scores, best first.
+    """Columns of the k largest scores, best first, ties by lower column."""
+    n_rows, width = scores.shape
+    n_groups = width // GROUP
+    if n_groups < 4 * k:
+        return _best_by_key(scores, np.broadcast_to(np.arange(width), scores.shape), k)
+    # The k best are in the k groups whose own largest scores are the largest: one pass over all
+    # for these, and a choice among a few.
+    grouped = scores[:, : n_groups * GROUP].reshape(n_rows, GROUP, n_groups)
+    largest = grouped.max(axis=1)
+    groups = np.argpartition(largest, n_groups - k, axis=1)[:, n_groups - k :]
+    least = np.take_along_axis(largest, groups, axis=1).min(axis=1)
+    first = np.arange(0, n_groups * GROUP, n_groups)
+    columns = (groups[:, :, None] + first).reshape(n_rows, -1)
+    rest = np.arange(n_groups * GROUP, width)
+    columns = np.concatenate([columns, np.broadcast_to(rest, (n_rows, len(rest)))], axis=1)
+    best = _best_by_key(np.take_along_axis(scores, columns, axis=1), columns, k)
+    # where groups tie for the last place, any of them may hold the lower column
+    tied = ((largest == least[:, None]).sum(axis=1) > 1) & (least > -np.inf)
+    if tied.any():
+        everything = np.broadcast_to(np.arange(width), (int(tied.sum()), width))
+        best[tied] = _best_by_key(scores[tied], everything, k)
+    return best
+
+
+def _best_by_key(scores, columns, k):
+    """The k best of candidate scores by their columns, both (n_rows, n_candidates).
 
     Score and column are packed into one integer that sorts as (score descending, column
     ascending), so that partitioning, which knows no ties, settles them too.
@@ -49,7 +76,7 @@ def _best(scores, k):
     ordered = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
     key = (~ordered).astype(np.int64)
     key <<= 32
-    key |= np.arange(scores.shape[1], dtype=np.int64)
+    key |= columns
     if k < key.shape[1]:
         key = np.partition(key, k - 1, axis=1)[:, :k]
     key.sort(axis=1)

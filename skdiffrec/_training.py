@@ -7,6 +7,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ._ema import EMA
+from ._optimizer import AdamW
 
 _LAST_SHARE = 0.5  # of the rows that train the ranking head, those at the last timestep
 
@@ -116,7 +117,7 @@ def epochs(denoiser, diffusion, rows, optimizer, ema, *, max_epochs, batch_size,
     denoiser : Denoiser
     diffusion : Diffusion
     rows : TrainingRows
-    optimizer : torch.optim.Optimizer
+    optimizer : AdamW or torch.optim.Optimizer
     ema : EMA
         Updated after each step.
     max_epochs, batch_size : int
@@ -140,7 +141,7 @@ def epochs(denoiser, diffusion, rows, optimizer, ema, *, max_epochs, batch_size,
                 generator=rows.generator,
                 n_loss_items=n_loss_items,
             )
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             ema.update()
@@ -169,12 +170,7 @@ def train(
     history : list of dict
         One record an epoch: epoch, loss and, with a monitor, validation_ndcg.
     """
-    optimizer = torch.optim.AdamW(
-        denoiser.parameters(),
-        lr=learning_rate,
-        weight_decay=weight_decay,
-        fused=rows.device.type in ("cpu", "cuda"),  # a third of the time
-    )
+    optimizer = AdamW(denoiser.parameters(), learning_rate=learning_rate, weight_decay=weight_decay)
     ema = EMA(denoiser, ema_decay)
     records = epochs(
         denoiser,

@@ -49,13 +49,14 @@ class TrainingRows:
         self, X, values, *, dropped, drop_condition, half_life, generator, row_weight=None
     ):
         self.device, self.generator = generator.device, generator
-        self.items, self.indptr = self._tensor(X.indices), self._tensor(X.indptr)
+        # one number an interaction: in the smallest type, and int64 only in a batch
+        self.items, self.indptr = self._tensor(X.indices, torch.int32), self._tensor(X.indptr)
         self.order = self.age_rank = None
         if values == "time":
             order = rank_in_rows(X, X.data, unit_free_keys(X, values, generator.initial_seed()))
-            self.order = self._tensor(order)
+            self.order = self._tensor(order, torch.int32)
             # items of the same time are of the same age, that of the last of them
-            self.age_rank = self._tensor(last_tied_rank(X, order))
+            self.age_rank = self._tensor(last_tied_rank(X, order), torch.int32)
         weights = history_weights(X, values, None)
         self.weights = self._tensor(weights.data, torch.float32)
         row_weight = np.ones(X.shape[0]) if row_weight is None else row_weight
@@ -96,13 +97,14 @@ class TrainingRows:
             n_shown = torch.minimum((share * length).long(), length - 1) * known
             shown = self._ranks(entry, row, first) < n_shown[row]
             target = ~shown
-        weights = near = self.weights[entry]
+        items, weights = self.items[entry].long(), self.weights[entry]
+        near = weights
         if self.age_rank is not None and self.half_life is not None:
             weights, near = self._ages(entry, n_shown[row]), self._nearness(entry, n_shown[row])
         return Batch(
-            _bags(self.items[entry], weights, row, shown, len(rows)),
+            _bags(items, weights, row, shown, len(rows)),
             known & (n_shown > 0),
-            _bags(self.items[entry], near, row, target, len(rows)),
+            _bags(items, near, row, target, len(rows)),
             self.row_weight[rows],
         )
 

@@ -16,6 +16,7 @@ from skdiffrec._diffusion import PREDICTION_TYPES, Diffusion
 from skdiffrec._hashing import row_keys
 from skdiffrec._item_path import (
     PathSettings,
+    PathSolver,
     ease_matrix,
     neighborhood_matrix,
     solve_path,
@@ -290,13 +291,14 @@ def test_long_rows_can_count_for_less(kind):
 
 def test_the_chosen_path_is_the_best_of_the_candidates(monkeypatch):
     X, tried = random_csr(200, n_items=40), {}
-    true = solve_path
+    true = PathSolver.solve
 
-    def watched(X, row_weight, settings, moments):
-        tried[settings] = true(X, row_weight, settings, moments)
-        return tried[settings]
+    def watched(self, candidates):
+        for candidate, B in true(self, candidates):
+            tried[candidate] = B
+            yield candidate, B
 
-    monkeypatch.setattr("skdiffrec._path_choice.solve_path", watched)
+    monkeypatch.setattr(PathSolver, "solve", watched)
     chosen = choose_path(X, np.ones(200), ("ease", "neighborhood"), "binary", None, 0)
     assert len(tried) == 6 and chosen in tried
     history, hidden = hide_items(X[np.diff(X.indptr) > 1], "binary", 0.2, 0)

@@ -784,8 +784,22 @@ def test_monitor_stops_after_its_patience():
     # as good as the best is no improvement
     assert improvements == [True, True, False, False, True, False, False, False]
     assert stops == [False] * 7 + [True]
-    assert monitor.best_epoch == 5
     assert_allclose(monitor.best, stage.ndcg(stage.noise + 6 * stage.truth))
+
+
+def test_monitor_waits_for_a_network_that_still_learns_in_the_shade_of_its_path():
+    """Its lists are the path's at first, and no better for a while, but it is not done."""
+    stage = Stage()
+    stage.path = stage.noise + 20 * stage.truth  # as good as can be, so that nothing beats it
+    other = np.random.default_rng(9).normal(size=stage.noise.shape).astype(np.float32)
+    monitor = stage.monitor(patience=3)
+    for epoch in range(8):
+        stage.network = other + np.float32(0.4 * epoch) * stage.truth
+        assert monitor.evaluate()[1] == (epoch == 0)
+        assert not monitor.should_stop
+    for _ in range(3):
+        monitor.evaluate()
+    assert monitor.should_stop
 
 
 def test_a_worse_epoch_does_not_touch_the_best_path():
