@@ -22,7 +22,6 @@ from generated import generate
 from speed_models import K, epoch_runs, epoch_seconds, variant
 from timing import (
     bare_topk,
-    import_all_of_torch,
     in_turns,
     machine,
     markdown,
@@ -124,7 +123,6 @@ def main():
     options = parsed()
     device = options.device
     gpu = device.type == "cuda"
-    import_all_of_torch()
     rate = matmul_rate(device, 8192 if gpu else 512)
     where = machine() | {"device": torch.cuda.get_device_name(device) if gpu else "cpu"}
     print(f"{where['device']}: {rate / 1e12:.3g} TFLOP/s in bfloat16", flush=True)

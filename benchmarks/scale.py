@@ -24,7 +24,6 @@ from speed_models import variant
 from timing import (
     PeakMemory,
     bare_topk,
-    import_all_of_torch,
     in_child,
     in_turns,
     machine,
@@ -63,7 +62,6 @@ def exponent(x, y):
 
 def point(n_users, n_items, n_asked, with_epochs=True):
     """What one size costs; for a child process."""
-    import_all_of_torch()
     seconds, X = timed(lambda: generate(n_users, n_items))
     found = {"users": n_users, "items": n_items, "interactions": X.nnz, "generate s": seconds}
     model = CFGDiffusionRecommender(max_epochs=1, random_state=0)

@@ -27,7 +27,6 @@ from speed_models import K, als_runs, fastest, fitted, load, random_als, variant
 from speed_training import QUALITY_DATA, epochs, models, to_quality
 from timing import (
     bare_topk,
-    import_all_of_torch,
     in_turns,
     machine,
     markdown,
@@ -236,7 +235,6 @@ def parsed():
 
 def main():
     options = parsed()
-    import_all_of_torch()
     with tempfile.TemporaryDirectory() as folder:
         if options.quick:
             cut(options, pathlib.Path(folder))

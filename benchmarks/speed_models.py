@@ -10,7 +10,6 @@ from threadpoolctl import ThreadpoolController
 from timing import (
     PeakMemory,
     bare_topk,
-    import_all_of_torch,
     output_layer,
     timed,
     weights_mb,
@@ -135,7 +134,6 @@ def new_models(max_epochs):
 def measure(path, name, max_epochs, repeats):
     """A model of `new_models` from fit to lists of all users: seconds, MB. For a child process."""
     data, model = load_npz(path), new_models(max_epochs)[name]()
-    import_all_of_torch()
     X, found = data.train, {}
     with PeakMemory() as memory:
         found["fit s"], model = timed(lambda: model.fit(X))

@@ -44,11 +44,6 @@ def in_child(function, *args):
         return pool.submit(function, *args).result()
 
 
-def import_all_of_torch():
-    """The first optimiser imports half of torch, seconds and 100 MB that are no model's."""
-    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
-
-
 class PeakMemory:
     """Resident memory of this process in a with block, in MB: `before`, `peak`, `over` = rise.
 

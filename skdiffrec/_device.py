@@ -1,12 +1,13 @@
 """Which device to compute on."""
 
-import os
 import time
 import warnings
 from contextlib import contextmanager
 from functools import cache
 
+import joblib
 import torch
+from threadpoolctl import threadpool_limits
 
 
 def resolve_device(device, *, fitting=False):
@@ -47,12 +48,20 @@ def training_threads():
     does. Two threads on two processors gained a third on an idle machine, and took four times as
     long as one thread where other processes held a processor.
     """
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(min(n_threads, max(1, (os.cpu_count() or 1) // 2)))
+    n_threads = min(torch.get_num_threads(), max(1, joblib.cpu_count() // 2))
+    # NumPy's own threads would only wait beside them
+    with _torch_threads(n_threads), threadpool_limits(n_threads, "blas"):
+        yield
+
+
+@contextmanager
+def _torch_threads(n_threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
     try:
         yield
     finally:
-        torch.set_num_threads(n_threads)
+        torch.set_num_threads(before)
 
 
 def takes_bfloat16(precision, device):
@@ -67,15 +76,16 @@ def _bfloat16_is_faster(device_type):
     """Without units for it a processor may take a hundred times as long: try, once a process."""
     if device_type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device_type != "cpu":
+    if device_type != "cpu" or torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
         return False
-    seconds = []
-    for dtype in (torch.float32, torch.bfloat16):
-        a, b = torch.ones(64, 256, dtype=dtype), torch.ones(256, 256, dtype=dtype)
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            torch.mm(a, b)
-            times.append(time.perf_counter() - start)
-        seconds.append(min(times))
-    return seconds[1] < 0.7 * seconds[0]
+    seconds = {}
+    with _torch_threads(1):  # of two, one may have to wait for another process
+        for dtype in (torch.float32, torch.bfloat16):
+            a, b = torch.ones(64, 256, dtype=dtype), torch.ones(256, 256, dtype=dtype)
+            times = []
+            for _ in range(5):
+                start = time.perf_counter()
+                torch.mm(a, b)
+                times.append(time.perf_counter() - start)
+            seconds[dtype] = min(times)
+    return seconds[torch.bfloat16] < 0.7 * seconds[torch.float32]

@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-from . import base
 from ._chain import SamplingSettings
 from ._device import resolve_device
 from ._fitting import fit_model, new_diffusion, training_key
@@ -14,8 +13,6 @@ from ._sample_weight import check_sample_weight
 from ._sweeps import SweepMixin
 from ._validation import check_guidance_scale, check_parameters
 from .base import BaseRecommender
-
-_RANKED_USERS = 512  # at once: a product of fewer rows is slower
 
 
 class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
@@ -106,7 +103,7 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
     n_loss_items : "auto", int or None, default="auto"
         Items that a step's ranking loss is computed on, its targets among them; drawn ones stand
         for the rest. None is all; "auto" is 4,096 above 8,192 items.
-    learning_rate, weight_decay : float, default=1e-3 and 0.0
+    learning_rate, weight_decay : float, default=2e-3 and 0.0
         Of AdamW.
     ema_decay : float, default=0.99
         Of the running average of the weights, per step; the average is what is kept.
@@ -163,6 +160,8 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
     """
 
     _parameter_constraints = PARAMETER_CONSTRAINTS
+    # Products of fewer rows are slower; of many more, two threads round rows otherwise than of few.
+    _max_block_rows = 512
 
     def __init__(
         self,
@@ -195,7 +194,7 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         max_epochs=40,
         batch_size="auto",
         n_loss_items="auto",
-        learning_rate=1e-3,
+        learning_rate=2e-3,
         weight_decay=0.0,
         ema_decay=0.99,
         early_stopping=True,
@@ -336,10 +335,9 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         return model.rank(X, k, scales, settings, filter_seen=filter_seen, columns=columns)
 
     def _ranked_blocks(self, n):
-        """Larger ones than for scores, which are then never there as a whole."""
-        readout_tiles = self._model.denoiser.write_items is not None
-        tiled = min(_RANKED_USERS, base._BLOCK_ELEMENTS // TILE_ITEMS) if readout_tiles else 0
-        return self._blocks(n, at_least=tiled)
+        """Larger ones than for scores, which are never there as a whole but by tiles."""
+        tiled = self._model.denoiser.write_items is not None
+        return self._blocks(n, min(self.n_features_in_, TILE_ITEMS) if tiled else None)
 
     def recommend(
         self,

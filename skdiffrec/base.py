@@ -42,6 +42,7 @@ class BaseRecommender(BaseEstimator):
     """
 
     values = "binary"
+    _max_block_rows = np.iinfo(np.int64).max
 
     def fit(self, X, y=None):
         """Fit to the rows of X.
@@ -197,9 +198,13 @@ class BaseRecommender(BaseEstimator):
             allowed = np.setdiff1d(allowed, banned, assume_unique=True)
         return allowed
 
-    def _blocks(self, n, at_least=1):
-        """Slices of users, so that memory does not grow with their number."""
-        size = max(at_least, 1, _BLOCK_ELEMENTS // self.n_features_in_)
+    def _blocks(self, n, n_columns=None):
+        """Slices of users, so that memory does not grow with their number.
+
+        `n_columns` of a block's scores are there at once; None is all.
+        """
+        size = max(1, _BLOCK_ELEMENTS // (n_columns or self.n_features_in_))
+        size = min(size, self._max_block_rows)
         return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
     _ranked_blocks = _blocks

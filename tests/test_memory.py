@@ -104,7 +104,7 @@ def test_a_damaged_entry_is_trained_again(interactions, tmp_path, trainings, cap
 
 
 CHANGES = {
-    "a setting": dict(parameters={"learning_rate": 2e-3}),
+    "a setting": dict(parameters={"learning_rate": 5e-3}),
     "the seed": dict(parameters={"random_state": 1}),
     "what values say": dict(parameters={"values": "weight"}),
     "the weights of users": dict(weight=True),

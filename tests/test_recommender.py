@@ -641,7 +641,7 @@ class TestConfigurations:
             {"time_dim": 8},
             {"dropout": 0.1},
             {"batch_size": 50},
-            {"learning_rate": 2e-3},
+            {"learning_rate": 5e-3},
             {"weight_decay": 0.5},
             {"ema_decay": 0.5},
             {"hidden_dims": (32,)},
