@@ -13,7 +13,7 @@ from ._readout import HeadReadout, SpaceReadout
 from ._rows import ROW_MULTIPLE, pad_rows
 from ._sampling import guide, sample
 from ._schedules import sampling_timesteps
-from ._spaces import Bags
+from ._spaces import Bags, to_device
 
 
 class SamplingSettings(NamedTuple):
@@ -81,8 +81,8 @@ class Chain:
         self.n_rows = X.shape[0]
         self.n_padded = -(-self.n_rows // ROW_MULTIPLE) * ROW_MULTIPLE
         self.bags = Bags.from_csr(pad_rows(X, ROW_MULTIPLE), self.device)
-        self.keys = None if keys is None else self._padded(keys.view(np.int64), torch.int64)
-        self.scale = self._padded(scale, torch.float32)[:, None]
+        self.keys = None if keys is None else self._padded(keys.view(np.int64), np.int64)
+        self.scale = self._padded(scale, np.float32)[:, None]
         self.prepared = prepared(denoiser, diffusion, settings.sampler)
         self.space = self.prepared.space
         start = settings.start_timestep
@@ -91,9 +91,9 @@ class Chain:
         self.denoise = self._guided(float(scale[0]))
 
     def _padded(self, values, dtype):
-        padded = torch.zeros(self.n_padded, dtype=dtype)
-        padded[: self.n_rows] = torch.from_numpy(values)
-        return padded.to(self.device)
+        padded = np.zeros(self.n_padded, dtype)
+        padded[: self.n_rows] = values
+        return to_device(padded, self.device)
 
     def _guided(self, scale):
         """The denoiser as ``denoise(x_t, t) -> (x̂_0, h)``, guided where the scale asks for it."""

@@ -1,4 +1,4 @@
-"""Which device to compute on."""
+"""Which device to compute on, with how many threads and in which precision."""
 
 import time
 import warnings

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from ._readout import tile_starts
+from ._spaces import to_device
 from ._topk import GROUP, masked_topk
 
 
@@ -57,13 +58,11 @@ class Mask:
             rows = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr))
             order = np.argsort(seen.indices, kind="stable")
             self.items = seen.indices[order]
-            self.entries = torch.from_numpy(
-                np.stack([rows[order], self.items]).astype(np.int64)
-            ).to(device)
+            self.entries = to_device(np.stack([rows[order], self.items]).astype(np.int64), device)
         if columns is not None:
-            self.banned = torch.ones(n_items, dtype=torch.bool)
-            self.banned[torch.from_numpy(columns)] = False
-            self.banned = self.banned.to(device)
+            banned = np.ones(n_items, bool)
+            banned[columns] = False
+            self.banned = to_device(banned, device)
 
     def __call__(self, scores, start, stop):
         """Change `scores` (n_padded, stop − start) of a tile in place."""

@@ -5,6 +5,7 @@ import scipy.sparse as sp
 import torch
 from torch.nn import functional as F
 
+from ._spaces import ItemPath
 from .preprocessing import RECENCY_FLOOR
 
 # A product's rounding may depend on where a column stands in it, so that tiles are always these.
@@ -154,15 +155,29 @@ class HeadReadout:
 
     def _path_tiles(self, bags):
         """``write(start, stop, out)`` of D·c."""
-        if self.path.sparse and not bags.weights.is_cuda:
-            return lambda start, stop, out: sparse_product(bags, self._piece(start, stop), out)
-        scores = self.path(bags)
-        return lambda start, stop, out: out.copy_(scores[:, start:stop])
 
-    def _piece(self, start, stop):
-        """Columns of D, kept: taking them from CSR costs more than using them."""
+        def write(start, stop, out):
+            piece = self._path_piece(start, stop)
+            if isinstance(piece, ItemPath):
+                out.copy_(piece(bags))
+            else:
+                sparse_product(bags, piece, out)
+
+        return write
+
+    def _path_piece(self, start, stop):
+        """Columns of D, kept: taking them costs more than using them."""
         if start not in self.path_pieces:
-            self.path_pieces[start] = self.path.csr[:, start:stop]
+            path = self.path
+            if path.sparse and path.weights.device.type == "cpu":
+                piece = path.csr[:, start:stop]
+            elif stop - start == path.n_items:
+                piece = path
+            else:
+                D = path.csr if path.sparse else path.weights.cpu().numpy()
+                nothing = np.zeros(len(path.unknown), np.float32)
+                piece = ItemPath(D[:, start:stop], nothing).to(path.weights.device)
+            self.path_pieces[start] = piece
         return self.path_pieces[start]
 
 

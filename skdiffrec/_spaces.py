@@ -9,6 +9,14 @@ from torch import nn
 from torch.nn import functional as F
 
 
+def to_device(array, device):
+    """An ndarray as a tensor on a device; to a GPU while the program goes on."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 class Bags(NamedTuple):
     """Sparse rows on a device: row i holds items[offsets[i]:offsets[i+1]] with their weights.
 
@@ -41,9 +49,9 @@ class Bags(NamedTuple):
     def from_csr(cls, X, device):
         """A canonical CSR on a device."""
         return cls(
-            torch.from_numpy(X.indices.astype(np.int64)).to(device),
-            torch.from_numpy(X.data.astype(np.float32)).to(device),
-            torch.from_numpy(X.indptr.astype(np.int64)).to(device),
+            to_device(X.indices.astype(np.int64), device),
+            to_device(X.data.astype(np.float32), device),
+            to_device(X.indptr.astype(np.int64), device),
         )
 
     def multiply(self, matrix):
@@ -154,9 +162,12 @@ class ItemPath(nn.Module):
 
     @property
     def csr(self):
-        """D as a csr_array that shares its memory, where it is sparse and on the CPU."""
-        offsets = self.offsets.numpy().astype(np.int32)  # as `items`; mixed types would be copied
-        parts = (self.weights.numpy(), self.items.numpy(), offsets)
+        """D as a csr_array, where it is sparse; on the CPU it shares its memory."""
+        weights, items, offsets = (
+            part.cpu().numpy() for part in (self.weights, self.items, self.offsets)
+        )
+        offsets = offsets.astype(np.int32)  # as `items`; mixed types would be copied
+        parts = (weights, items, offsets)
         return sp.csr_array(parts, shape=(len(offsets) - 1, self.n_items))
 
     def forward(self, bags):

@@ -210,3 +210,22 @@ def test_kept_tables_are_made_once_and_not_pickled(drift_data):
     model.recommend([1, 2], guidance_scale=2.0)
     assert model._model.denoiser.prepared is kept
     assert "prepared" not in model._model.denoiser.__getstate__()
+
+
+@pytest.mark.parametrize("item_path", ["ease", "neighborhood"])
+def test_a_path_over_several_tiles(item_path, drift_data, monkeypatch):
+    """Dense and sparse closed forms are read a tile at a time, never as whole rows."""
+    X = drift_data.train
+    model = tiny_cfg(item_path=item_path, item_path_weight=1.0, max_epochs=1).fit(X)
+    expected = model.recommend(k=10)
+    monkeypatch.setattr(_readout, "TILE_ITEMS", 64)
+    model._model.denoiser.prepared = None
+    ids, scores = model.recommend(k=10)
+    assert_array_equal(ids, expected[0])
+    assert_allclose(scores, expected[1], rtol=1e-5, atol=1e-5)
+    widths = {piece.shape[1] if sp.issparse(piece) else piece.n_items for piece in pieces(model)}
+    assert max(widths) == 64
+
+
+def pieces(model):
+    return model._model.denoiser.prepared[1].readout.path_pieces.values()
