@@ -170,8 +170,8 @@ def epochs(options):
     """
     X = load(options, EPOCH_DATA).train
     batch_size = max(64, X.shape[0] // MULTVAE_BATCHES)
-    width = {"mlp_hidden_size": [300], "train_batch_size": batch_size}
-    given = {"hidden_dims": (300,), "batch_size": batch_size}
+    width = {"mlp_hidden_size": [256], "train_batch_size": batch_size}
+    given = {"hidden_dims": (256,), "batch_size": batch_size}
     runs = {
         "ours": epoch_runs(X, **given),
         "ours, dense loss": epoch_runs(X[: X.shape[0] // DENSE_SHARE], n_loss_items=None, **given),
@@ -211,7 +211,7 @@ def epochs(options):
 def models(options):
     """e: every model with its defaults in a process of its own, one after the other."""
     rows = []
-    for data in MODELS_DATA:
+    for data in options.data:
         path, n_items = options.folder / f"{data}.npz", load(options, data).n_items
         for name in new_models(options.max_epochs):
             if name == "EASE" and n_items > EASE_ITEMS:

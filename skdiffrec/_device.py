@@ -2,12 +2,15 @@
 
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 
 import joblib
 import torch
 from threadpoolctl import threadpool_limits
+
+_MAX_WORKERS = 8
 
 
 def resolve_device(device, *, fitting=False):
@@ -52,6 +55,35 @@ def training_threads():
     # NumPy's own threads would only wait beside them
     with _torch_threads(n_threads), threadpool_limits(n_threads, "blas"):
         yield
+
+
+def run_blocks(run, blocks, most=None):
+    """``run(block)`` for each of independent blocks, side by side on torch's threads.
+
+    Threads that each have a block of their own never wait for one another, as those that share a
+    product do: on two processors that is 1.9 times one thread against 1.3, and another process on
+    one of them costs its share, not ten times as much.
+
+    Parameters
+    ----------
+    run : callable
+    blocks : sequence
+    most : int, default=None
+        Threads at the most; None is `_MAX_WORKERS`, which bounds the memory.
+    """
+    n_threads = torch.get_num_threads()
+    n_workers = min(n_threads, len(blocks), most or _MAX_WORKERS)
+    if n_workers < 2:
+        with _torch_threads(1 if most is None else n_threads):
+            for block in blocks:
+                run(block)
+        return
+    with (
+        _torch_threads(max(1, n_threads // n_workers)),
+        ThreadPoolExecutor(n_workers) as pool,
+    ):
+        for done in [pool.submit(run, block) for block in blocks]:
+            done.result()
 
 
 @contextmanager

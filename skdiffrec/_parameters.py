@@ -51,7 +51,7 @@ FREE_PARAMETERS = frozenset(
 
 
 _DENSE = 0.015  # share of the cells that are filled
-_WIDTH = 300  # of hidden layers; 600 is no better on any set, and twice as slow
+_WIDTH = 256  # of hidden layers; 600 is no better on any set, and more than twice as slow
 
 
 def _at_least(low, closed="left", kind=numbers.Real):

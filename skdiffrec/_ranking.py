@@ -18,7 +18,8 @@ def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None):
         ``tiles(start, stop, out)`` writes the scores of items start to stop − 1 to `out`, float32
         (n_padded, stop − start) with ``n_padded = tiles.n_rows >= n_rows``;
         ``tiles.refined(start, stop, places, scores)`` then gives the exact ones of some places,
-        (n_padded, m), of which the best k are in the best ``tiles.n_screened(k)``.
+        (n_padded, m), of which the best k are in the best ``tiles.n_screened(k)``; where
+        ``tiles.exact``, these are what was written.
     n_items, n_rows, k : int
     seen : csr_array of shape (n_rows, n_items), default=None
         Stored entries are never returned.
@@ -35,17 +36,21 @@ def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None):
     mask = Mask(seen, columns, n_items, tiles.device)
     widest = min(n_items, tile_starts(n_items)[0][1])
     buffer = torch.empty(tiles.n_rows, widest, device=tiles.device)
-    ids, top = [], []
+    ids = top = None
     for start, stop in tile_starts(n_items):
         scores = buffer[:, : stop - start]
         tiles(start, stop, scores)
         mask(scores, start, stop)
-        places, best = largest(scores, min(tiles.n_screened(k), stop - start))
-        refined = tiles.refined(start, stop, places, best)
-        places, best = by_score(places, refined, min(k, stop - start))
-        ids.append(places + start)
-        top.append(best)
-    ids, top = by_score(torch.cat(ids, 1), torch.cat(top, 1), k)
+        found = None
+        if tiles.exact and ids is not None and ids.shape[1] == k and stop - start >= GROUP:
+            found = above(scores, top[:, -1:], most=2 * k)
+        if found is None:
+            places, best = largest(scores, min(tiles.n_screened(k), stop - start))
+            found = places, tiles.refined(start, stop, places, best)
+        places, best = found
+        if ids is not None:
+            places, best = torch.cat([ids, places + start], 1), torch.cat([top, best], 1)
+        ids, top = by_score(places, best, k)
     return _filled(ids[:n_rows], top[:n_rows], k)
 
 
@@ -100,18 +105,56 @@ def largest(scores, k):
     return places, values
 
 
+def _groups(scores):
+    """(the largest score of every group (n, n_groups), first column of a group's `GROUP`)."""
+    n_groups = scores.shape[1] // GROUP
+    grouped = scores[:, : n_groups * GROUP].unflatten(1, (GROUP, n_groups))
+    return grouped.amax(1), torch.arange(0, n_groups * GROUP, n_groups, device=scores.device)
+
+
 def _candidates(scores, k):
     """Columns (n, m) among which are those of the k + 1 largest scores; None is all."""
     n, width = scores.shape
-    n_groups = width // GROUP
-    if n_groups < 4 * (k + 1):
+    if width // GROUP < 4 * (k + 1):
         return None
-    grouped = scores[:, : n_groups * GROUP].unflatten(1, (GROUP, n_groups))
-    groups = grouped.amax(1).topk(k + 1).indices
-    first = torch.arange(0, n_groups * GROUP, n_groups, device=scores.device)
-    columns = (groups[:, :, None] + first).flatten(1)
-    rest = torch.arange(n_groups * GROUP, width, device=scores.device)
+    best, first = _groups(scores)
+    columns = (best.topk(k + 1).indices[:, :, None] + first).flatten(1)
+    rest = torch.arange(best.shape[1] * GROUP, width, device=scores.device)
     return torch.cat([columns, rest.expand(n, -1)], dim=1)
+
+
+def above(scores, floor, most):
+    """(places, values) of the scores above `floor` (n, 1), by ascending place, -inf behind them.
+
+    Later tiles of a catalogue have few of these, which one pass over groups finds; None where they
+    are more than `most` a row on average.
+    """
+    n, width = scores.shape
+    best, first = _groups(scores)
+    rows, group = torch.nonzero(best > floor, as_tuple=True)
+    if len(rows) > n * most:
+        return None
+    columns = group[:, None] + first
+    rest = torch.arange(best.shape[1] * GROUP, width, device=scores.device)
+    rows = torch.cat(
+        [
+            rows.repeat_interleave(GROUP),
+            torch.arange(n, device=rows.device).repeat_interleave(len(rest)),
+        ]
+    )
+    columns = torch.cat([columns.ravel(), rest.repeat(n)])
+    values = scores[rows, columns]
+    kept = values > floor[rows, 0]
+    rows, columns, values = rows[kept], columns[kept], values[kept]
+    order = torch.argsort(rows * width + columns)
+    rows, columns, values = rows[order], columns[order], values[order]
+    counts = torch.bincount(rows, minlength=n)
+    rank = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+    shape = n, int(counts.max())
+    places = torch.zeros(shape, dtype=torch.int64, device=rows.device)
+    padded = torch.full(shape, -torch.inf, device=rows.device)
+    places[rows, rank], padded[rows, rank] = columns, values
+    return places, padded
 
 
 def by_score(ids, scores, k):

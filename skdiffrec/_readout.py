@@ -9,7 +9,8 @@ from ._spaces import ItemPath
 from .preprocessing import RECENCY_FLOOR
 
 # A product's rounding may depend on where a column stands in it, so that tiles are always these.
-TILE_ITEMS = 8192
+# No power of two: rows of such a length share places in the cache, which costs a fifth.
+TILE_ITEMS = 8000
 _WIDTH_MULTIPLE = 16  # of the inner dimension of products; with others, rows round differently
 _PATH_ENTRIES = 2**20  # of the sparse path, spread out at once: 8 MB
 _REFINED_NUMBERS = 2**22  # of the table, gathered at once for scores in float32: 16 MB
@@ -31,6 +32,8 @@ class Tiles:
     n_rows : int
     device : torch.device
     """
+
+    exact = True
 
     def __init__(self, write, n_rows, device):
         self.write, self.n_rows, self.device = write, n_rows, device
@@ -62,6 +65,8 @@ class ScreeningTiles(Tiles):
     rest : callable or None
         ``rest(start, stop, out)`` writes what is added to the product.
     """
+
+    exact = False
 
     def __init__(self, features, pieces, low_pieces, rest):
         super().__init__(None, len(features), features.device)

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from ._chain import SamplingSettings
-from ._device import resolve_device
+from ._device import resolve_device, run_blocks
 from ._fitting import fit_model, new_diffusion, training_key
 from ._hashing import draw_seed
 from ._memory import remembered
@@ -91,7 +91,7 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         network's. "auto" chooses on the hidden items of early stopping (0.5 without it).
     hidden_dims : "auto" or array-like of int, default="auto"
         Widths of the layers; one as wide as the layer before it is a residual block. "auto" is one
-        layer, and a residual block after it where at least 1.5 % of X is filled; 300 wide.
+        layer, and a residual block after it where at least 1.5 % of X is filled; 256 wide.
     time_dim : int, default=16
         Dimension of the sinusoidal time embedding.
     dropout : "auto" or float, default="auto"
@@ -338,6 +338,10 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         """Larger ones than for scores, which are never there as a whole but by tiles."""
         tiled = self._model.denoiser.write_items is not None
         return self._blocks(n, min(self.n_features_in_, TILE_ITEMS) if tiled else None)
+
+    def _each(self, run, blocks):
+        on_cpu = resolve_device(self.device).type == "cpu"
+        run_blocks(run, blocks, most=None if on_cpu else 1)
 
     def recommend(
         self,

@@ -155,13 +155,21 @@ class BaseRecommender(BaseEstimator):
         """Lists of the chosen canonical rows (None: of all in order), block by block."""
         n = rows.shape[0] if chosen is None else len(chosen)
         ids, scores = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
-        for block in self._ranked_blocks(n):
+
+        def rank(block):
             histories = rows[block] if chosen is None else rows[chosen[block]]
             options = {name: array[block] for name, array in (per_row or {}).items()}
             ids[block], scores[block] = self._rank_rows(
                 histories, k, filter_seen=filter_seen, columns=columns, **options
             )
+
+        self._each(rank, self._ranked_blocks(n))
         return ids, scores
+
+    def _each(self, run, blocks):
+        """``run(block)`` for each of independent blocks of users."""
+        for block in blocks:
+            run(block)
 
     def _rank_rows(self, X, k, *, filter_seen, columns, **per_row):
         """Lists of a block of canonical rows."""
@@ -225,8 +233,11 @@ class BaseRecommender(BaseEstimator):
         check_is_fitted(self)
         rows = self._check_rows(X)
         scores = np.empty(rows.shape, np.float32)
-        for block in self._blocks(rows.shape[0]):
+
+        def score(block):
             scores[block] = self._score_rows(rows[block])
+
+        self._each(score, self._blocks(rows.shape[0]))
         return scores
 
     def score(self, X, y=None):

@@ -11,10 +11,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
 from skdiffrec import _device, _readout
-from skdiffrec._ranking import Mask, largest, streamed_topk
+from skdiffrec._ranking import Mask, above, largest, streamed_topk
 from skdiffrec._readout import ScreeningTiles, Tiles, sparse_product, tile_starts
 from skdiffrec._spaces import Bags
-from skdiffrec._topk import masked_topk
+from skdiffrec._topk import GROUP, masked_topk
 
 properties = settings(max_examples=100, deadline=None)
 
@@ -229,3 +229,31 @@ def test_a_path_over_several_tiles(item_path, drift_data, monkeypatch):
 
 def pieces(model):
     return model._model.denoiser.prepared[1].readout.path_pieces.values()
+
+
+@properties
+@given(problems(), st.integers(0, 30))
+def test_what_is_above_a_floor(problem, most):
+    scores = problem[0]
+    if scores.shape[1] < GROUP:
+        return
+    floor = np.median(scores, axis=1, keepdims=True)
+    found = above(torch.from_numpy(scores), torch.from_numpy(floor), most)
+    wanted = [np.flatnonzero(row > least) for row, least in zip(scores, floor, strict=True)]
+    if found is None:
+        assert sum(map(len, wanted)) > len(scores) * most
+        return
+    places, values = (part.numpy() for part in found)
+    for row, columns in enumerate(wanted):
+        assert_array_equal(places[row, : len(columns)], columns)
+        assert_array_equal(values[row, : len(columns)], scores[row, columns])
+        assert np.isneginf(values[row, len(columns) :]).all()
+
+
+def test_later_tiles_are_only_looked_at_above_the_last_place(monkeypatch):
+    """A tile without anything new costs one pass, and a list is right where all is new."""
+    monkeypatch.setattr(_readout, "TILE_ITEMS", 160)
+    for scores in (np.arange(800.0, 0, -1), np.arange(800.0)):
+        scores = np.tile(scores, (4, 1)).astype(np.float32)
+        expected = masked_topk(scores.copy(), 3)
+        assert_array_equal(streamed_topk(given_scores(scores), 800, 4, 3), expected)

@@ -1,0 +1,95 @@
+"""Threads: blocks side by side, and every setting put back."""
+
+import threading
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_cfg
+from numpy.testing import assert_array_equal
+from threadpoolctl import threadpool_info
+
+from skdiffrec import base
+from skdiffrec._device import run_blocks, training_threads
+
+
+@pytest.fixture
+def four_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize("n_blocks", [0, 1, 3, 40])
+def test_every_block_runs_once_and_threads_are_put_back(four_threads, n_blocks):
+    seen, threads = [], set()
+
+    def run(block):
+        seen.append(block)
+        threads.add(threading.get_ident())
+        assert torch.get_num_threads() == max(1, 4 // max(1, min(4, n_blocks))) or n_blocks == 1
+
+    run_blocks(run, list(range(n_blocks)))
+    assert sorted(seen) == list(range(n_blocks))
+    assert len(threads) <= 4
+    assert torch.get_num_threads() == 4
+
+
+def test_no_more_at_once_than_stated(four_threads):
+    at_once, most, lock = [0], [0], threading.Lock()
+    gate = threading.Barrier(2, timeout=10)
+
+    def run(block):
+        with lock:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+        gate.wait()
+        with lock:
+            at_once[0] -= 1
+
+    run_blocks(run, list(range(8)), most=2)
+    assert most == [2]
+
+
+def test_an_error_in_a_block_is_the_callers(four_threads):
+    def run(block):
+        if block == 3:
+            raise ValueError("block 3")
+
+    with pytest.raises(ValueError, match="block 3"):
+        run_blocks(run, list(range(8)))
+    assert torch.get_num_threads() == 4
+
+
+def test_training_limits_threads_and_puts_them_back(four_threads):
+    before = blas_threads()
+    with pytest.raises(KeyError), training_threads():
+        inside = torch.get_num_threads()
+        assert inside == min(4, max(1, joblib.cpu_count() // 2))
+        assert blas_threads() <= set(range(1, inside + 1))
+        raise KeyError
+    assert torch.get_num_threads() == 4
+    assert blas_threads() == before
+
+
+@pytest.mark.parametrize("guidance_scale", [1.0, 1.7])
+def test_lists_do_not_depend_on_threads(drift_data, guidance_scale, monkeypatch):
+    model = tiny_cfg(guidance_scale=guidance_scale, max_epochs=1).fit(drift_data.train)
+    expected = model.recommend(k=10)
+    scores = model.decision_function(drift_data.train)
+    monkeypatch.setattr(base, "_BLOCK_ELEMENTS", 40 * drift_data.train.shape[1])
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        for found, wanted in zip(model.recommend(k=10), expected, strict=True):
+            assert_array_equal(found, wanted)
+        assert_array_equal(model.decision_function(drift_data.train), scores)
+    finally:
+        torch.set_num_threads(before)
+    assert np.isfinite(scores).all()
