@@ -12,7 +12,7 @@ replaces the one in --json, where the others stay. c, d and RecBole's rows in e 
 and parameters; clear it when the library has changed. --quick cuts the data, to try the script.
 
 EASE's reg is chosen on valid. ALS recommends with random factors, which is as fast, with the
-fastest of three settings of threads. RecBole makes lists of 100 through `recbole_peers.py`, others
+faster of two settings of threads. RecBole makes lists of 100 through `recbole_peers.py`, others
 of 20.
 """
 

@@ -120,7 +120,7 @@ def to_quality(options):
     seconds = {s: [] if r is None else [r["seconds"]] for s, r in reached.items()}
     settings = {f"DiffRec, {name}": ("DiffRec", s) for name, s in DIFFREC.items()}
     settings["MultVAE, defaults"] = ("MultiVAE", {})
-    more = ["--eval-every", "1", "--patience", "30", "--max-epochs", str(10 * options.max_epochs)]
+    more = ["--eval-every", "1", "--patience", "10", "--max-epochs", str(5 * options.max_epochs)]
     runs, whole = {name: [] for name in settings}, []
     for repeat in range(options.slow_repeats):
         for name, (model, given) in settings.items():

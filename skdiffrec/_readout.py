@@ -194,7 +194,8 @@ def sparse_product(bags, D, out):
     """
     n_rows = len(bags.offsets) - 1
     items, weights, offsets = (part.numpy() for part in bags)
-    entries = np.concatenate([[0], np.diff(D.indptr)[items].cumsum(dtype=np.int64)])[offsets]
+    lengths = D.indptr[items + 1] - D.indptr[items]
+    entries = np.concatenate([[0], lengths.cumsum(dtype=np.int64)])[offsets]
     first = 0
     while first < n_rows:
         last = int(np.searchsorted(entries, entries[first] + _PATH_ENTRIES, side="right")) - 1
