@@ -61,8 +61,7 @@ def run_blocks(run, blocks, most=None):
     """``run(block)`` for each of independent blocks, side by side on torch's threads.
 
     Threads that each have a block of their own never wait for one another, as those that share a
-    product do: on two processors that is 1.9 times one thread against 1.3, and another process on
-    one of them costs its share, not ten times as much.
+    product do, nor for another process that holds a processor.
 
     Parameters
     ----------
