@@ -218,7 +218,3 @@ class Denoiser(nn.Module):
     def path(self, bags):
         """D·c (n, n_items)."""
         return self.item_path(bags.aged(self.path_half_life, RECENCY_FLOOR))
-
-    def rank_some(self, h, items):
-        """O·h + b (n, len(items)) of some items."""
-        return F.linear(h, self.write_items.weight[items], self.write_items.bias[items])

@@ -13,7 +13,7 @@ class AdamW:
     Parameters
     ----------
     parameters : iterable of torch.nn.Parameter
-        All on one device.
+        All on one device. Sparse gradients are taken too, as the dense ones they stand for.
     learning_rate, weight_decay : float
     """
 
@@ -22,6 +22,7 @@ class AdamW:
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.first = [torch.zeros_like(p) for p in self.parameters]
         self.second = [torch.zeros_like(p) for p in self.parameters]
+        self.kept = {}  # dense gradients, zero between steps: cheaper to clear than to make
         device = self.parameters[0].device
         self.steps = [torch.zeros((), device=device) for _ in self.parameters]
         self.fused = device.type in ("cpu", "cuda")  # a third of the time
@@ -39,9 +40,10 @@ class AdamW:
         if not given:
             return
         parameters, first, second, steps = map(list, zip(*given, strict=True))
+        gradients = [parameter.grad for parameter in parameters]
         adamw(
             parameters,
-            [parameter.grad for parameter in parameters],
+            [self._dense(parameter) for parameter in parameters],
             first,
             second,
             [],
@@ -55,3 +57,14 @@ class AdamW:
             eps=1e-8,
             maximize=False,
         )
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if gradient.is_sparse:
+                self.kept[parameter].index_fill_(0, gradient._indices()[0], 0.0)
+
+    def _dense(self, parameter):
+        gradient = parameter.grad
+        if not gradient.is_sparse:
+            return gradient
+        if parameter not in self.kept:
+            self.kept[parameter] = torch.zeros_like(parameter)
+        return self.kept[parameter].index_add_(0, gradient._indices()[0], gradient._values())

@@ -55,7 +55,10 @@ class Bags(NamedTuple):
         )
 
     def multiply(self, matrix):
-        """The rows times a dense (n_items, d) matrix: float32 (n_rows, d)."""
+        """The rows times a dense (n_items, d) matrix: float32 (n_rows, d).
+
+        The gradient of the matrix is sparse where that is less.
+        """
         return F.embedding_bag(
             self.items,
             matrix,
@@ -63,14 +66,22 @@ class Bags(NamedTuple):
             mode="sum",
             per_sample_weights=self.weights,
             include_last_offset=True,
+            sparse=matrix.requires_grad and len(self.items) < len(matrix),
         )
 
-    def kept(self, mask, place):
-        """Entries of the items where `mask` (n_items,) is true, as ``place[item]`` (n_items,)."""
-        kept = mask[self.items]
+    def of_rows(self, rows):
+        """Some consecutive rows."""
+        offsets = self.offsets[rows.start : rows.stop + 1]
+        first, last = int(offsets[0]), int(offsets[-1])
+        return Bags(self.items[first:last], self.weights[first:last], offsets - first)
+
+    def placed(self, place):
+        """``place[item]`` (n_items,) instead of items, without entries where that is below 0."""
+        placed = place[self.items]
+        kept = placed >= 0
         counts = torch.bincount(self.rows[kept], minlength=len(self.offsets) - 1)
         offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        return Bags(place[self.items[kept]], self.weights[kept], offsets)
+        return Bags(placed[kept], self.weights[kept], offsets)
 
     @property
     def rows(self):

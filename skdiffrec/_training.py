@@ -7,6 +7,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ._ema import EMA
+from ._losses import loss_blocks, multinomial_loss
 from ._optimizer import AdamW
 
 _LAST_SHARE = 0.5  # of the rows that train the ranking head, those at the last timestep
@@ -17,60 +18,6 @@ class EpochRecord(NamedTuple):
 
     epoch: int
     loss: float
-
-
-def loss_items(condition, target, n_loss_items, n_items, generator):
-    """Items that the loss of a batch is computed on, and what each stands for.
-
-    All targets of the batch, and others drawn evenly until there are `n_loss_items`. In the
-    softmax a drawn item stands for as many as were left out, so that the sum over items is
-    unbiased.
-
-    Returns
-    -------
-    items : int64 tensor (n,)
-    log_weight : float32 tensor (n,)
-        Logarithm of how many items each stands for.
-    condition, target : Bags
-        With places in `items` instead of items; entries of the condition that are not in `items`
-        are left out.
-    """
-    device = target.items.device
-    wanted = torch.zeros(n_items, dtype=torch.bool, device=device)
-    wanted[target.items] = True
-    n_targets = int(wanted.sum())
-    n_drawn = min(max(n_loss_items - n_targets, n_loss_items // 4), n_items - n_targets)
-    chance = torch.rand(n_items, device=device, generator=generator).masked_fill(wanted, -1.0)
-    drawn = chance.topk(n_drawn).indices
-    log_weight = torch.zeros(n_items, device=device)
-    if n_drawn:
-        log_weight[drawn] = math.log((n_items - n_targets) / n_drawn)
-    wanted[drawn] = True
-    items = torch.nonzero(wanted).ravel()
-    place = torch.cumsum(wanted, 0) - 1
-    return items, log_weight[items], condition.kept(wanted, place), target.kept(wanted, place)
-
-
-def multinomial_loss(scores, condition, target, *, masked, weight):
-    """Negative log-likelihood of the target items (MultVAE, arXiv 1802.05814, eq. 2).
-
-    Parameters
-    ----------
-    scores : float tensor of shape (n, n_items)
-    condition, target : Bags
-    masked : bool
-        Whether items shown in the condition are left out of the softmax.
-    weight : float tensor of shape (n,)
-        Of the rows. A row counts, besides, as the square root of its number of targets: long rows
-        say more, but not in proportion.
-    """
-    if masked:
-        scores = scores.index_put((condition.rows, condition.items), scores.new_tensor(-torch.inf))
-    size = scores.new_zeros(len(scores)).index_add_(0, target.rows, target.weights)
-    picked = scores[target.rows, target.items] * target.weights
-    log_likelihood = torch.zeros_like(size).index_add_(0, target.rows, picked)
-    loss = size * scores.logsumexp(1) - log_likelihood
-    return (weight * loss / size.sqrt()).mean()
 
 
 def _draw_timesteps(n, n_timesteps, last_share, generator, device):
@@ -98,15 +45,10 @@ def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=No
         return loss
     _, sigma = diffusion.scales(t)
     # where x_t still shows the target, ranking it teaches nothing: weigh by the share of noise
-    if n_loss_items is None or n_loss_items >= denoiser.n_items:
-        scores = denoiser.write_items(h)
-    else:
-        items, log_weight, condition, target = loss_items(
-            condition, target, n_loss_items, denoiser.n_items, generator
-        )
-        scores = denoiser.rank_some(h, items) + log_weight
     weight = row_weight * sigma[:, 0] ** 2
-    return loss + multinomial_loss(scores, condition, target, masked=masked, weight=weight)
+    blocks = loss_blocks(condition, target, denoiser.n_items, n_loss_items, generator)
+    head = denoiser.write_items
+    return loss + multinomial_loss(h, head.weight, head.bias, blocks, masked=masked, weight=weight)
 
 
 def epochs(denoiser, diffusion, rows, optimizer, ema, *, max_epochs, batch_size, n_loss_items=None):
@@ -117,7 +59,7 @@ def epochs(denoiser, diffusion, rows, optimizer, ema, *, max_epochs, batch_size,
     denoiser : Denoiser
     diffusion : Diffusion
     rows : TrainingRows
-    optimizer : AdamW or torch.optim.Optimizer
+    optimizer : AdamW
     ema : EMA
         Updated after each step.
     max_epochs, batch_size : int

@@ -474,8 +474,6 @@ def test_scores_are_the_head_and_the_weighted_path():
     expected = h.numpy() @ head.weight.numpy().T + head.bias.numpy()
     rows = random_csr(30, seed=99)
     B = ease_matrix(rows, 3.0)
-    some = torch.tensor([7, 2, 2])
-    assert_allclose(denoiser.rank_some(h, some), expected[:, some], atol=1e-5)
     s, offset = weight.numpy(), denoiser.null_offset.numpy()
     path = s * (X @ B) + (1 - s) * (rows.toarray().mean(0) @ B)
     expected = expected + (1 - s) * offset

@@ -1,0 +1,32 @@
+"""Our loop around AdamW against torch's own optimizer."""
+
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skdiffrec._optimizer import AdamW
+
+
+def gradients(seed, sparse):
+    """Of a table of six rows: as it is taken, and dense. Rows come more than once, or never."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randint(0, 5, (4,), generator=generator)
+    values = torch.randn(4, 3, generator=generator)
+    given = torch.sparse_coo_tensor(rows[None], values, (6, 3), check_invariants=True)
+    return given if sparse else given.to_dense(), given.to_dense()
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_steps_are_those_of_torch(sparse):
+    start = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    idle = torch.nn.Parameter(start.clone())
+    optimizer = AdamW([ours, idle], learning_rate=0.1, weight_decay=0.2)
+    reference = torch.optim.AdamW([theirs], lr=0.1, weight_decay=0.2)
+    for seed in range(5):
+        optimizer.zero_grad()
+        ours.grad, theirs.grad = gradients(seed, sparse)
+        optimizer.step()
+        reference.step()
+        assert_allclose(ours.detach(), theirs.detach(), rtol=1e-5, atol=1e-6)
+    assert_array_equal(idle.detach(), start)  # it never had a gradient
