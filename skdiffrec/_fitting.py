@@ -1,6 +1,7 @@
 """From rows to a fitted model: what lies between the estimator and the network."""
 
 import copy
+import functools
 import importlib.metadata
 import numbers
 
@@ -13,6 +14,7 @@ from ._device import training_threads
 from ._diffusion import Diffusion
 from ._early_stopping import Monitor, fixed_path_weight, split_validation, spread_ratio
 from ._hashing import row_keys
+from ._history import TrainingHistory
 from ._model import build_denoiser
 from ._parameters import (
     check_batch_size,
@@ -68,8 +70,8 @@ class FittedModel:
     def __init__(self, denoiser, diffusion, *, seed, values, half_life, loss):
         self.denoiser, self.diffusion, self.seed = denoiser, diffusion, seed
         self.values, self.half_life, self.loss = values, half_life, loss
-        self.history, self.best_validation_score, self.path_weight = [], None, 0.0
-        self.best_scale = 1.0
+        self.history, self.complete = TrainingHistory(), True
+        self.best_validation_score, self.path_weight, self.best_scale = None, 0.0, 1.0
 
     def to(self, device):
         """The same model, its weights on `device`."""
@@ -149,7 +151,7 @@ def _plain(value):
     return value
 
 
-def fit_model(X, sample_weight, parameters, seed, device, blocks):
+def fit_model(X, sample_weight, parameters, seed, device, blocks, callbacks, keep_interrupted=True):
     """Train a model on canonical rows.
 
     Parameters
@@ -162,6 +164,9 @@ def fit_model(X, sample_weight, parameters, seed, device, blocks):
     device : torch.device
     blocks : callable
         ``blocks(n_rows) -> list of slice`` in which to score rows.
+    callbacks : EpochCallbacks
+    keep_interrupted : bool
+        Whether Ctrl-C keeps the best weights so far.
 
     Returns
     -------
@@ -182,12 +187,16 @@ def fit_model(X, sample_weight, parameters, seed, device, blocks):
     if history is not None:
         monitor = _new_monitor(model, history, hidden, weight[chosen], p, blocks)
     rows = _training_rows(X, weight, p, generator)
+    sample = X[: min(_N_SPREAD_ROWS, blocks(X.shape[0])[0].stop)]
+    finish = functools.partial(_finish, monitor=monitor, counts=counts, sample=sample, p=p)
+    shown = None if monitor is None else (history, hidden)
     with training_threads():
-        model.history = train(
+        model.complete = train(
             denoiser,
             model.diffusion,
             rows,
             monitor,
+            model.history,
             learning_rate=p.learning_rate,
             weight_decay=p.weight_decay,
             ema_decay=p.ema_decay,
@@ -195,13 +204,32 @@ def fit_model(X, sample_weight, parameters, seed, device, blocks):
             batch_size=check_batch_size(p.batch_size, int(rows.visits.sum())),
             n_loss_items=check_loss_items(p.n_loss_items, X.shape[1]),
             verbose=p.verbose,
+            before_epoch=callbacks.begin_epoch,
+            after_epoch=lambda ema: callbacks.end_epoch(shown, lambda: _so_far(model, ema, finish)),
+            keep_interrupted=keep_interrupted,
         )
-    last = torch.full((1,), model.diffusion.n_timesteps, device=device)
-    denoiser.calibrate(counts, model.diffusion.n_timesteps, model.diffusion.input_scale(last))
-    _weigh_path(model, monitor, X[: min(_N_SPREAD_ROWS, blocks(X.shape[0])[0].stop)], p)
+    finish(model)
+    return model
+
+
+def _finish(model, *, monitor, counts, sample, p):
+    """What follows training: the unconditional branch, the path's weight, the best scale."""
+    denoiser, n_timesteps = model.denoiser, model.diffusion.n_timesteps
+    last = torch.full((1,), n_timesteps, device=denoiser.null.device)
+    denoiser.calibrate(counts, n_timesteps, model.diffusion.input_scale(last))
+    _weigh_path(model, monitor, sample, p)
     if monitor is not None and p.loss == "multinomial":
         model.best_scale = monitor.best_scale(model.sweep_plainly)
-    return model
+
+
+def _so_far(model, ema, finish):
+    """The model as if training ended now, apart from the one that goes on."""
+    now, path = copy.copy(model), model.denoiser.item_path
+    now.history = TrainingHistory(model.history)
+    with ema.applied():
+        now.denoiser = copy.deepcopy(model.denoiser, {id(path): path})  # the path is never trained
+    finish(now)
+    return now
 
 
 def _new_denoiser(X, weight, p, seed):

@@ -11,7 +11,7 @@ def _result(key, train):
     return train()
 
 
-def remembered(memory, key, train):
+def remembered(memory, key, train, keep=lambda result: True):
     """``train()``, or what it gave when it was last called for the same key.
 
     Of several processes that ask at once, one trains and the others wait for it. An entry that
@@ -25,6 +25,8 @@ def remembered(memory, key, train):
         ``key() -> str``, a hash of everything that the result depends on.
     train : callable
         ``train() -> object`` that can be pickled.
+    keep : callable
+        ``keep(result) -> bool``; false for what is not to be written down.
 
     Returns
     -------
@@ -55,6 +57,8 @@ def remembered(memory, key, train):
             if cached.check_call_in_cache(key, train):
                 return cached(key, train)
         result = train()
+        if not keep(result):
+            return result
         with store:
             return cached(key, lambda: result)
 

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+from ._callbacks import CallbackSupportMixin, EpochCallbacks, inside_search
 from ._chain import SamplingSettings
 from ._device import resolve_device, run_blocks
 from ._fitting import fit_model, new_diffusion, training_key
@@ -15,7 +16,18 @@ from ._validation import check_guidance_scale, check_parameters
 from .base import BaseRecommender
 
 
-class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
+def _fitted_attributes(model):
+    return {
+        "_model": model,
+        "history_": model.history,
+        "n_iter_": len(model.history),
+        "best_validation_score_": model.best_validation_score,
+        "item_path_weight_": model.path_weight,
+        "best_guidance_scale_": model.best_scale,
+    }
+
+
+class CFGDiffusionRecommender(CallbackSupportMixin, SweepMixin, BaseRecommender):
     """Diffusion recommender with classifier-free guidance.
 
     One network learns to denoise a user's interaction row, with the user's history as condition
@@ -125,7 +137,7 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         Of the fit and, with a `temperature`, of the draws. With `memory`, None takes any model
         that was trained with None.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows a progress bar with the loss and, with early stopping, nDCG@10 of hidden items.
 
     Attributes
     ----------
@@ -135,6 +147,7 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         Epochs run.
     history_ : list of dict
         One record an epoch: epoch, loss and, with early stopping, validation_ndcg.
+        ``history_.to_frame()`` is a pandas DataFrame of them.
     best_validation_score_ : float or None
         Best nDCG@10 of hidden items.
     item_path_weight_ : float
@@ -275,17 +288,26 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         Returns
         -------
         self : object
-            If fitting fails, the estimator is left as it was.
+            If fitting fails, the estimator is left as it was. Ctrl-C after the first epoch does
+            not: it ends training, with a warning, and the best weights so far are kept; inside a
+            search of scikit-learn's it ends the search.
 
         Raises
         ------
         ValueError
             If `X` has missing, infinite or negative values or no interaction, `sample_weight` is
             negative or has another length, or a parameter is out of its range.
-        """
-        return self._fit_or_restore(X, sample_weight=sample_weight)
 
-    def _fit(self, X, sample_weight):
+        Notes
+        -----
+        Callbacks of scikit-learn (1.9 and later, ``set_callbacks``) hear of every epoch. They
+        score on the histories and hidden items of early stopping, with
+        ``ScoringMonitor(scoring={"ndcg": RankingScorer("ndcg")})`` for one; without early stopping
+        on `X` and `y`. A callback may end training; such a model is not kept in `memory`.
+        """
+        return self._fit_or_restore(X, y=y, sample_weight=sample_weight)
+
+    def _fit(self, X, y, sample_weight):
         sample_weight = check_sample_weight(sample_weight, X.shape[0])
         parameters = {k: v for k, v in vars(self).items() if not (k[0] == "_" or k[-1] == "_")}
         parameters = SimpleNamespace(**parameters)  # get_params leaves out what a subclass fixes
@@ -296,16 +318,25 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         seed = draw_seed(self.random_state)
         given_seed = None if self.random_state is None else seed
         of_training = {k: v for k, v in vars(parameters).items() if k not in FREE_PARAMETERS}
+        callbacks = EpochCallbacks(self, self.max_epochs, X, y, _fitted_attributes)
+        keep_interrupted = not inside_search(self)  # which would go on to its next fit
         self._model = remembered(
             self.memory,
             lambda: training_key(X, sample_weight, of_training, given_seed, device),
-            lambda: fit_model(X, sample_weight, parameters, seed, device, self._blocks),
+            lambda: fit_model(
+                X,
+                sample_weight,
+                parameters,
+                seed,
+                device,
+                self._blocks,
+                callbacks,
+                keep_interrupted,
+            ),
+            keep=lambda model: model.complete,
         )
-        self.history_ = self._model.history
-        self.n_iter_ = len(self.history_)
-        self.best_validation_score_ = self._model.best_validation_score
-        self.item_path_weight_ = self._model.path_weight
-        self.best_guidance_scale_ = self._model.best_scale
+        vars(self).update(_fitted_attributes(self._model))
+        callbacks.end()
 
     def _scales(self, n, scale=None):
         """One guidance scale for each of n rows; None is the estimator's."""

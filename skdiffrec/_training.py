@@ -1,6 +1,7 @@
 """Training: the losses, an epoch generator, and the loop around it."""
 
 import math
+import warnings
 from typing import NamedTuple
 
 import torch
@@ -51,7 +52,18 @@ def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=No
     return loss + multinomial_loss(h, head.weight, head.bias, blocks, masked=masked, weight=weight)
 
 
-def epochs(denoiser, diffusion, rows, optimizer, ema, *, max_epochs, batch_size, n_loss_items=None):
+def epochs(
+    denoiser,
+    diffusion,
+    rows,
+    optimizer,
+    ema,
+    *,
+    max_epochs,
+    batch_size,
+    n_loss_items=None,
+    before_epoch=None,
+):
     """Train in place; one `EpochRecord` after each pass over the rows.
 
     Parameters
@@ -65,6 +77,7 @@ def epochs(denoiser, diffusion, rows, optimizer, ema, *, max_epochs, batch_size,
     max_epochs, batch_size : int
     n_loss_items : int or None
         Items that the ranking loss of a batch is computed on; None is all.
+    before_epoch : callable or None
 
     Yields
     ------
@@ -72,6 +85,8 @@ def epochs(denoiser, diffusion, rows, optimizer, ema, *, max_epochs, batch_size,
     """
     masked = rows.dropped[1] > 0
     for epoch in range(1, max_epochs + 1):
+        if before_epoch is not None:
+            before_epoch()
         denoiser.train()
         losses = []
         for batch in rows.batches(batch_size):
@@ -96,6 +111,7 @@ def train(
     diffusion,
     rows,
     monitor,
+    history,
     *,
     learning_rate,
     weight_decay,
@@ -104,13 +120,25 @@ def train(
     batch_size,
     n_loss_items,
     verbose,
+    before_epoch=None,
+    after_epoch=None,
+    keep_interrupted=True,
 ):
     """Train to the last epoch, or to the best one by `monitor`; averaged weights stay.
 
+    Parameters
+    ----------
+    history : list
+        Takes a dict an epoch: epoch, loss and, with a monitor, validation_ndcg.
+    before_epoch, after_epoch : callables or None
+        ``before_epoch()``, and ``after_epoch(ema) -> bool``, true to end training.
+    keep_interrupted : bool
+        Whether Ctrl-C after the first epoch ends training, with a warning, instead of losing it.
+
     Returns
     -------
-    history : list of dict
-        One record an epoch: epoch, loss and, with a monitor, validation_ndcg.
+    complete : bool
+        False where Ctrl-C or `after_epoch` ended it.
     """
     optimizer = AdamW(denoiser.parameters(), learning_rate=learning_rate, weight_decay=weight_decay)
     ema = EMA(denoiser, ema_decay)
@@ -123,24 +151,43 @@ def train(
         max_epochs=max_epochs,
         batch_size=batch_size,
         n_loss_items=n_loss_items,
+        before_epoch=before_epoch,
     )
-    history, best = [], None
+    best, complete = None, True
     with tqdm(total=max_epochs, disable=not verbose, unit="epoch") as progress:
-        for record in records:
-            if not math.isfinite(record.loss):
-                raise ValueError(
-                    f"Training diverged: the loss is {record.loss} in epoch {record.epoch}, with "
-                    f"learning_rate={learning_rate}. Lower it."
-                )
-            entry = record._asdict()
-            if monitor is not None:
-                with ema.applied():
-                    entry["validation_ndcg"], improved = monitor.evaluate()
+        try:
+            for record in records:
+                entry, improved = _judged(record, monitor, ema, learning_rate)
                 best = ema.snapshot() if improved else best
-            history.append(entry)
-            progress.set_postfix({name: f"{entry[name]:.4f}" for name in list(entry)[1:]})
-            progress.update()
-            if monitor is not None and monitor.should_stop:
-                break
+                history.append(entry)
+                progress.set_postfix({name: f"{entry[name]:.4f}" for name in list(entry)[1:]})
+                progress.update()
+                if after_epoch is not None and after_epoch(ema):
+                    complete = False
+                if not complete or (monitor is not None and monitor.should_stop):
+                    break
+        except KeyboardInterrupt:
+            if not (history and keep_interrupted):
+                raise
+            complete = False
+            warnings.warn(
+                f"Interrupted in epoch {len(history) + 1} of at most {max_epochs}: fit keeps the "
+                f"{'last' if best is None else 'best'} weights of the epochs before it.",
+                stacklevel=2,
+            )
     ema.load(best)
-    return history
+    return complete
+
+
+def _judged(record, monitor, ema, learning_rate):
+    """An epoch's entry in the history, and whether it is the best so far."""
+    if not math.isfinite(record.loss):
+        raise ValueError(
+            f"Training diverged: the loss is {record.loss} in epoch {record.epoch}, with "
+            f"learning_rate={learning_rate}. Lower it."
+        )
+    entry, improved = record._asdict(), False
+    if monitor is not None:
+        with ema.applied():
+            entry["validation_ndcg"], improved = monitor.evaluate()
+    return entry, improved

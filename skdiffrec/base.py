@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from ._callbacks import CALLBACK_STATE
 from ._rows import hide_items
 from ._topk import masked_topk
 from ._validation import (
@@ -73,7 +74,9 @@ class BaseRecommender(BaseEstimator):
         try:
             self._fit(self._start_fit(X), **options)
         except BaseException:
-            self.__dict__ = before
+            # scikit-learn ends its callbacks by what it keeps here
+            kept = {name: vars(self)[name] for name in CALLBACK_STATE if name in vars(self)}
+            self.__dict__ = before | kept
             raise
         return self
 

@@ -196,7 +196,9 @@ class TestDirection:
         above = {name for name in MODULES if "base" in below(name)}
         assert {"_recommender", "baselines"} <= above
         assert below("base") & above == {"base"}
-        allowed = {"base", "_topk", "_rows", "_hashing", "_validation"} | below("metrics")
+        allowed = {"base", "_callbacks", "_topk", "_rows", "_hashing", "_validation"} | below(
+            "metrics"
+        )
         assert below("base") <= allowed
 
     def test_metrics_stand_alone(self):

@@ -550,6 +550,7 @@ class TestTraining:
         tiny_cfg(max_epochs=1, verbose=1).fit(interactions)
         printed = capfd.readouterr()
         assert "1/1" in printed.err and "loss" in printed.err and printed.out == ""
+        assert "validation_ndcg" in printed.err
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
     def test_an_interrupted_refit_leaves_the_model(self, cfg, interactions, monkeypatch, error):

@@ -389,7 +389,7 @@ def test_training_on_drawn_items_learns():
     problem = small_problem()
     X = to_csr(marked_rows(8, N_ITEMS, 5))
     before = loss_at_rest(*problem[:2], X)
-    train(*problem, None, ema_decay=0.9, max_epochs=40, **LOOP | {"n_loss_items": 8})
+    train(*problem, None, [], ema_decay=0.9, max_epochs=40, **LOOP | {"n_loss_items": 8})
     assert loss_at_rest(*problem[:2], X) < 0.8 * before
 
 
@@ -860,7 +860,8 @@ LOOP = dict(learning_rate=1e-2, weight_decay=0.0, batch_size=4, n_loss_items=Non
 def test_train_keeps_the_averaged_weights_of_the_best_epoch():
     problem = small_problem()
     monitor = ScriptedMonitor(problem[0], improves=(1, 3), stops=5)
-    history = train(*problem, monitor, ema_decay=0.9, max_epochs=20, **LOOP)
+    history = []
+    assert train(*problem, monitor, history, ema_decay=0.9, max_epochs=20, **LOOP)
     assert [entry["epoch"] for entry in history] == [1, 2, 3, 4, 5]
     assert [entry["validation_ndcg"] for entry in history] == [1, 2, 3, 4, 5]
     assert_weights(problem[0], monitor.seen[2])
@@ -870,7 +871,8 @@ def test_train_keeps_the_averaged_weights_of_the_best_epoch():
 
 def test_train_without_a_monitor_keeps_the_last_average():
     problem = small_problem()
-    history = train(*problem, None, ema_decay=0.9, max_epochs=3, **LOOP)
+    history = []
+    assert train(*problem, None, history, ema_decay=0.9, max_epochs=3, **LOOP)
     assert [set(entry) for entry in history] == [{"epoch", "loss"}] * 3
     # the same again, by hand
     denoiser, diffusion, rows = small_problem()
@@ -883,12 +885,40 @@ def test_train_without_a_monitor_keeps_the_last_average():
     assert not np.allclose(ema.average[0], next(denoiser.parameters()).detach(), atol=1e-3)
 
 
+@pytest.mark.parametrize("by", ["callback", "interrupt"])
+def test_training_that_is_ended_keeps_the_best_epoch_so_far(by):
+    problem, history, begun = small_problem(), [], []
+    monitor = ScriptedMonitor(problem[0], improves=(1, 2), stops=20)
+
+    def before_epoch():
+        begun.append(len(history))
+        if by == "interrupt" and len(history) == 4:
+            raise KeyboardInterrupt
+
+    def after_epoch(ema):
+        assert isinstance(ema, EMA)
+        return by == "callback" and len(history) == 4
+
+    def run():
+        hooks = dict(before_epoch=before_epoch, after_epoch=after_epoch)
+        return train(*problem, monitor, history, ema_decay=0.9, max_epochs=9, **hooks, **LOOP)
+
+    if by == "interrupt":
+        with pytest.warns(UserWarning, match="Interrupted in epoch 5 of at most 9"):
+            assert not run()
+    else:
+        assert not run()
+    assert begun == [0, 1, 2, 3, 4][: 5 if by == "interrupt" else 4] and len(history) == 4
+    assert_weights(problem[0], monitor.seen[1])
+    assert not problem[0].training
+
+
 def test_every_epoch_trains_in_training_mode():
     # the monitor leaves the network in evaluation mode, without dropout
     problem = small_problem()
     modes = []
     problem[0].register_forward_hook(lambda module, args, output: modes.append(module.training))
-    train(*problem, ScriptedMonitor(problem[0], (1,), 3), ema_decay=0.9, max_epochs=5, **LOOP)
+    train(*problem, ScriptedMonitor(problem[0], (1,), 3), [], ema_decay=0.9, max_epochs=5, **LOOP)
     assert modes == [True] * 6
 
 
@@ -896,7 +926,7 @@ def test_train_draws_nothing_from_the_global_generators():
     torch.manual_seed(0)
     np.random.seed(0)
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
-    train(*small_problem(), None, ema_decay=0.9, max_epochs=1, **LOOP)
+    train(*small_problem(), None, [], ema_decay=0.9, max_epochs=1, **LOOP)
     # a new torch module fills its parameters before `initialize` draws them anew
     after_train = torch.get_rng_state()
     torch.set_rng_state(torch_state)

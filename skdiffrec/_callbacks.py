@@ -1,0 +1,86 @@
+"""scikit-learn's callbacks (from 1.9 on) around the epochs of a fit."""
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # scikit-learn < 1.9
+
+    class CallbackSupportMixin:
+        """No callbacks."""
+
+
+# what scikit-learn keeps in an estimator while it is fitted, to end its callbacks by
+CALLBACK_STATE = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
+
+
+_one_of_many = ContextVar("one_of_many", default=False)
+
+
+@contextmanager
+def one_of_many():
+    """A fit in here belongs to a search: when it is interrupted, so is the search."""
+    token = _one_of_many.set(True)
+    try:
+        yield
+    finally:
+        _one_of_many.reset(token)
+
+
+def inside_search(estimator):
+    """Whether the estimator is being fitted by a search, ours or scikit-learn's."""
+    return _one_of_many.get() or hasattr(estimator, "_parent_callback_ctx")
+
+
+class EpochCallbacks:
+    """The callbacks of an estimator, which hear of its fit and of every epoch.
+
+    Parameters
+    ----------
+    estimator : estimator
+    max_epochs : int
+    X, y : object
+        What they score on where no items are hidden: what `fit` was given.
+    attributes : callable
+        ``attributes(model) -> dict`` of fitted attributes.
+    """
+
+    def __init__(self, estimator, max_epochs, X, y, attributes):
+        self.estimator, self.attributes = estimator, attributes
+        self.data, self.fit_context, self.epoch_context = {"X": X, "y": y}, None, None
+        if hasattr(estimator, "_init_callback_context"):
+            self.fit_context = estimator._init_callback_context(max_subtasks=max_epochs)
+            self.fit_context.call_on_fit_task_begin(estimator=estimator, **self.data)
+
+    def begin_epoch(self):
+        """Before an epoch."""
+        if self.fit_context is not None:
+            self.epoch_context = self.fit_context.subcontext(task_name="epoch")
+            self.epoch_context.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+
+    def end_epoch(self, hidden, model):
+        """After an epoch; true if one of them wants training to end.
+
+        Parameters
+        ----------
+        hidden : tuple of 2 csr_arrays or None
+            Histories and hidden items of early stopping: what a monitor scores on, if there are any
+        model : callable
+            ``model() -> FittedModel`` as if training ended now; called where a callback asks.
+        """
+        if self.epoch_context is None:
+            return False
+        data = self.data if hidden is None else dict(zip("Xy", hidden, strict=True))
+        return self.epoch_context.call_on_fit_task_end(
+            estimator=self.estimator,
+            reconstruction_attributes=lambda: self.attributes(model()),
+            **data,
+        )
+
+    def end(self):
+        """After the fit."""
+        if self.fit_context is not None:
+            self.fit_context.call_on_fit_task_end(
+                estimator=self.estimator, reconstruction_attributes={}, **self.data
+            )
