@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import torch
 
+from ._attribution import leave_one_out, path_contributions
 from ._chain import SamplingSettings
 from ._device import training_threads
 from ._diffusion import Diffusion
@@ -26,6 +27,8 @@ from ._rows import unit_free
 from ._sample_weight import merge_rows
 from ._schedules import cumulative_alphas
 from ._scoring import (
+    branch_scores,
+    drawn_scores,
     guided_lists,
     guided_scores,
     path_scores,
@@ -89,9 +92,12 @@ class FittedModel:
             return history_ages(X)
         return history_weights(X, self.values, None)
 
-    def score(self, X, guidance_scale, settings):
-        """Scores float32 (n_rows, n_items) of canonical rows at one scale per row."""
-        return guided_scores(*self._inputs(X, settings), guidance_scale, settings)
+    def score(self, X, guidance_scale, settings, items=None):
+        """Scores float32 (n_rows, n_items) of canonical rows at one scale per row.
+
+        With `items` (ascending) of these alone.
+        """
+        return guided_scores(*self._inputs(X, settings), guidance_scale, settings, items)
 
     def rank(self, X, k, guidance_scale, settings, **masks):
         """Lists (ids, scores) of the k best items by `score`."""
@@ -105,6 +111,23 @@ class FittedModel:
     def sweep(self, X, scales, settings):
         """`score` at each of several scales for all rows."""
         return swept_scores(*self._inputs(X, settings), scales, settings)
+
+    def branches(self, X, guidance_scale, settings, items=None):
+        """The conditional and the unconditional scores behind `score`."""
+        return branch_scores(*self._inputs(X, settings), guidance_scale, settings, items)
+
+    def draws(self, X, guidance_scale, settings, n_samples):
+        """`score` of one draw after the other."""
+        return drawn_scores(*self._inputs(X, settings), guidance_scale, settings, n_samples)
+
+    def path_contributions(self, X, scale, items):
+        """(contributions, base): the closed form's part of the scores of one row."""
+        return path_contributions(self.denoiser, self._histories(X), scale, items)
+
+    def leave_one_out(self, X, scale, settings, items, blocks):
+        """`score` of one row without each of its items, (X.nnz, len(items))."""
+        inputs = self._inputs(X, settings)
+        return leave_one_out(*inputs, scale, settings, items, blocks)
 
     @property
     def _plain(self):

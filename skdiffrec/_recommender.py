@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 from ._chain import SamplingSettings
 from ._device import resolve_device, run_blocks
+from ._draws import DrawsMixin
+from ._explanation import ExplanationMixin
 from ._fitting import fit_model, new_diffusion, training_key
 from ._hashing import draw_seed
 from ._memory import remembered
@@ -15,7 +17,7 @@ from ._validation import check_guidance_scale, check_parameters
 from .base import BaseRecommender
 
 
-class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
+class CFGDiffusionRecommender(ExplanationMixin, DrawsMixin, SweepMixin, BaseRecommender):
     """Diffusion recommender with classifier-free guidance.
 
     One network learns to denoise a user's interaction row, with the user's history as condition
