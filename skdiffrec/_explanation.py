@@ -258,14 +258,25 @@ class ExplanationMixin(SimilarItemsMixin):
             )
         return row
 
-    def similar_items(self, item_ids, k=10, *, by="output_layer", filter_items=None, items=None):
+    def similar_items(self, item_ids, k=10, *, by="auto", filter_items=None, items=None):
         check_is_fitted(self)
+        if by == "auto":
+            by = "output_layer" if self._model.denoiser.item_path is None else "item_path"
         similarities = {"output_layer": self._output_similarity, "item_path": self._path_similarity}
         if by not in similarities:
-            raise ValueError(f"by must be one of {sorted(similarities)}, got {by!r}.")
+            raise ValueError(f'by must be "auto", "output_layer" or "item_path", got {by!r}.')
         return self._similar_items(item_ids, k, filter_items, items, similarities[by])
 
-    similar_items.__doc__ = SimilarItemsMixin.similar_items.__doc__
+    similar_items.__doc__ = SimilarItemsMixin.similar_items.__doc__.replace(
+        "        filter_items :",
+        """        by : {"auto", "item_path", "output_layer"}, default="auto"
+            "item_path" is the closed form's weight: what an item in the history adds to the score
+            of the other. "output_layer" is the cosine of the vectors by which the network scores
+            items: who is offered one is offered the other. "auto" takes the closed form where
+            there is one.
+        filter_items :""",
+        1,
+    ).replace("``k < 1``.", "``k < 1``, a `by` that is not known or\n            not there.", 1)
 
     def _output_similarity(self):
         vectors = self._sampled_model()[0].denoiser.item_vectors()
@@ -276,6 +287,6 @@ class ExplanationMixin(SimilarItemsMixin):
         if path is None:
             raise ValueError(
                 'by="item_path" needs a closed form, but the model was fitted without one '
-                f"(item_path={self.item_path!r}, loss={self.loss!r}); use by=\"output_layer\"."
+                f'(item_path={self.item_path!r}, loss={self.loss!r}); use by="output_layer".'
             )
         return stored_similarity(path.csr) if path.sparse else path.entries
