@@ -127,8 +127,8 @@ class ExplanationMixin(SimilarItemsMixin):
         -------
         parts : ScoreParts
             ``score``, ``conditional``, ``unconditional`` and ``lift``, each float32 of shape
-            (n, k): ``score = unconditional + guidance_scale * lift``, up to rounding. Without the
-            first dimension for one user given as an int, without the last for one item.
+            (n, k): ``score = unconditional + guidance_scale * lift``, that of `recommend` up to
+            rounding. Without the first dimension for one user given as an int, without the last for one item.
 
         Raises
         ------
@@ -164,21 +164,22 @@ class ExplanationMixin(SimilarItemsMixin):
         places = places.reshape(item_ids.shape)
         scale = self._scales(n, guidance_scale)
         model, settings = self._sampled_model()
-        parts = np.empty((3, *item_ids.shape), np.float32)
+        parts = np.empty((2, *item_ids.shape), np.float32)
 
         def score(block):
             histories = rows[block] if chosen is None else rows[chosen[block]]
-            asked = histories, scale[block], settings, items
-            for part, scores in zip(
-                parts, (model.score(*asked), *model.branches(*asked)), strict=True
-            ):
+            branches = model.branches(histories, scale[block], settings, items)
+            for part, scores in zip(parts, branches, strict=True):
                 part[block] = np.take_along_axis(scores, places[block], axis=1)
 
         self._each(score, self._blocks(n))
         parts[:, item_ids == -1] = np.nan
+        conditional, unconditional = parts
+        lift = conditional - unconditional
+        scores = unconditional + scale[:, None].astype(np.float32) * lift
         shape = (() if one_user else (n,)) + (() if one_item else item_ids.shape[1:])
-        scores, conditional, unconditional = parts.reshape(3, *shape)
-        return ScoreParts(scores, conditional, unconditional, conditional - unconditional)
+        every = scores, conditional, unconditional, lift
+        return ScoreParts(*(part.reshape(shape)[()] for part in every))
 
     def explain(self, user_id=None, item_ids=None, *, X=None, guidance_scale=None):
         """Say which items of a user's history raised the scores of items, and by how much.
