@@ -78,8 +78,8 @@ def show_similar(model, names):
 # %%
 # Reasons
 # -------
-# ``explain`` says what each item of the history gave to a score: how much lower the score is without
-# it. One part passes through the closed form and adds up exactly, the rest through the network.
+# ``explain`` says what each item of the history gave to a score: how much lower it is without that
+# item. One part passes through the closed form and adds up exactly, the rest through the network.
 
 
 def plot_reasons(model, names, user, path, n_shown=10):

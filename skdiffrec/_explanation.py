@@ -1,13 +1,17 @@
 """What a fitted model says of its scores: their parts, what raised them, which items are alike."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from ._similar_items import SimilarItemsMixin, cosine_similarity, stored_similarity
 from ._validation import check_item_list, check_lists
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _N_EXPLAINED = 10
 
@@ -69,10 +73,10 @@ class Explanation:
     path_base: np.ndarray
 
     @property
-    def network(self):
+    def network(self) -> np.ndarray:
         return self.total - self.path
 
-    def to_frame(self, item_names=None):
+    def to_frame(self, item_names: ArrayLike | None = None) -> "pd.DataFrame":
         """A pandas DataFrame with one row for each item and item of the history, by `total`.
 
         Parameters
@@ -112,7 +116,14 @@ class Explanation:
 class ExplanationMixin(SimilarItemsMixin):
     """`explain`, `score_parts` and `similar_items` of `CFGDiffusionRecommender`."""
 
-    def score_parts(self, user_ids=None, item_ids=None, *, X=None, guidance_scale=None):
+    def score_parts(
+        self,
+        user_ids: ArrayLike | None = None,
+        item_ids: ArrayLike | None = None,
+        *,
+        X: Any = None,
+        guidance_scale: ArrayLike | None = None,
+    ) -> ScoreParts:
         """Scores of given items and the two estimates that guidance makes them of.
 
         Parameters
@@ -128,7 +139,8 @@ class ExplanationMixin(SimilarItemsMixin):
         parts : ScoreParts
             ``score``, ``conditional``, ``unconditional`` and ``lift``, each float32 of shape
             (n, k): ``score = unconditional + guidance_scale * lift``, that of `recommend` up to
-            rounding. Without the first dimension for one user given as an int, without the last for one item.
+            rounding. Without the first dimension for one user given as an int, without the last
+            for one item.
 
         Raises
         ------
@@ -181,7 +193,14 @@ class ExplanationMixin(SimilarItemsMixin):
         every = scores, conditional, unconditional, lift
         return ScoreParts(*(part.reshape(shape)[()] for part in every))
 
-    def explain(self, user_id=None, item_ids=None, *, X=None, guidance_scale=None):
+    def explain(
+        self,
+        user_id: int | None = None,
+        item_ids: ArrayLike | None = None,
+        *,
+        X: Any = None,
+        guidance_scale: float | None = None,
+    ) -> Explanation:
         """Say which items of a user's history raised the scores of items, and by how much.
 
         Parameters
@@ -259,7 +278,15 @@ class ExplanationMixin(SimilarItemsMixin):
             )
         return row
 
-    def similar_items(self, item_ids, k=10, *, by="auto", filter_items=None, items=None):
+    def similar_items(
+        self,
+        item_ids: ArrayLike,
+        k: int = 10,
+        *,
+        by: str = "auto",
+        filter_items: ArrayLike | None = None,
+        items: ArrayLike | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         check_is_fitted(self)
         if by == "auto":
             by = "output_layer" if self._model.denoiser.item_path is None else "item_path"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from ._topk import masked_topk
@@ -17,7 +18,14 @@ class SimilarItemsMixin:
     (n, n_items), -inf where two items have nothing in common.
     """
 
-    def similar_items(self, item_ids, k=10, *, filter_items=None, items=None):
+    def similar_items(
+        self,
+        item_ids: ArrayLike,
+        k: int = 10,
+        *,
+        filter_items: ArrayLike | None = None,
+        items: ArrayLike | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Find the items most similar to given ones.
 
         Parameters

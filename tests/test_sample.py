@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
 
+from skdiffrec import _chain
 from skdiffrec.baselines import EASERecommender
 from skdiffrec.plotting import TopKCalibrationDisplay
 
@@ -69,6 +70,18 @@ class TestSample:
         four = cfg.sample(interactions[:9], 4, n_sampling_steps=3)
         assert_array_equal(cfg.sample(interactions[:9], 2, n_sampling_steps=3), four[:2])
         assert (np.abs(np.diff(four, axis=0)).max(axis=(1, 2)) > 1e-3).all()
+
+    def test_every_number_is_drawn_once(self, cfg, interactions, monkeypatch):
+        """No draw sees the noise of another, nor a step that of another."""
+        streams, inner = [], _chain.row_normal
+
+        def spy(keys, dim, stream):
+            streams.append(stream)
+            return inner(keys, dim, stream)
+
+        monkeypatch.setattr(_chain, "row_normal", spy)
+        cfg.sample(interactions[3:9], 3, n_sampling_steps=3)
+        assert len(streams) >= 9 and len(set(streams)) == len(streams)
 
     @given(users=st.lists(st.integers(0, N_USERS - 1), min_size=1, max_size=30))
     @properties
