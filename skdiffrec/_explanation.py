@@ -1,7 +1,7 @@
 """What a fitted model says of its scores: their parts, what raised them, which items are alike."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,9 +9,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._similar_items import SimilarItemsMixin, cosine_similarity, stored_similarity
 from ._validation import check_item_list, check_lists
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _N_EXPLAINED = 10
 
@@ -76,7 +73,7 @@ class Explanation:
     def network(self) -> np.ndarray:
         return self.total - self.path
 
-    def to_frame(self, item_names: ArrayLike | None = None) -> "pd.DataFrame":
+    def to_frame(self, item_names: ArrayLike | None = None) -> Any:
         """A pandas DataFrame with one row for each item and item of the history, by `total`.
 
         Parameters
