@@ -14,6 +14,7 @@ from ._rows import ROW_MULTIPLE, pad_rows
 from ._sampling import guide, sample
 from ._schedules import sampling_timesteps
 from ._spaces import Bags, to_device
+from .preprocessing import RECENCY_FLOOR
 
 
 class SamplingSettings(NamedTuple):
@@ -141,16 +142,17 @@ class Chain:
             if noise is not None:
                 return noise(-1)
             return torch.zeros(self.n_padded, self.space.dim, device=self.device)
-        x_0 = self.space.encode(self.bags)
+        half_life = self.denoiser.path_half_life
+        x_0 = self.space.encode(self.bags.aged(half_life, RECENCY_FLOOR))  # ages are no weights
         t = torch.full((1,), self.start, device=self.device)
         z = torch.zeros_like(x_0) if noise is None else noise(-1)
         return self.diffusion.add_noise(x_0, z, t)
 
-    def estimates(self, draw=0):
+    def estimates(self, draw=0, denoise=None):
         """(x̂_0, h) at every step of one draw."""
         noise = self._noise(draw)
         return sample(
-            self.denoise,
+            self.denoise if denoise is None else denoise,
             self._first(noise),
             self.timesteps,
             self.diffusion,
@@ -158,23 +160,50 @@ class Chain:
             noise=noise,
         )
 
+    def drawn_estimate(self, draw):
+        """(x̂_0, h) after the last step of one draw."""
+        return deque(self.estimates(draw), maxlen=1)[0]
+
     def last_estimate(self):
         """(x̂_0, h) after the last step, averaged over draws."""
-        return mean_of_draws(
-            [deque(self.estimates(draw), maxlen=1)[0] for draw in range(self.settings.n_samples)]
-        )
+        return mean_of_draws([*map(self.drawn_estimate, range(self.settings.n_samples))])
 
-    def tiles(self, estimate, stage=-1, low_precision=False):
-        """`Tiles` of item scores of the estimate after a step, padded rows too."""
+    def last_branches(self):
+        """The conditional and the unconditional estimate of the last step, averaged over draws.
+
+        Both start from where the guided walk has come to: guided, they are `last_estimate`.
+        """
+        return [mean_of_draws(draws) for draws in zip(*self._branches(), strict=True)]
+
+    def _branches(self):
+        """[conditional, unconditional] estimates of the last step of every draw."""
+        branches = [self._guided(scale) for scale in (1.0, 0.0)]
+        for draw in range(self.settings.n_samples):
+            states = deque(maxlen=1)
+
+            def denoise(x_t, t, states=states):
+                states.append((x_t, t))
+                return self.denoise(x_t, t)
+
+            deque(self.estimates(draw, denoise), maxlen=0)
+            yield [branch(*states[0]) for branch in branches]
+
+    def tiles(self, estimate, stage=-1, *, scale=None, draw=0, low_precision=False):
+        """`Tiles` of item scores of the estimate after a step, padded rows too.
+
+        `scale` (a float, None for the rows' own) is that of what does not pass through h; `draw`
+        says which noise the chain's space has left out.
+        """
         unseen = None
         if self.settings.temperature:
             spread, step = self._spread(stage), self.settings.n_sampling_steps - 1
 
             def unseen(dim):  # no step draws these numbers
-                return spread * self._normal(dim, 0, step)
+                return spread * self._normal(dim, draw, step)
 
+        scale = self.scale if scale is None else torch.full_like(self.scale, scale)
         return self.prepared.readout.tiles(
-            estimate, self.bags, self.scale, unseen, low_precision=low_precision
+            estimate, self.bags, scale, unseen, low_precision=low_precision
         )
 
     def _spread(self, stage):

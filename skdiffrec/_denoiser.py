@@ -218,3 +218,14 @@ class Denoiser(nn.Module):
     def path(self, bags):
         """D·c (n, n_items)."""
         return self.item_path(bags.aged(self.path_half_life, RECENCY_FLOOR))
+
+    def item_vectors(self):
+        """The items' rows of the layer that scores them, an ndarray (n_items, H).
+
+        A softmax does not see what is common to all of them: that is left out.
+        """
+        if self.write_items is not None:
+            vectors = self.write_items.weight
+        else:
+            vectors = self.space.lift(self.write_state.weight.T).T
+        return (vectors - vectors.mean(0)).detach().cpu().numpy()

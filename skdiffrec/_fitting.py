@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 import torch
 
+from ._attribution import leave_one_out, path_contributions
 from ._chain import SamplingSettings
 from ._device import training_threads
 from ._diffusion import Diffusion
@@ -28,6 +29,8 @@ from ._rows import unit_free
 from ._sample_weight import merge_rows
 from ._schedules import cumulative_alphas
 from ._scoring import (
+    branch_scores,
+    drawn_scores,
     guided_lists,
     guided_scores,
     path_scores,
@@ -73,6 +76,17 @@ class FittedModel:
         self.history, self.complete = TrainingHistory(), True
         self.best_validation_score, self.path_weight, self.best_scale = None, 0.0, 1.0
 
+    def attributes(self):
+        """The attributes of an estimator that was fitted to this model."""
+        return {
+            "_model": self,
+            "history_": self.history,
+            "n_iter_": len(self.history),
+            "best_validation_score_": self.best_validation_score,
+            "item_path_weight_": self.path_weight,
+            "best_guidance_scale_": self.best_scale,
+        }
+
     def to(self, device):
         """The same model, its weights on `device`."""
         if self.denoiser.null.device != device:
@@ -91,9 +105,12 @@ class FittedModel:
             return history_ages(X)
         return history_weights(X, self.values, None)
 
-    def score(self, X, guidance_scale, settings):
-        """Scores float32 (n_rows, n_items) of canonical rows at one scale per row."""
-        return guided_scores(*self._inputs(X, settings), guidance_scale, settings)
+    def score(self, X, guidance_scale, settings, items=None):
+        """Scores float32 (n_rows, n_items) of canonical rows at one scale per row.
+
+        With `items` (ascending) of these alone.
+        """
+        return guided_scores(*self._inputs(X, settings), guidance_scale, settings, items)
 
     def rank(self, X, k, guidance_scale, settings, **masks):
         """Lists (ids, scores) of the k best items by `score`."""
@@ -107,6 +124,23 @@ class FittedModel:
     def sweep(self, X, scales, settings):
         """`score` at each of several scales for all rows."""
         return swept_scores(*self._inputs(X, settings), scales, settings)
+
+    def branches(self, X, guidance_scale, settings, items=None):
+        """The conditional and the unconditional scores behind `score`."""
+        return branch_scores(*self._inputs(X, settings), guidance_scale, settings, items)
+
+    def draws(self, X, guidance_scale, settings, n_samples):
+        """`score` of one draw after the other."""
+        return drawn_scores(*self._inputs(X, settings), guidance_scale, settings, n_samples)
+
+    def path_contributions(self, X, scale, items):
+        """(contributions, base): the closed form's part of the scores of one row."""
+        return path_contributions(self.denoiser, self._histories(X), scale, items)
+
+    def leave_one_out(self, X, scale, settings, items, blocks):
+        """`score` of one row without each of its items, (X.nnz, len(items))."""
+        inputs = self._inputs(X, settings)
+        return leave_one_out(*inputs, scale, settings, items, blocks)
 
     @property
     def _plain(self):

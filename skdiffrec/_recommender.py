@@ -5,7 +5,9 @@ from types import SimpleNamespace
 from ._callbacks import CallbackSupportMixin, EpochCallbacks, inside_search
 from ._chain import SamplingSettings
 from ._device import resolve_device, run_blocks
-from ._fitting import fit_model, new_diffusion, training_key
+from ._draws import DrawsMixin
+from ._explanation import ExplanationMixin
+from ._fitting import FittedModel, fit_model, new_diffusion, training_key
 from ._hashing import draw_seed
 from ._memory import remembered
 from ._parameters import FREE_PARAMETERS, PAPER, PARAMETER_CONSTRAINTS, check_sampling_steps
@@ -16,18 +18,9 @@ from ._validation import check_guidance_scale, check_parameters
 from .base import BaseRecommender
 
 
-def _fitted_attributes(model):
-    return {
-        "_model": model,
-        "history_": model.history,
-        "n_iter_": len(model.history),
-        "best_validation_score_": model.best_validation_score,
-        "item_path_weight_": model.path_weight,
-        "best_guidance_scale_": model.best_scale,
-    }
-
-
-class CFGDiffusionRecommender(CallbackSupportMixin, SweepMixin, BaseRecommender):
+class CFGDiffusionRecommender(
+    CallbackSupportMixin, ExplanationMixin, DrawsMixin, SweepMixin, BaseRecommender
+):
     """Diffusion recommender with classifier-free guidance.
 
     One network learns to denoise a user's interaction row, with the user's history as condition
@@ -318,9 +311,9 @@ class CFGDiffusionRecommender(CallbackSupportMixin, SweepMixin, BaseRecommender)
         seed = draw_seed(self.random_state)
         given_seed = None if self.random_state is None else seed
         of_training = {k: v for k, v in vars(parameters).items() if k not in FREE_PARAMETERS}
-        callbacks = EpochCallbacks(self, self.max_epochs, X, y, _fitted_attributes)
+        callbacks = EpochCallbacks(self, self.max_epochs, X, y, FittedModel.attributes)
         keep_interrupted = not inside_search(self)  # which would go on to its next fit
-        self._model = remembered(
+        model = remembered(
             self.memory,
             lambda: training_key(X, sample_weight, of_training, given_seed, device),
             lambda: fit_model(
@@ -335,8 +328,11 @@ class CFGDiffusionRecommender(CallbackSupportMixin, SweepMixin, BaseRecommender)
             ),
             keep=lambda model: model.complete,
         )
-        vars(self).update(_fitted_attributes(self._model))
+        self._adopt(model)
         callbacks.end()
+
+    def _adopt(self, model):
+        vars(self).update(model.attributes())
 
     def _scales(self, n, scale=None):
         """One guidance scale for each of n rows; None is the estimator's."""

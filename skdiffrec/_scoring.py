@@ -11,7 +11,7 @@ from ._spaces import Bags
 
 
 @torch.no_grad()
-def guided_scores(denoiser, diffusion, X, keys, scale, settings):
+def guided_scores(denoiser, diffusion, X, keys, scale, settings, items=None):
     """Guided estimates for histories with weights `X`, n_samples draws averaged.
 
     Parameters
@@ -25,24 +25,75 @@ def guided_scores(denoiser, diffusion, X, keys, scale, settings):
     scale : ndarray of float64, shape (n_rows,)
         Guidance scale of each row; empty rows are unconditional whatever it says.
     settings : SamplingSettings
+    items : ndarray of int64, ascending, default=None
+        The only ones to be scored; None is all.
 
     Returns
     -------
-    scores : ndarray of float32, shape (n_rows, n_items)
+    scores : ndarray of float32, shape (n_rows, n_items), or (n_rows, len(items))
     """
-    scores = np.empty(X.shape, np.float32)
+    scores = _empty(X, items)
     for rows, chain in _chains(denoiser, diffusion, X, keys, scale, settings):
-        _fill(scores, rows, chain.tiles(chain.last_estimate()))
+        _fill(scores, rows, chain.tiles(chain.last_estimate()), X.shape[1], items)
     return scores
 
 
-def _fill(scores, rows, tiles):
-    """Write all tiles into ``scores[rows]``, an ndarray of float32."""
-    n_items = scores.shape[1]
+@torch.no_grad()
+def branch_scores(denoiser, diffusion, X, keys, scale, settings, items=None):
+    """Conditional and unconditional scores that `guided_scores` are made of in the last step.
+
+    Of rows without history both are the unconditional ones.
+
+    Returns
+    -------
+    conditional, unconditional : ndarrays of float32, shape as of `guided_scores`
+    """
+    branches = _empty(X, items), _empty(X, items)
+    for rows, chain in _chains(denoiser, diffusion, X, keys, scale, settings):
+        for scores, of_branch, estimate in zip(
+            branches, (1.0, 0.0), chain.last_branches(), strict=True
+        ):
+            _fill(scores, rows, chain.tiles(estimate, scale=of_branch), X.shape[1], items)
+    conditional, unconditional = branches
+    empty = np.diff(X.indptr) == 0
+    conditional[empty] = unconditional[empty]
+    return conditional, unconditional
+
+
+@torch.no_grad()
+def drawn_scores(denoiser, diffusion, X, keys, scale, settings, n_samples):
+    """`guided_scores` of one draw after the other.
+
+    Yields
+    ------
+    scores : ndarray of float32, shape (n_rows, n_items)
+    """
+    settings = settings._replace(n_samples=1)
+    chains = list(_chains(denoiser, diffusion, X, keys, scale, settings))
+    for draw in range(n_samples):
+        scores = np.empty(X.shape, np.float32)
+        for rows, chain in chains:
+            tiles = chain.tiles(chain.drawn_estimate(draw), draw=draw)
+            _fill(scores, rows, tiles, X.shape[1])
+        yield scores
+
+
+def _empty(X, items):
+    return np.empty((X.shape[0], X.shape[1] if items is None else len(items)), np.float32)
+
+
+def _fill(scores, rows, tiles, n_items, items=None):
+    """Write tiles into ``scores[rows]``, an ndarray of float32; those of `items` where given."""
     buffer = torch.empty(tiles.n_rows, min(n_items, TILE_ITEMS), device=tiles.device)
     for start, stop in tile_starts(n_items):
-        tiles(start, stop, buffer[:, : stop - start])
-        scores[rows, start:stop] = buffer[: len(rows), : stop - start].cpu().numpy()
+        tile, places, picked = buffer[:, : stop - start], slice(start, stop), slice(None)
+        if items is not None:
+            places = slice(*np.searchsorted(items, [start, stop]))
+            picked = torch.from_numpy(items[places] - start).to(tiles.device)
+            if not len(picked):
+                continue
+        tiles(start, stop, tile)
+        scores[rows, places] = tile[: len(rows), picked].cpu().numpy()
 
 
 @torch.no_grad()
@@ -85,7 +136,7 @@ def staged_scores(denoiser, diffusion, X, keys, scale, settings):
     for stage in range(settings.n_sampling_steps):
         scores = np.empty(X.shape, np.float32)
         for rows, chain, draws in stages:
-            _fill(scores, rows, chain.tiles(mean_of_draws(next(draws)), stage))
+            _fill(scores, rows, chain.tiles(mean_of_draws(next(draws)), stage), X.shape[1])
         yield scores
 
 

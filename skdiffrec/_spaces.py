@@ -181,6 +181,12 @@ class ItemPath(nn.Module):
         parts = (weights, items, offsets)
         return sp.csr_array(parts, shape=(len(offsets) - 1, self.n_items))
 
+    def entries(self, rows, columns=slice(None)):
+        """Rows of D, or what they hold in some columns, as an ndarray of float32."""
+        if self.sparse:
+            return self.csr[rows][:, columns].toarray()
+        return self.weights[rows][:, columns].cpu().numpy()
+
     def forward(self, bags):
         """D·c of weighted histories, (n_rows, n_items)."""
         if not self.sparse:

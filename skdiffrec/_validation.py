@@ -29,8 +29,10 @@ __all__ = [
     "check_holdout",
     "check_interactions",
     "check_item_ids",
+    "check_item_list",
     "check_k",
     "check_list_length",
+    "check_lists",
     "check_scales",
     "check_user_ids",
     "drop_labels",
@@ -219,6 +221,25 @@ def check_user_ids(user_ids, n_users, *, known):
 def check_item_ids(name, ids, n_items):
     """Unique item ids, ascending, int64."""
     return np.unique(_integer_ids(name, ids, n_items, "the columns of X"))
+
+
+def check_item_list(name, ids, n_items):
+    """Item ids as (1-D int64 array in the given order, whether one int was given)."""
+    return _integer_ids(name, ids, n_items, "the columns of X"), np.ndim(ids) == 0
+
+
+def check_lists(name, lists, n_users, n_items):
+    """Lists of items, int64 (n_users, k), -1 where there is none; one list is for all users."""
+    lists = np.asarray(lists)
+    if lists.ndim > 2 or (lists.ndim == 2 and len(lists) != n_users):
+        raise ValueError(
+            f"{name} has shape {lists.shape}, but {n_users} users were asked for. Give items for "
+            "all of them, or one list per user, as `recommend` returns."
+        )
+    filled = np.where(lists == -1, 0, lists) if lists.dtype.kind in "iu" else lists
+    _integer_ids(name, filled.ravel(), n_items, "the columns of X; -1 is no item")
+    lists = lists.astype(np.int64)
+    return lists if lists.ndim == 2 else np.broadcast_to(lists.ravel(), (n_users, lists.size))
 
 
 def check_k(k, name="k"):

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from ._item_path import ease_matrix
 from ._rows import ROW_MULTIPLE, entry_rows, pad_rows, rank_in_rows, select_entries
+from ._similar_items import SimilarItemsMixin, cosine_similarity, stored_similarity
 from ._validation import VALUES, Interval, StrOptions
 from .base import BaseRecommender
 from .preprocessing import history_weights
@@ -69,7 +70,7 @@ class PopularityRecommender(BaseRecommender):
         return np.tile(self.popularity_, (X.shape[0], 1))
 
 
-class EASERecommender(BaseRecommender):
+class EASERecommender(SimilarItemsMixin, BaseRecommender):
     """EASE: a linear item-item model in closed form (Steck 2019, arXiv 1905.03375).
 
     Among the strongest models of its kind on most data; time grows with the third power of the
@@ -117,8 +118,11 @@ class EASERecommender(BaseRecommender):
     def _score_rows(self, X):
         return history_weights(X, self.values, self.half_life) @ self.item_weights_
 
+    def _item_similarity(self):
+        return self.item_weights_.__getitem__
 
-class ItemKNNRecommender(BaseRecommender):
+
+class ItemKNNRecommender(SimilarItemsMixin, BaseRecommender):
     """Item-item nearest neighbours: items like those of the history, by shrunk cosine [1]_.
 
     Two items are alike if the same users took both; every item of a history votes for its
@@ -182,6 +186,9 @@ class ItemKNNRecommender(BaseRecommender):
         history = history_weights(X, self.values, self.half_life)
         return (history @ self.similarity_).toarray()
 
+    def _item_similarity(self):
+        return stored_similarity(self.similarity_)
+
 
 def _neighbors(by_item, norms, block, model):
     """The most similar items of a block of items: a CSR of float32, (n_in_block, n_items)."""
@@ -195,7 +202,7 @@ def _neighbors(by_item, norms, block, model):
     return select_entries(similarity, ranks < model.n_neighbors)
 
 
-class ALSRecommender(BaseRecommender):
+class ALSRecommender(SimilarItemsMixin, BaseRecommender):
     """Weighted matrix factorisation by alternating least squares, from the package `implicit`.
 
     Every history, known or new, is folded in: its user factors are solved for, so a new row needs
@@ -301,3 +308,6 @@ class ALSRecommender(BaseRecommender):
         # in float32 the rounding of a row depends on how many rows there are
         scores = users.astype(np.float64) @ als.item_factors.T.astype(np.float64)
         return scores[:n].astype(np.float32)
+
+    def _item_similarity(self):
+        return cosine_similarity(self.item_factors_)

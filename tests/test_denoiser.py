@@ -676,6 +676,18 @@ def test_guided_scores_against_a_slow_chain(settings, prediction_type, latent_di
     assert_allclose(found, expected, rtol=1e-3, atol=2e-3)
 
 
+@torch.no_grad()
+def test_a_noised_history_of_ages_is_one_of_recency_weights():
+    ages = sp.csr_array(np.array([[3.0, 0, 1, 2] + [0] * (N_ITEMS - 4)], np.float32))
+    recency = ages.copy()
+    recency.data = 0.5 ** ((ages.data - 1) / 2)
+    denoiser = make_denoiser(path_scale=0.0)
+    denoiser.half_lives, settings = [None], SETTINGS["from the noised history"]
+    expected = scores_of(denoiser, recency, [0.0], settings)  # without a history as condition
+    denoiser.path_half_life = 2.0
+    assert_allclose(scores_of(denoiser, ages, [0.0], settings), expected, rtol=1e-5)
+
+
 SPACES = pytest.mark.parametrize(
     ("latent_dim", "loss"), [(None, "squared"), (None, "multinomial"), (LATENT, "multinomial")]
 )

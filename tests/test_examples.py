@@ -15,6 +15,11 @@ EXAMPLES = {
         ["guidance_users.png", "guidance_folds.png", "training.png", "activity.png"],
         "best guidance scale by cross-validation",
     ),
+    "plot_03_explanations.py": (
+        ["--generated"],
+        ["explanation.png", "draws.png"],
+        "score = unconditional + guidance scale * lift",
+    ),
 }
 
 

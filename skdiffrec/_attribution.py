@@ -1,0 +1,68 @@
+"""What each item of one history gives to the scores of some items."""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from ._scoring import guided_scores
+from ._spaces import Bags
+from .preprocessing import RECENCY_FLOOR
+
+
+@torch.no_grad()
+def path_contributions(denoiser, history, scale, items):
+    """The closed form's part of the scores of `items`, taken apart.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    history : csr_array of float32, shape (1, n_items)
+        Weighted, as in `guided_scores`.
+    scale : float
+        Guidance scale; counts as 0 where the history is empty.
+    items : ndarray of int64, shape (k,)
+
+    Returns
+    -------
+    contributions : ndarray of float32, shape (k, history.nnz)
+        ``scale·a·D[i, j]·weight_i``: what the items of the history give.
+    base : ndarray of float32, shape (k,)
+        What is there without them.
+    """
+    path, weight = denoiser.item_path, denoiser.path_scale
+    if not weight:
+        return np.zeros((len(items), history.nnz), np.float32), np.zeros(len(items), np.float32)
+    scale = scale if history.nnz else 0.0
+    bags = Bags.from_csr(history, "cpu").aged(denoiser.path_half_life, RECENCY_FLOOR)
+    contributions = path.entries(history.indices, items).T * bags.weights.numpy()
+    base = (1 - scale) * weight * path.unknown[items].cpu().numpy()
+    return np.float32(scale * weight) * contributions, base.astype(np.float32)
+
+
+def leave_one_out(denoiser, diffusion, history, keys, scale, settings, items, blocks):
+    """Scores of `items` (ascending) without each item of one history, (history.nnz, k).
+
+    The other items keep their weights and ages, and the row its random numbers. `blocks` is as in
+    `fit_model`.
+    """
+    n = history.nnz
+    scores = np.empty((n, len(items)), np.float32)
+    for block in blocks(n):
+        shorter = _without_each(history, range(n)[block])
+        of_rows = None if keys is None else keys.repeat(shorter.shape[0])
+        scales = np.full(shorter.shape[0], scale)
+        scores[block] = guided_scores(
+            denoiser, diffusion, shorter, of_rows, scales, settings, items
+        )
+    return scores
+
+
+def _without_each(history, places):
+    """One row for each place: `history` without the entry there."""
+    n, n_rows = history.nnz, len(places)
+    kept = np.arange(n) != np.asarray(places)[:, None]
+    indices, data = (
+        np.broadcast_to(part, kept.shape)[kept] for part in (history.indices, history.data)
+    )
+    indptr = np.arange(n_rows + 1, dtype=history.indptr.dtype) * (n - 1)
+    return sp.csr_array((data, indices, indptr), shape=(n_rows, history.shape[1]))
