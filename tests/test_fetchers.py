@@ -576,9 +576,8 @@ class TestGroceries:
         times = load_groceries(values="time", return_X=True)
         for X, expected in ((groceries.X, rows.basket_id.nunique()), (times, rows.week.min())):
             column = X[:, [item]].toarray().ravel()
-            assert dict(
-                zip(groceries.user_ids[column > 0], column[column > 0], strict=True)
-            ) == dict(expected)
+            found = zip(groceries.user_ids[column > 0], column[column > 0], strict=True)
+            assert dict(found) == dict(expected)
 
     def test_parameters(self, monkeypatch):
         with pytest.raises(ValueError, match="min_households must be"):

@@ -162,8 +162,8 @@ def load_groceries(
     --------
     >>> from skdiffrec.datasets import load_groceries
     >>> data = load_groceries(values="weight")
-    >>> most = data.X[[0]].toarray().ravel().argsort()[::-1][:3]
-    >>> print(*data.item_titles[most], sep=", ")
+    >>> print(data.item_titles[data.X.sum(axis=0).argmax()])
+    Fluid milk white only
     """
     check_values(values, "groceries")
     if not (isinstance(min_households, numbers.Integral) and min_households >= 1):

@@ -47,9 +47,9 @@ def fetch_online_retail(
     """Load Online Retail (customers by products), downloading it if needed.
 
     541,909 rows of orders at a British shop for gifts; what is left of them after cleaning is about
-    4,300 customers x 3,700 products. About 23 MB to download; reading the spreadsheet takes a
-    quarter of a minute. Orders have many products at one time, so there is little order to learn
-    from within them.
+    4,300 customers x 3,700 products. About 23 MB to download; reading the spreadsheet can take a
+    minute. Orders have many products at one time, so there is little order to learn from within
+    them.
 
     Parameters
     ----------
