@@ -32,8 +32,9 @@ class Events:
 
     def select(self, rows) -> "Events":
         """Some of the events, by mask or by indices."""
-        columns = (self.user, self.item, self.weight, self.time)
-        return Events(*(None if column is None else column[rows] for column in columns))
+        weight = None if self.weight is None else self.weight[rows]
+        time = None if self.time is None else self.time[rows]
+        return Events(self.user[rows], self.item[rows], weight, time)
 
     def once_per(self, visit: np.ndarray) -> "Events":
         """One event for each item of each visit: an order that lists an item twice counts once."""
@@ -113,7 +114,7 @@ def _matrix(events: Events, values: str):
     order = np.argsort(pair, kind="stable")
     start = np.flatnonzero(np.diff(pair[order], prepend=-1))
     first = order[start]
-    if values == "time":
+    if values == "time" and events.time is not None:
         data = np.minimum.reduceat(events.time[order].astype(np.float64), start)
     elif values == "binary":
         data = np.ones(len(first), np.float32)

@@ -3,7 +3,7 @@
 import csv
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy.sparse import csr_array
 from sklearn.utils import Bunch
@@ -32,12 +32,12 @@ class _Layout:
     header: bool = False
 
 
-_DAT = dict(ratings="ratings.dat", titles="movies.dat", delimiter=":", columns=(0, 2, 4, 6))
+_DAT = _Layout("ratings.dat", "movies.dat", ":", (0, 2, 4, 6), "::", "utf-8")
 _CSV = _Layout("ratings.csv", "movies.csv", ",", (0, 1, 2, 3), ",", "utf-8", header=True)
 _LAYOUTS = {
     "100k": _Layout("u.data", "u.item", "\t", (0, 1, 2, 3), "|", "latin-1"),
-    "1m": _Layout(**_DAT, title_delimiter="::", encoding="latin-1"),
-    "10m": _Layout(**_DAT, title_delimiter="::", encoding="utf-8"),
+    "1m": replace(_DAT, encoding="latin-1"),
+    "10m": _DAT,
 }
 
 
@@ -158,7 +158,7 @@ def fetch_movielens(
     ) as path:
         with open_zip(path) as archive:
             events, titles = _read(archive, _LAYOUTS.get(version, _CSV))
-    if min_rating is not None:
+    if min_rating is not None and events.weight is not None:
         events = events.select(events.weight >= min_rating)
     data = bunch_of(source.name, source.about, events, values, titles=titles)
     return data.X if return_X else data

@@ -130,9 +130,9 @@ def _read(path: Path) -> tuple[Events, dict[str, str]]:
         for column, entry in zip(columns, (customer, code, time, invoice), strict=True):
             column.append(entry)
         descriptions[code, title] += 1
-    user, item, time, invoice = map(np.array, columns)
+    users, items, times, invoices = map(np.array, columns)
     titles = {code: title for (code, title), _ in reversed(descriptions.most_common())}
-    return Events(user, item, time=time).once_per(invoice), titles
+    return Events(users, items, time=times).once_per(invoices), titles
 
 
 def _sales(path: Path) -> Iterator[tuple[str, str, str, int, int]]:

@@ -125,6 +125,6 @@ class _Rows(_Reader):
 def _column(place: str) -> int:
     """Number, from 0, of the column of a cell such as "AB12"."""
     number = 0
-    for letter in re.match("[A-Z]{0,3}", place).group():
+    for letter in re.findall("[A-Z]", place)[:3]:
         number = 26 * number + ord(letter) - ord("A") + 1
     return number - 1
