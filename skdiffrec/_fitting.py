@@ -1,6 +1,5 @@
 """From rows to a fitted model: what lies between the estimator and the network."""
 
-import copy
 import importlib.metadata
 import numbers
 
@@ -14,6 +13,7 @@ from ._diffusion import Diffusion
 from ._early_stopping import Monitor, fixed_path_weight, split_validation, spread_ratio
 from ._hashing import row_keys
 from ._model import build_denoiser
+from ._model_state import model_state, restored
 from ._parameters import (
     check_batch_size,
     check_condition_dropout,
@@ -125,11 +125,19 @@ class FittedModel:
         return path_scores(self.denoiser, self._histories(X))
 
     def __getstate__(self):
-        """Pickled on the CPU, so that a model fitted on a GPU loads on a machine without one."""
-        state = self.__dict__.copy()
-        if self.denoiser.null.device.type != "cpu":
-            state["denoiser"] = copy.deepcopy(self.denoiser).to("cpu")
-        return state
+        """Numbers and NumPy arrays alone: what is pickled loads on a machine without a GPU."""
+        return model_state(self)
+
+    def __setstate__(self, state):
+        record, tensors = state
+        vars(self).update(restored(record, dict(tensors)))
+
+    @classmethod
+    def of_state(cls, record, tensors):
+        """The model that `model_state` took apart, checked; its arrays are taken out."""
+        model = cls.__new__(cls)
+        vars(model).update(restored(record, tensors))
+        return model
 
 
 def training_key(X, sample_weight, parameters, seed, device):

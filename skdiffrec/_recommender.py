@@ -4,13 +4,15 @@ from types import SimpleNamespace
 
 from ._chain import SamplingSettings
 from ._device import resolve_device, run_blocks
-from ._fitting import fit_model, new_diffusion, training_key
+from ._fitting import FittedModel, fit_model, new_diffusion, training_key
 from ._hashing import draw_seed
 from ._memory import remembered
+from ._model_state import model_state
 from ._parameters import FREE_PARAMETERS, PAPER, PARAMETER_CONSTRAINTS, check_sampling_steps
 from ._readout import TILE_ITEMS
 from ._sample_weight import check_sample_weight
 from ._sweeps import SweepMixin
+from ._tensor_file import PersistenceError
 from ._validation import check_guidance_scale, check_parameters
 from .base import BaseRecommender
 
@@ -296,16 +298,29 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         seed = draw_seed(self.random_state)
         given_seed = None if self.random_state is None else seed
         of_training = {k: v for k, v in vars(parameters).items() if k not in FREE_PARAMETERS}
-        self._model = remembered(
-            self.memory,
-            lambda: training_key(X, sample_weight, of_training, given_seed, device),
-            lambda: fit_model(X, sample_weight, parameters, seed, device, self._blocks),
+        self._adopt(
+            remembered(
+                self.memory,
+                lambda: training_key(X, sample_weight, of_training, given_seed, device),
+                lambda: fit_model(X, sample_weight, parameters, seed, device, self._blocks),
+            )
         )
-        self.history_ = self._model.history
-        self.n_iter_ = len(self.history_)
-        self.best_validation_score_ = self._model.best_validation_score
-        self.item_path_weight_ = self._model.path_weight
-        self.best_guidance_scale_ = self._model.best_scale
+
+    def _adopt(self, model):
+        self._model, self.history_, self.n_iter_ = model, model.history, len(model.history)
+        self.best_validation_score_ = model.best_validation_score
+        self.item_path_weight_ = model.path_weight
+        self.best_guidance_scale_ = model.best_scale
+
+    def _get_state(self):
+        return model_state(self._model)
+
+    def _set_state(self, state, tensors, device):
+        self.device, device = device, resolve_device(device, fitting=True)
+        model = FittedModel.of_state(state, tensors)
+        if model.denoiser.n_items != self.n_features_in_:
+            raise PersistenceError("The network has another number of items than the model.")
+        self._adopt(model.to(device))
 
     def _scales(self, n, scale=None):
         """One guidance scale for each of n rows; None is the estimator's."""

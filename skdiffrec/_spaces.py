@@ -160,6 +160,19 @@ class ItemPath(nn.Module):
             self.register_buffer(name, torch.as_tensor(value).to(dtype))
         self.register_buffer("unknown", torch.as_tensor(mean_history @ D, dtype=torch.float32))
 
+    @classmethod
+    def blank(cls, n_items, n_entries=None):
+        """One whose numbers are yet to be loaded; `n_entries` are those of a sparse D."""
+        path = cls(np.zeros((0, n_items)), np.zeros(0))
+        path.sparse = n_entries is not None
+        if path.sparse:
+            path.weights = torch.empty(n_entries)
+            path.register_buffer("items", torch.empty(n_entries, dtype=torch.int32))
+            path.register_buffer("offsets", torch.empty(n_items + 1, dtype=torch.int64))
+        else:
+            path.weights = torch.empty(n_items, n_items)
+        return path
+
     @property
     def csr(self):
         """D as a csr_array, where it is sparse; on the CPU it shares its memory."""

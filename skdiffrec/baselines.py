@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from ._item_path import ease_matrix
 from ._rows import ROW_MULTIPLE, entry_rows, pad_rows, rank_in_rows, select_entries
+from ._tensor_file import check_record, is_number
 from ._validation import VALUES, Interval, StrOptions
 from .base import BaseRecommender
 from .preprocessing import history_weights
@@ -58,6 +59,7 @@ class PopularityRecommender(BaseRecommender):
     """
 
     _parameter_constraints = {"values": _HISTORY_CONSTRAINTS["values"]}
+    _saved_arrays = {"popularity_": ("n_features_in_",)}
 
     def __init__(self, *, values="binary"):
         self.values = values
@@ -105,6 +107,7 @@ class EASERecommender(BaseRecommender):
         "reg": [Interval(numbers.Real, 0, None, closed="neither")],
         **_HISTORY_CONSTRAINTS,
     }
+    _saved_arrays = {"item_weights_": ("n_features_in_", "n_features_in_")}
 
     def __init__(self, *, reg=300.0, values="binary", half_life=5.0):
         self.reg = reg
@@ -162,6 +165,7 @@ class ItemKNNRecommender(BaseRecommender):
         "shrinkage": [Interval(numbers.Real, 0, None, closed="left")],
         **_HISTORY_CONSTRAINTS,
     }
+    _saved_arrays = {"similarity_": "csr"}
 
     def __init__(self, *, n_neighbors=100, shrinkage=0.0, values="binary", half_life=5.0):
         self.n_neighbors = n_neighbors
@@ -248,6 +252,7 @@ class ALSRecommender(BaseRecommender):
         "random_state": ["random_state"],
         **_HISTORY_CONSTRAINTS,
     }
+    _saved_arrays = {"item_factors_": ("n_features_in_", None)}
 
     def __init__(
         self,
@@ -290,6 +295,16 @@ class ALSRecommender(BaseRecommender):
             iterations=self.iterations,
             random_state=int(seed),
         )
+
+    def _get_state(self):
+        folding = {name: getattr(self._als, name) for name in ("regularization", "alpha")}
+        return folding, super()._get_state()[1]
+
+    def _set_state(self, state, tensors, device):
+        check_record(state, {"regularization": is_number, "alpha": is_number}, "the fitted state")
+        super()._set_state({}, tensors, device)
+        self._als = self._new_als(seed=0)  # nothing is left to draw
+        vars(self._als).update(state, factors=self.item_factors_.shape[1])
 
     def _score_rows(self, X):
         n = X.shape[0]
