@@ -8,6 +8,7 @@ from ._fitting import FittedModel, fit_model, new_diffusion, training_key
 from ._hashing import draw_seed
 from ._memory import remembered
 from ._model_state import model_state
+from ._onnx import OnnxMixin
 from ._parameters import FREE_PARAMETERS, PAPER, PARAMETER_CONSTRAINTS, check_sampling_steps
 from ._readout import TILE_ITEMS
 from ._sample_weight import check_sample_weight
@@ -17,7 +18,7 @@ from ._validation import check_guidance_scale, check_parameters
 from .base import BaseRecommender
 
 
-class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
+class CFGDiffusionRecommender(SweepMixin, OnnxMixin, BaseRecommender):
     """Diffusion recommender with classifier-free guidance.
 
     One network learns to denoise a user's interaction row, with the user's history as condition

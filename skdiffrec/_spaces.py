@@ -65,6 +65,11 @@ class Bags(NamedTuple):
             include_last_offset=True,
         )
 
+    def dense(self, n_items):
+        """The rows as float32 (n_rows, n_items)."""
+        dense = torch.zeros(len(self.offsets) - 1, n_items, device=self.weights.device)
+        return dense.index_put((self.rows, self.items), self.weights)
+
     def kept(self, mask, place):
         """Entries of the items where `mask` (n_items,) is true, as ``place[item]`` (n_items,)."""
         kept = mask[self.items]
@@ -87,8 +92,7 @@ class ItemSpace(nn.Module):
 
     def encode(self, bags):
         """Rows as x_0 (n_rows, n_items)."""
-        dense = torch.zeros(len(bags.offsets) - 1, self.dim, device=bags.weights.device)
-        return dense.index_put((bags.rows, bags.items), bags.weights)
+        return bags.dense(self.dim)
 
     def decode(self, x_0):
         """x_0 as item scores."""
