@@ -3,6 +3,7 @@
 The graph is traced from the same chain that `recommend` runs, fed with histories of equal length.
 """
 
+import copy
 import warnings
 
 import numpy as np
@@ -71,8 +72,7 @@ class OnnxMixin:
                 f"A graph draws no random numbers, but temperature={settings.temperature}. "
                 "set_params(temperature=0) follows their mean."
             )
-        record, tensors = model.__getstate__()
-        model = type(model).of_state(record, dict(tensors))  # a copy, on the CPU
+        model = copy.deepcopy(model)  # which is on the CPU
         graph = ServingGraph(model, settings, k, filter_seen).eval()
         size = sum(t.numel() * t.element_size() for t in graph.state_dict().values())
         if size > _MAX_BYTES:
@@ -231,9 +231,7 @@ class ServingGraph(nn.Module):
         return known.float()
 
     def _scores(self, bags, scale):
-        chain = ServedChain(
-            self.denoiser, self.diffusion, bags, scale, self.settings, self.made
-        )
+        chain = ServedChain(self.denoiser, self.diffusion, bags, scale, self.settings, self.made)
         x_0, h = chain.last_estimate()
         if not self.ranks:
             return self.made.space.decode(x_0, bags)

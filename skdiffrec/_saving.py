@@ -1,6 +1,7 @@
 """`save` and `load` of every estimator: its parameters and arrays to a file, and back."""
 
 import numbers
+import sys
 
 import numpy as np
 import scipy.sparse as sp
@@ -223,10 +224,9 @@ def _schema(n_bytes):
 
 def _strings(codes):
     """Strings (n,) from arrays of character codes (n, width)."""
-    try:
-        return codes.view(f"U{codes.shape[1]}")[:, 0].astype(object)
-    except (ValueError, IndexError) as error:
-        raise PersistenceError(f"The names of the columns cannot be read: {error}") from None
+    if not codes.size or codes.max() > sys.maxunicode:
+        raise PersistenceError("The names of the columns have characters that do not exist.")
+    return codes.view(f"U{codes.shape[1]}")[:, 0].astype(object)
 
 
 def _to_json(name, value):

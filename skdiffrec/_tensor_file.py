@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from ._version import __version__
 
 FORMAT_VERSION = 1
-_KEY, _CHECKSUM = "skdiffrec", "sha256"
+_KEY = "skdiffrec"  # of the only entry of safetensors' metadata: several have no fixed order
 _MAX_RECORD = 4_000_000  # characters of JSON; what grows with users or items is an array
 
 
@@ -40,7 +40,10 @@ def replacing(path):
         raise IsADirectoryError(f"{path!r} is a folder; give the path of a file in it.")
     temporary = os.path.join(folder, f".{name[:100]}.{uuid.uuid4().hex}.tmp")
     try:
+        with open(temporary, "xb") as file:
+            mode = os.fstat(file.fileno()).st_mode & 0o777
         yield temporary
+        os.chmod(temporary, mode)  # others may read it where they may read new files
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -81,7 +84,7 @@ def write(path, record, tensors):
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     for name, array in tensors.items():
         _check_finite(name, array)
-    metadata = {_KEY: text, _CHECKSUM: _checksum(text, tensors)}
+    metadata = {_KEY: f"{_checksum(text, tensors)}\n{text}"}
     with replacing(path) as temporary:
         try:
             save_file(tensors, temporary, metadata)
@@ -113,7 +116,7 @@ def read(path):
     try:
         # it maps the file, compares the header with its size, and refuses what does not fit
         with safe_open(path, framework="numpy") as file:
-            text, checksum = _metadata(file.metadata())
+            checksum, text = _metadata(file.metadata())
             record = _parsed(text)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except PersistenceError as error:
@@ -131,11 +134,13 @@ def read(path):
 
 
 def _metadata(metadata):
-    if not isinstance(metadata, dict) or set(metadata) != {_KEY, _CHECKSUM}:
+    """(checksum, JSON) of safetensors' metadata."""
+    if not isinstance(metadata, dict) or set(metadata) != {_KEY}:
         raise PersistenceError("this is a safetensors file, but none of a model of skdiffrec.")
-    if len(metadata[_KEY]) > _MAX_RECORD:
+    if len(metadata[_KEY]) > _MAX_RECORD + 65:
         raise PersistenceError(f"its metadata is longer than {_MAX_RECORD} characters.")
-    return metadata[_KEY], metadata[_CHECKSUM]
+    checksum, _, text = metadata[_KEY].partition("\n")
+    return checksum, text
 
 
 def _parsed(text):

@@ -24,13 +24,15 @@ WITHOUT_TORCH = {
     "plotting",
     "_topk",
     "_rows",
+    "_saving",
+    "_tensor_file",
     "_hashing",
     "_item_path",
     "_transitions",
     "_validation",
 }
 # Packages of extras: imported where they are used, so that the core runs without them.
-OPTIONAL = {"implicit", "matplotlib", "pandas", "pooch", "safetensors", "rich"}
+OPTIONAL = {"implicit", "matplotlib", "onnx", "pandas", "pooch", "safetensors", "skops", "rich"}
 
 
 def module_name(path):
@@ -197,6 +199,7 @@ class TestDirection:
         assert {"_recommender", "baselines"} <= above
         assert below("base") & above == {"base"}
         allowed = {"base", "_topk", "_rows", "_hashing", "_validation"} | below("metrics")
+        allowed |= {"_saving", "_tensor_file", "_version"}
         assert below("base") <= allowed
 
     def test_metrics_stand_alone(self):
