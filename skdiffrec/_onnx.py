@@ -276,7 +276,9 @@ class SparsePath(nn.Module):
         self.starts = range(0, width, _NEIGHBORS_AT_ONCE)
 
     def forward(self, history):
-        return sum(
-            (history[:, getattr(self, f"items{i}")] * getattr(self, f"weights{i}")).sum(1)
-            for i in self.starts
-        )
+        by_item = history.T.contiguous()  # what is gathered then lies side by side
+        total = 0.0
+        for i in self.starts:
+            items, weights = getattr(self, f"items{i}"), getattr(self, f"weights{i}")
+            total = total + (by_item[items] * weights[:, :, None]).sum(0)
+        return total.T

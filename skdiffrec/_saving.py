@@ -26,8 +26,8 @@ class SaveMixin:
     """Save to one file and load from it, without pickle.
 
     A subclass names the arrays of its fitted state in ``_saved_arrays``, {attribute: shape}, where
-    a shape has names of attributes (None: any length), or is "csr" for a csr_array (n_items, n_items); all float32.
-    Or it overrides `_get_state` and `_set_state`.
+    a shape has names of attributes (None: any length), or is "csr" for a csr_array (n_items,
+    n_items); all float32. Or it overrides `_get_state` and `_set_state`.
     """
 
     _saved_arrays = None

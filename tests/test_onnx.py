@@ -1,6 +1,5 @@
 """The exported graph makes the lists of `recommend`, in onnxruntime alone."""
 
-import copy
 import os
 
 import numpy as np
@@ -198,26 +197,3 @@ def test_movielens(values, path):
     scale = np.linspace(0, 2, len(users)).astype(np.float32)
     found = session(model, path).run(None, inputs(model, train[users], scale))
     assert_same_lists(found, model.recommend(users, guidance_scale=scale))
-
-
-@pytest.mark.slow
-def test_the_graph_is_made_of_what_other_exporters_know(interactions):
-    """torch.export takes it too: tracing is a matter of speed."""
-    import torch
-
-    model = tiny_cfg(max_epochs=1, values="time").fit(interactions)
-    fitted, settings = model._sampled_model()
-    fitted = copy.deepcopy(fitted)
-    graph = _onnx.ServingGraph(fitted, settings, 5, True).eval()
-    given = {k: torch.tensor(v) for k, v in inputs(model, interactions[2:4], 1.5).items()}
-    batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
-    shapes = {0: batch, 1: length}
-    exported = torch.export.export(
-        graph, tuple(given.values()), dynamic_shapes=(shapes, (shapes, {0: batch}))
-    )
-    more = {k: torch.tensor(v) for k, v in inputs(model, interactions[3:9], 0.5).items()}
-    ids, scores = exported.module()(*more.values())
-    assert_same_lists(
-        (ids.numpy(), scores.numpy()),
-        model.recommend(X=interactions[3:9], k=5, guidance_scale=0.5),
-    )
