@@ -36,6 +36,9 @@ def inside_search(estimator):
 class EpochCallbacks:
     """The callbacks of an estimator, which hear of its fit and of every epoch.
 
+    `keep_interrupted` says whether Ctrl-C may end training and keep what there is: not inside a
+    search, which would go on to its next fit.
+
     Parameters
     ----------
     estimator : estimator
@@ -48,6 +51,7 @@ class EpochCallbacks:
 
     def __init__(self, estimator, max_epochs, X, y, attributes):
         self.estimator, self.attributes = estimator, attributes
+        self.keep_interrupted = not inside_search(estimator)
         self.data, self.fit_context, self.epoch_context = {"X": X, "y": y}, None, None
         if hasattr(estimator, "_init_callback_context"):
             self.fit_context = estimator._init_callback_context(max_subtasks=max_epochs)

@@ -84,12 +84,15 @@ class Chain:
         self.bags = Bags.from_csr(pad_rows(X, ROW_MULTIPLE), self.device)
         self.keys = None if keys is None else self._padded(keys.view(np.int64), np.int64)
         self.scale = self._padded(scale, np.float32)[:, None]
-        self.prepared = prepared(denoiser, diffusion, settings.sampler)
-        self.space = self.prepared.space
-        start = settings.start_timestep
-        self.start = diffusion.n_timesteps if start is None else start
-        self.timesteps = sampling_timesteps(self.start, settings.n_sampling_steps)
-        self.denoise = self._guided(float(scale[0]))
+        self._begin(prepared(denoiser, diffusion, settings.sampler), float(scale[0]))
+
+    def _begin(self, made, scale):
+        """Set out with what was prepared; `scale` is 0 or 1 where all rows have that, or None."""
+        self.prepared, self.space = made, made.space
+        start = self.settings.start_timestep
+        self.start = self.diffusion.n_timesteps if start is None else start
+        self.timesteps = sampling_timesteps(self.start, self.settings.n_sampling_steps)
+        self.denoise = self._guided(scale)
 
     def _padded(self, values, dtype):
         padded = np.zeros(self.n_padded, dtype)

@@ -113,6 +113,7 @@ class Denoiser(nn.Module):
             time_dim,
             item_path,
         )
+        self.hidden_dims = tuple(hidden_dims)
         self.half_lives = [None] if half_life is None else [half_life * span for span in _SPANS]
         self.path_half_life = half_life
         first, last = hidden_dims[0], hidden_dims[-1]

@@ -17,6 +17,7 @@ from ._early_stopping import Monitor, fixed_path_weight, split_validation, sprea
 from ._hashing import row_keys
 from ._history import TrainingHistory
 from ._model import build_denoiser
+from ._model_state import model_state, restored
 from ._parameters import (
     check_batch_size,
     check_condition_dropout,
@@ -70,10 +71,12 @@ class FittedModel:
         As in `CFGDiffusionRecommender`.
     """
 
+    complete = True  # training was not cut short
+
     def __init__(self, denoiser, diffusion, *, seed, values, half_life, loss):
         self.denoiser, self.diffusion, self.seed = denoiser, diffusion, seed
         self.values, self.half_life, self.loss = values, half_life, loss
-        self.history, self.complete = TrainingHistory(), True
+        self.history = TrainingHistory()
         self.best_validation_score, self.path_weight, self.best_scale = None, 0.0, 1.0
 
     def attributes(self):
@@ -161,11 +164,19 @@ class FittedModel:
         return path_scores(self.denoiser, self._histories(X))
 
     def __getstate__(self):
-        """Pickled on the CPU, so that a model fitted on a GPU loads on a machine without one."""
-        state = self.__dict__.copy()
-        if self.denoiser.null.device.type != "cpu":
-            state["denoiser"] = copy.deepcopy(self.denoiser).to("cpu")
-        return state
+        """Numbers and NumPy arrays alone: what is pickled loads on a machine without a GPU."""
+        return model_state(self)
+
+    def __setstate__(self, state):
+        record, tensors = state
+        vars(self).update(restored(record, dict(tensors)))
+
+    @classmethod
+    def of_state(cls, record, tensors):
+        """The model that `model_state` took apart, checked; its arrays are taken out."""
+        model = cls.__new__(cls)
+        vars(model).update(restored(record, tensors))
+        return model
 
 
 def training_key(X, sample_weight, parameters, seed, device):
@@ -185,7 +196,7 @@ def _plain(value):
     return value
 
 
-def fit_model(X, sample_weight, parameters, seed, device, blocks, callbacks, keep_interrupted=True):
+def fit_model(X, sample_weight, parameters, seed, device, blocks, callbacks):
     """Train a model on canonical rows.
 
     Parameters
@@ -199,8 +210,6 @@ def fit_model(X, sample_weight, parameters, seed, device, blocks, callbacks, kee
     blocks : callable
         ``blocks(n_rows) -> list of slice`` in which to score rows.
     callbacks : EpochCallbacks
-    keep_interrupted : bool
-        Whether Ctrl-C keeps the best weights so far.
 
     Returns
     -------
@@ -240,7 +249,7 @@ def fit_model(X, sample_weight, parameters, seed, device, blocks, callbacks, kee
             verbose=p.verbose,
             before_epoch=callbacks.begin_epoch,
             after_epoch=lambda ema: callbacks.end_epoch(shown, lambda: _so_far(model, ema, finish)),
-            keep_interrupted=keep_interrupted,
+            keep_interrupted=callbacks.keep_interrupted,
         )
     finish(model)
     return model
@@ -258,8 +267,8 @@ def _finish(model, *, monitor, counts, sample, p):
 
 def _so_far(model, ema, finish):
     """The model as if training ended now, apart from the one that goes on."""
-    now, path = copy.copy(model), model.denoiser.item_path
-    now.history = TrainingHistory(model.history)
+    now, path = FittedModel.__new__(FittedModel), model.denoiser.item_path
+    vars(now).update(vars(model), history=TrainingHistory(model.history))
     with ema.applied():
         now.denoiser = copy.deepcopy(model.denoiser, {id(path): path})  # the path is never trained
     finish(now)

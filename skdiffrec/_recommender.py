@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from ._callbacks import CallbackSupportMixin, EpochCallbacks, inside_search
+from ._callbacks import CallbackSupportMixin, EpochCallbacks
 from ._chain import SamplingSettings
 from ._device import resolve_device, run_blocks
 from ._draws import DrawsMixin
@@ -10,16 +10,19 @@ from ._explanation import ExplanationMixin
 from ._fitting import FittedModel, fit_model, new_diffusion, training_key
 from ._hashing import draw_seed
 from ._memory import remembered
+from ._model_state import model_state
+from ._onnx import OnnxMixin
 from ._parameters import FREE_PARAMETERS, PAPER, PARAMETER_CONSTRAINTS, check_sampling_steps
 from ._readout import TILE_ITEMS
 from ._sample_weight import check_sample_weight
 from ._sweeps import SweepMixin
+from ._tensor_file import PersistenceError
 from ._validation import check_guidance_scale, check_parameters
 from .base import BaseRecommender
 
 
 class CFGDiffusionRecommender(
-    CallbackSupportMixin, ExplanationMixin, DrawsMixin, SweepMixin, BaseRecommender
+    CallbackSupportMixin, ExplanationMixin, DrawsMixin, SweepMixin, OnnxMixin, BaseRecommender
 ):
     """Diffusion recommender with classifier-free guidance.
 
@@ -312,20 +315,10 @@ class CFGDiffusionRecommender(
         given_seed = None if self.random_state is None else seed
         of_training = {k: v for k, v in vars(parameters).items() if k not in FREE_PARAMETERS}
         callbacks = EpochCallbacks(self, self.max_epochs, X, y, FittedModel.attributes)
-        keep_interrupted = not inside_search(self)  # which would go on to its next fit
         model = remembered(
             self.memory,
             lambda: training_key(X, sample_weight, of_training, given_seed, device),
-            lambda: fit_model(
-                X,
-                sample_weight,
-                parameters,
-                seed,
-                device,
-                self._blocks,
-                callbacks,
-                keep_interrupted,
-            ),
+            lambda: fit_model(X, sample_weight, parameters, seed, device, self._blocks, callbacks),
             keep=lambda model: model.complete,
         )
         self._adopt(model)
@@ -333,6 +326,16 @@ class CFGDiffusionRecommender(
 
     def _adopt(self, model):
         vars(self).update(model.attributes())
+
+    def _get_state(self):
+        return model_state(self._model)
+
+    def _set_state(self, state, tensors, device):
+        self.device, device = device, resolve_device(device, fitting=True)
+        model = FittedModel.of_state(state, tensors)
+        if model.denoiser.n_items != self.n_features_in_:
+            raise PersistenceError("The network has another number of items than the model.")
+        self._adopt(model.to(device))
 
     def _scales(self, n, scale=None):
         """One guidance scale for each of n rows; None is the estimator's."""

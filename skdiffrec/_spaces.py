@@ -69,6 +69,11 @@ class Bags(NamedTuple):
             sparse=matrix.requires_grad and len(self.items) < len(matrix),
         )
 
+    def dense(self, n_items):
+        """The rows as float32 (n_rows, n_items)."""
+        dense = torch.zeros(len(self.offsets) - 1, n_items, device=self.weights.device)
+        return dense.index_put((self.rows, self.items), self.weights)
+
     def of_rows(self, rows):
         """Some consecutive rows."""
         offsets = self.offsets[rows.start : rows.stop + 1]
@@ -98,8 +103,7 @@ class ItemSpace(nn.Module):
 
     def encode(self, bags):
         """Rows as x_0 (n_rows, n_items)."""
-        dense = torch.zeros(len(bags.offsets) - 1, self.dim, device=bags.weights.device)
-        return dense.index_put((bags.rows, bags.items), bags.weights)
+        return bags.dense(self.dim)
 
     def decode(self, x_0):
         """x_0 as item scores."""
@@ -170,6 +174,19 @@ class ItemPath(nn.Module):
             dtype = {"weights": torch.float32, "items": torch.int32, "offsets": torch.int64}[name]
             self.register_buffer(name, torch.as_tensor(value).to(dtype))
         self.register_buffer("unknown", torch.as_tensor(mean_history @ D, dtype=torch.float32))
+
+    @classmethod
+    def blank(cls, n_items, n_entries=None):
+        """One whose numbers are yet to be loaded; `n_entries` are those of a sparse D."""
+        path = cls(np.zeros((0, n_items)), np.zeros(0))
+        path.sparse = n_entries is not None
+        if path.sparse:
+            path.weights = torch.empty(n_entries)
+            path.register_buffer("items", torch.empty(n_entries, dtype=torch.int32))
+            path.register_buffer("offsets", torch.empty(n_items + 1, dtype=torch.int64))
+        else:
+            path.weights = torch.empty(n_items, n_items)
+        return path
 
     @property
     def csr(self):

@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._callbacks import CALLBACK_STATE
 from ._rows import hide_items
+from ._saving import SaveMixin
 from ._topk import masked_topk
 from ._validation import (
     VALUES,
@@ -33,13 +34,13 @@ def hide_for_score(X, values):
     return hide_items(X, values, _SCORE_HIDDEN, _SCORE_SEED)
 
 
-class BaseRecommender(BaseEstimator):
+class BaseRecommender(SaveMixin, BaseEstimator):
     """Base of all recommenders: a subclass says how to fit and how to score a block of rows.
 
     A subclass stores the canonical training rows in ``_fit_X`` by `_start_fit` and defines
     ``_score_rows(X, **per_row) -> ndarray of float32 (n_rows, n_items)``, where X is a canonical
     CSR block and `per_row` holds arrays with one entry per row. A row's scores must depend on that
-    row alone.
+    row alone. One that names its fitted arrays in ``_saved_arrays`` can be saved.
     """
 
     values = "binary"
@@ -181,6 +182,11 @@ class BaseRecommender(BaseEstimator):
     def _requested_rows(self, user_ids, X):
         """(rows, which of them or None for all in order, was one user asked for)."""
         if X is None:
+            if self._fit_X is None:
+                raise ValueError(
+                    "This model was saved with include_data=False and does not know the users of "
+                    "fit. Give their histories: recommend(X=rows)."
+                )
             if user_ids is None:
                 return self._fit_X, None, False
             ids, scalar = check_user_ids(user_ids, self._fit_X.shape[0], known=True)

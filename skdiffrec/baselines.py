@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from ._item_path import ease_matrix
 from ._rows import ROW_MULTIPLE, entry_rows, pad_rows, rank_in_rows, select_entries
 from ._similar_items import SimilarItemsMixin, cosine_similarity, stored_similarity
+from ._tensor_file import check_record, is_number
 from ._validation import VALUES, Interval, StrOptions
 from .base import BaseRecommender
 from .preprocessing import history_weights
@@ -59,6 +60,7 @@ class PopularityRecommender(BaseRecommender):
     """
 
     _parameter_constraints = {"values": _HISTORY_CONSTRAINTS["values"]}
+    _saved_arrays = {"popularity_": ("n_features_in_",)}
 
     def __init__(self, *, values="binary"):
         self.values = values
@@ -106,6 +108,7 @@ class EASERecommender(SimilarItemsMixin, BaseRecommender):
         "reg": [Interval(numbers.Real, 0, None, closed="neither")],
         **_HISTORY_CONSTRAINTS,
     }
+    _saved_arrays = {"item_weights_": ("n_features_in_", "n_features_in_")}
 
     def __init__(self, *, reg=300.0, values="binary", half_life=5.0):
         self.reg = reg
@@ -166,6 +169,7 @@ class ItemKNNRecommender(SimilarItemsMixin, BaseRecommender):
         "shrinkage": [Interval(numbers.Real, 0, None, closed="left")],
         **_HISTORY_CONSTRAINTS,
     }
+    _saved_arrays = {"similarity_": "csr"}
 
     def __init__(self, *, n_neighbors=100, shrinkage=0.0, values="binary", half_life=5.0):
         self.n_neighbors = n_neighbors
@@ -255,6 +259,7 @@ class ALSRecommender(SimilarItemsMixin, BaseRecommender):
         "random_state": ["random_state"],
         **_HISTORY_CONSTRAINTS,
     }
+    _saved_arrays = {"item_factors_": ("n_features_in_", None)}
 
     def __init__(
         self,
@@ -297,6 +302,16 @@ class ALSRecommender(SimilarItemsMixin, BaseRecommender):
             iterations=self.iterations,
             random_state=int(seed),
         )
+
+    def _get_state(self):
+        folding = {name: getattr(self._als, name) for name in ("regularization", "alpha")}
+        return folding, super()._get_state()[1]
+
+    def _set_state(self, state, tensors, device):
+        check_record(state, {"regularization": is_number, "alpha": is_number}, "the fitted state")
+        super()._set_state({}, tensors, device)
+        self._als = self._new_als(seed=0)  # nothing is left to draw
+        vars(self._als).update(state, factors=self.item_factors_.shape[1])
 
     def _score_rows(self, X):
         n = X.shape[0]

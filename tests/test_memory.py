@@ -70,7 +70,7 @@ def test_two_workers_never_train_the_same(interactions, tmp_path, n_jobs):
 class Logged(_recommender.CFGDiffusionRecommender):
     """Notes every training in a file, so that other processes' count too."""
 
-    def _fit(self, X, sample_weight):
+    def _fit(self, X, **options):
         train = _fitting.train
 
         def noted(*args, **options):
@@ -80,7 +80,7 @@ class Logged(_recommender.CFGDiffusionRecommender):
 
         _fitting.train = noted
         try:
-            super()._fit(X, sample_weight)
+            super()._fit(X, **options)
         finally:
             _fitting.train = train
 

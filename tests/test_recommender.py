@@ -819,9 +819,9 @@ def tensors_of(model):
 
 
 class TestDevice:
-    def test_a_pickle_holds_cpu_tensors(self, cfg):
-        tensors = tensors_of(cfg)
-        assert len(tensors) > 10 and all(t.device.type == "cpu" for t in tensors)
+    def test_a_pickle_holds_arrays_alone(self, cfg):
+        assert not tensors_of(cfg)  # nothing of torch: arrays, which any machine can read
+        assert len(tensors_of(cfg._model.denoiser)) > 10
 
     @without_cuda
     def test_fitted_for_a_gpu_used_without(self, cfg):
@@ -846,7 +846,7 @@ class TestDevice:
         assert model._model.denoiser.null.device.type == "cuda"
         scores = model.decision_function(interactions)
         loaded = pickle.loads(pickle.dumps(model))
-        assert all(t.device.type == "cpu" for t in tensors_of(model))
+        assert not tensors_of(model)
         assert model._model.denoiser.null.device.type == "cuda"  # pickling moved a copy
         loaded.set_params(device="cpu")
         assert_allclose(loaded.decision_function(interactions), scores, rtol=1e-3, atol=1e-3)
