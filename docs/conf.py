@@ -44,6 +44,7 @@ autosummary_imported_members = True
 autosummary_ignore_module_all = False
 autodoc_typehints = "none"
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {
     "GL03",  # blank lines
@@ -70,6 +71,7 @@ html_theme_options = {
     "navigation_with_keys": False,
     "header_links_before_dropdown": 6,
     "show_toc_level": 2,
+    "show_nav_level": 1,
     "footer_start": ["copyright"],
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
@@ -95,10 +97,21 @@ sphinx_gallery_conf = {
 }
 
 
-def link_gallery(app, docname, source):
-    """Links to gallery scripts, which a code host can follow, lead to their pages here."""
-    source[0] = re.sub(r"\]\(\.\./examples/(plot_\w+)\.py\)", r"](auto_examples/\1.rst)", source[0])
+def prepare_page(app, docname, source):
+    """Makes of links that a code host can follow what Sphinx needs.
+
+    Links to gallery scripts lead to their pages, and the pages that the user guide lists become
+    its children.
+    """
+    text = source[0]
+    children = {
+        "guide": re.findall(r"^\* \[.*\]\(([\w-]+)\.md\)", text, re.M),
+        "benchmarks": ["accuracy"],
+    }
+    if docname in children:
+        text += "\n```{toctree}\n:hidden:\n\n" + "\n".join(children[docname]) + "\n```\n"
+    source[0] = re.sub(r"\]\(\.\./examples/(plot_\w+)\.py\)", r"](auto_examples/\1.rst)", text)
 
 
 def setup(app):
-    app.connect("source-read", link_gallery)
+    app.connect("source-read", prepare_page)
