@@ -104,10 +104,8 @@ def prepare_page(app, docname, source):
     its children.
     """
     text = source[0]
-    children = {
-        "guide": re.findall(r"^\* \[.*\]\(([\w-]+)\.md\)", text, re.M),
-        "benchmarks": ["accuracy"],
-    }
+    listed = re.findall(r"^\* \[.*\]\(([\w-]+)\.md\)", text, re.M)
+    children = {"guide": listed, "benchmarks": ["accuracy"]}
     if docname in children:
         text += "\n```{toctree}\n:hidden:\n\n" + "\n".join(children[docname]) + "\n```\n"
     source[0] = re.sub(r"\]\(\.\./examples/(plot_\w+)\.py\)", r"](auto_examples/\1.rst)", text)

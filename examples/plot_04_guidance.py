@@ -28,7 +28,8 @@ GuidanceCurveDisplay.from_estimator(model, data.train + data.valid, data.test)
 # One user's list at five scales
 # ------------------------------
 # Bars say what the ten items are about, averaged over the list. At 0 the list has a bit of
-# everything that is popular; the user's own tastes, at the top, take over as the scale grows.
+# everything that is popular; the user's own tastes take over as the scale grows. The diamonds are
+# the taste at the end of the history: what the user liked earlier is seen in the bars too.
 
 user = int(np.argmax(data.user_tastes.max(axis=1) > 0.85))
 scales = [0.0, 0.5, 1.0, 2.0, 4.0]

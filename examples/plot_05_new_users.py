@@ -49,8 +49,8 @@ quality = {
 }
 
 # %%
-# A user without any item gets what is popular, from the unconditional branch. One item is worth
-# more than any other.
+# A user without any item gets what is popular, from the unconditional branch, where EASE has
+# nothing to go by. Each item that becomes known makes the lists better, and twenty are not enough.
 
 figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
 for (name, values), marker in zip(quality.items(), "os^", strict=True):

@@ -41,8 +41,8 @@ print(reports["CFG"])
 # A map of strengths
 # ------------------
 # Each row is scaled from the worst model (dark) to the best (bright). For the Gini index and the
-# popularity bias less is better, so they are turned round. Look at the last rows: a list that
-# nobody else gets is not yet a good one.
+# popularity bias less is better, so they are turned round. Look at the last row: what is popular is
+# varied, and nobody's.
 
 names = [name.removesuffix("@10") for name in reports["CFG"]]
 values = np.array([[report[f"{name}@10"] for report in reports.values()] for name in names])

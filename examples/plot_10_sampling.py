@@ -18,12 +18,13 @@ from skdiffrec.plotting import DenoisingDisplay
 
 data = make_interactions(800, 1500, n_interactions_per_user=30, random_state=0)
 history = data.train + data.valid
-model = CFGDiffusionRecommender(max_epochs=15, random_state=0).fit(history)
+model = CFGDiffusionRecommender(item_path=None, max_epochs=15, random_state=0).fit(history)
 
 # %%
 # One user's top ten along ten steps
 # ----------------------------------
-# Most of the list is there after the first step: the network sees the history at each of them.
+# The network alone, without its closed form. Most of the list is there after the first step, since
+# the network sees the history at each of them.
 
 DenoisingDisplay.from_estimator(
     model, history[[0]], n_sampling_steps=10, guidance_scale=2.0, item_names=data.item_names

@@ -1,8 +1,8 @@
 """Documentation: code blocks of the pages run, in order, and no public module is forgotten.
 
 A block that opens with ```python runs, in one namespace per page and in an empty folder. One that
-opens with ```python notest, or any other language, does not. So that pages can show the defaults and
-stay quick here, generated data are small and fits short where a page does not say otherwise.
+opens with ```python notest, or any other language, does not. So that pages can show the defaults
+and stay quick here, generated data are small and fits short where a page does not say otherwise.
 """
 
 import importlib
@@ -27,11 +27,9 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 def small_world(monkeypatch, tmp_path):
     matplotlib.use("agg")
     monkeypatch.chdir(tmp_path)
-    defaults = dict(zip(("n_users", "n_items"), (120, 80), strict=True))
-    monkeypatch.setattr(make_interactions, "__defaults__", tuple(defaults.values()))
-    quick = {"n_interactions_per_user": 20}
+    monkeypatch.setattr(make_interactions, "__defaults__", (120, 80))  # users, items
     for function, changes in (
-        (make_interactions, quick),
+        (make_interactions, {"n_interactions_per_user": 20}),
         (CFGDiffusionRecommender.__init__, {"max_epochs": 2}),
     ):
         monkeypatch.setattr(function, "__kwdefaults__", function.__kwdefaults__ | changes)
