@@ -47,12 +47,11 @@ def test_code_blocks_run(page, small_world):
         exec(compile("\n" * line + block[1], page, "exec"), namespace)
 
 
-def test_every_block_says_what_it_is():
-    """A block without a language would be neither run nor coloured."""
+def test_blocks_are_closed():
+    """Or the rest of the page would be code."""
     for page in PAGES:
         fences = re.findall(r"^```(.*)$", page.read_text(), re.M)
-        assert len(fences) % 2 == 0, page
-        assert all(fences[::2]) and not any(fences[1::2]), page
+        assert len(fences) % 2 == 0 and not any(fences[1::2]), page
 
 
 def test_every_public_module_has_api_pages():

@@ -1,11 +1,11 @@
 """Formulas as MathML, which browsers draw themselves: no script, no font and no network."""
 
 from docutils import nodes
-from docutils.utils.math.latex2mathml import parse_latex_math
+from docutils.utils.math.latex2mathml import tex2mathml
 
 
 def to_mathml(tex, block):
-    return "".join(parse_latex_math(tex, as_block=block).toxml())
+    return tex2mathml(tex, as_block=block)
 
 
 def visit_inline(writer, node):
