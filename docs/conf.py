@@ -64,6 +64,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "skdiffrec"
 html_static_path = ["_static"]
 html_css_files = ["skdiffrec.css"]
+html_sidebars = {page: [] for page in ("quickstart", "coming-from", "design-notes", "changelog")}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

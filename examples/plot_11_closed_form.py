@@ -18,7 +18,8 @@ from skdiffrec.metrics import ndcg_at_k
 # Accuracy by weight
 # ------------------
 # 1 makes the closed form's scores spread over the items as widely as the network's. On the left
-# sets of items, on the right histories with times, whose order the network reads better.
+# sets of items, on the right histories with times. The hidden items of a few hundred users choose
+# roughly: of more users, the choice is within 1 % of the best.
 
 weights = [0.0, 0.25, 1.0, 4.0]
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")

@@ -57,7 +57,7 @@ for scale, x, y in zip(scales, bias, quality, strict=True):
     ax.annotate(f"{scale:g}", (x, y), xytext=(4, 6), textcoords="offset points")
 ax.plot(popularity_bias_at_k(ease, history), ndcg_at_k(ease, data.test), "s", label="EASE")
 ax.axvline(0, color="0.6", ls=":")
-ax.set(xlabel="popularity bias", ylabel="nDCG@10", ylim=(0, None))
+ax.set(xlabel="popularity bias", ylabel="nDCG@10", ylim=(0, 1.15 * max(quality)))
 ax.legend()
 for scale, ids in lists.items():
     print(f"scale {scale:4g}: Gini index of the shown items {gini_at_k(ids, data.n_items):.3f}")
