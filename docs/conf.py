@@ -92,7 +92,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "download_all_examples": False,
     "plot_gallery": "True",
-    "matplotlib_animations": False,
+    "capture_repr": (),
     "min_reported_time": 5,
     "remove_config_comments": True,
 }

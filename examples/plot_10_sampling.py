@@ -23,8 +23,8 @@ model = CFGDiffusionRecommender(item_path=None, max_epochs=15, random_state=0).f
 # %%
 # One user's top ten along ten steps
 # ----------------------------------
-# The network alone, without its closed form. Most of the list is there after the first step, since
-# the network sees the history at each of them.
+# The network alone, without its closed form, at scale 2. The head of the list is there after the
+# first step, since the network sees the history at each of them; the tail is still being sorted.
 
 DenoisingDisplay.from_estimator(
     model, history[[0]], n_sampling_steps=10, guidance_scale=2.0, item_names=data.item_names
@@ -52,7 +52,7 @@ for (name, settings), marker in zip(kinds.items(), "os^", strict=True):
     ax.semilogx(steps, quality, marker=marker, label=name)
     model.set_params(eta=0.0, temperature=0.0, n_samples=1)
 ax.set_xticks(steps, steps)
-ax.set(xlabel="sampling steps", ylabel="nDCG@10", ylim=(0, None))
+ax.set(xlabel="sampling steps", ylabel="nDCG@10", ylim=(0, 0.3))
 ax.legend()
 
 # %%

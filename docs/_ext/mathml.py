@@ -1,11 +1,19 @@
 """Formulas as MathML, which browsers draw themselves: no script, no font and no network."""
 
+import re
+
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
+# docutils sets the index of a letter with an accent below the letter
+ACCENT_AND_INDEX = re.compile(
+    r"<munderover>\s*(<mi>\S+</mi>)\s*(<m[in]>\S+</m[in]>)\s*(<mo\b[^<]*</mo>)\s*</munderover>"
+)
+
 
 def to_mathml(tex, block):
-    return tex2mathml(tex, as_block=block)
+    mathml = tex2mathml(tex, as_block=block)
+    return ACCENT_AND_INDEX.sub(r"<msub><mover accent='true'>\1\3</mover>\2</msub>", mathml)
 
 
 def visit_inline(writer, node):
