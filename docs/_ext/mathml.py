@@ -5,15 +5,23 @@ import re
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
-# docutils sets the index of a letter with an accent below the letter
+# docutils sets the index of a letter with an accent below the letter, and without a font for
+# mathematics browsers draw the accent into the letter: both are mended here.
 ACCENT_AND_INDEX = re.compile(
     r"<munderover>\s*(<mi>\S+</mi>)\s*(<m[in]>\S+</m[in]>)\s*(<mo\b[^<]*</mo>)\s*</munderover>"
 )
+ACCENT = re.compile(r"<mover\b[^>]*>\s*<mi>(\S+)</mi>\s*<mo\b[^>]*>([ˉˆ])</mo>\s*</mover>")
+COMBINING = {"ˉ": "\u0304", "ˆ": "\u0302"}
 
 
 def to_mathml(tex, block):
     mathml = tex2mathml(tex, as_block=block)
-    return ACCENT_AND_INDEX.sub(r"<msub><mover accent='true'>\1\3</mover>\2</msub>", mathml)
+    mathml = ACCENT_AND_INDEX.sub(r"<msub><mover>\1\3</mover>\2</msub>", mathml)
+    return ACCENT.sub(accented_letter, mathml)
+
+
+def accented_letter(found):
+    return f'<mi style="font-style: italic">{found[1]}{COMBINING[found[2]]}</mi>'
 
 
 def visit_inline(writer, node):
