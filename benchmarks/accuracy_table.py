@@ -133,7 +133,7 @@ def accuracy_table(group, models, bootstraps):
     users = next(iter(models.values()))["n_users"]
     against = f"N@10 − {best['model']}" if best else "–"
     header = ["", *COLUMNS, "valid N@10", "settings (of trials)", "fit, s", against, "p"]
-    title = f"### {data}, {HEADINGS[table]}, input = {input}\n\n{users:,} users with a test item.\n"
+    title = f"## {data}, {HEADINGS[table]}, input = {input}\n\n{users:,} users with a test item.\n"
     return f"{title}\n{markdown(header, rows)}"
 
 
@@ -152,7 +152,7 @@ def gain_table(found, table, input, bootstraps):
         return ""
     rows.append(["median", "", "", "", f"{np.median(gains):+.1%}", ""])
     header = ["", LINEAR, FACTORS, OURS, "gain over the better", "p"]
-    title = f"### nDCG@10 of CFG, {HEADINGS[table]}, input = {input}\n"
+    title = f"## nDCG@10 of CFG, {HEADINGS[table]}, input = {input}\n"
     return f"{title}\n{markdown(header, rows)}"
 
 
@@ -169,7 +169,7 @@ def scale_table(found, bootstraps):
     if not rows:
         return ""
     header = ["", "scale", "N@10 at the default", "N@10 at the scale", "difference", "p"]
-    return f"### CFG at the guidance scale that valid chooses\n\n{markdown(header, rows)}"
+    return f"## CFG at the guidance scale that valid chooses\n\n{markdown(header, rows)}"
 
 
 def length_table(found, table, input):
@@ -185,8 +185,16 @@ def length_table(found, table, input):
     if not rows:
         return ""
     header = ["N@10 / R@20 (users)", *(f"{name} items" for name in LENGTHS)]
-    title = f"### By length of history, {HEADINGS[table]}, input = {input}\n"
+    title = f"## By length of history, {HEADINGS[table]}, input = {input}\n"
     return f"{title}\n{markdown(header, rows)}"
+
+
+PAGE_HEAD = """# Accuracy: all tables
+
+Written by `python benchmarks/accuracy_table.py --md docs/accuracy.md`; what they mean is on the
+[benchmarks page](benchmarks.md#accuracy-data-sets--models--seeds).
+
+"""
 
 
 def length_cell(group):
@@ -218,7 +226,7 @@ def main():
     text = tables(found, bootstraps)
     bootstraps.save()
     if options.md:
-        pathlib.Path(options.md).write_text(text)
+        pathlib.Path(options.md).write_text(PAGE_HEAD + text)
     else:
         print(text)
 

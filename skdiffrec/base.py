@@ -37,13 +37,27 @@ def hide_for_score(X, values):
 class BaseRecommender(SaveMixin, BaseEstimator):
     """Base of all recommenders: a subclass says how to fit and how to score a block of rows.
 
-    A subclass stores the canonical training rows in ``_fit_X`` by `_start_fit` and defines
+    It defines ``_fit(X)``, which learns from canonical CSR training rows, and
     ``_score_rows(X, **per_row) -> ndarray of float32 (n_rows, n_items)``, where X is a canonical
     CSR block and `per_row` holds arrays with one entry per row. A row's scores must depend on that
     row alone. One that names its fitted arrays in ``_saved_arrays`` can be saved.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdiffrec.base import BaseRecommender
+    >>> class TogetherRecommender(BaseRecommender):
+    ...     def _fit(self, X):
+    ...         self.together_ = (X.T @ X).toarray()
+    ...     def _score_rows(self, X):
+    ...         return np.asarray(X @ self.together_, np.float32)
+    >>> model = TogetherRecommender().fit([[1, 1, 0], [0, 1, 1], [1, 1, 0]])
+    >>> model.recommend(0, k=1)[0]
+    array([2])
     """
 
     values = "binary"
+    _parameter_constraints = {}  # a subclass may have parameters checked, as scikit-learn does
     _max_block_rows = np.iinfo(np.int64).max
 
     def fit(self, X, y=None):

@@ -75,7 +75,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         As of `GridSearchCV`: param_guidance_scale, params, split0_test_score, ...,
         mean_test_score, std_test_score and rank_test_score, in the order of `scales`. With
         several metrics, "score" is the name of each.
-    fit_times_, score_times_ : ndarray of float64, shape (n_splits_,)
+    fit_times_, score_times_ : ndarray of float64, shape (n_splits,)
         Seconds for fitting, and for judging at all scales, in each fold.
     n_splits_ : int
     scorer_ : RankingScorer
@@ -265,19 +265,59 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
 
     @available_if(_refitted)
     def recommend(self, user_ids=None, k=10, **options):
-        """`recommend` of the best estimator."""
+        """Lists of the best estimator, at the best scale.
+
+        Parameters
+        ----------
+        user_ids : int or array-like of int, shape (n,), default=None
+            Rows of the matrix given to `fit`; None means all.
+        k : int, default=10
+            Length of the lists.
+        **options
+            As of the estimator's method.
+
+        Returns
+        -------
+        ids, scores : ndarrays of int64 and float32
+        """
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.recommend(user_ids, k, **options)
 
     @available_if(_refitted)
     def recommend_scales(self, scales, user_ids=None, k=10, **options):
-        """`recommend_scales` of the best estimator."""
+        """Lists of the best estimator at several scales.
+
+        Parameters
+        ----------
+        scales : array-like of float, shape (n_scales,)
+            Guidance scales.
+        user_ids : int or array-like of int, shape (n,), default=None
+            Rows of the matrix given to `fit`; None means all.
+        k : int, default=10
+            Length of the lists.
+        **options
+            As of the estimator's method.
+
+        Returns
+        -------
+        ids, scores : ndarrays of int64 and float32
+        """
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.recommend_scales(scales, user_ids, k, **options)
 
     @available_if(_refitted)
     def decision_function(self, X):
-        """`decision_function` of the best estimator."""
+        """Scores of the best estimator, at the best scale.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Histories.
+
+        Returns
+        -------
+        scores : ndarray of float32, shape (n_users, n_items)
+        """
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.decision_function(X)
 

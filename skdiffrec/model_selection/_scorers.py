@@ -134,7 +134,21 @@ class RankingScorer:
         return self.judge(_lists(estimator, history, self.n_listed), history, hidden)
 
     def split(self, estimator, X, y=None):
-        """(history, holdout) that `estimator` is judged by: csr_arrays of X's shape."""
+        """What `estimator` is judged by.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Its `values` say what those of `X` mean.
+        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Histories, of which a part is hidden where there is no `y`.
+        y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
+            Holdout items.
+
+        Returns
+        -------
+        history, holdout : csr_array of shape (n_users, n_items)
+        """
         values = values_of(estimator)
         y = drop_labels(y, np.shape(X), stacklevel=3)
         if y is None:
@@ -145,7 +159,20 @@ class RankingScorer:
         return history, check_holdout(history, y)
 
     def judge(self, ids, history, holdout):
-        """Score of lists, which may be longer than needed: float, or dict of float."""
+        """Score of lists.
+
+        Parameters
+        ----------
+        ids : array-like of int, shape (n_users, n_listed)
+            Recommended items, best first; may be more than are needed.
+        history, holdout : csr_array of shape (n_users, n_items)
+            As from `split`.
+
+        Returns
+        -------
+        score : float or dict of float
+            A dict by name where there are several metrics.
+        """
         n_items = holdout.shape[1]
         if n_items < 2:
             raise ValueError(f"X has {n_items} feature(s): to rank takes at least 2 items.")
