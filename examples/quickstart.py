@@ -123,7 +123,7 @@ def compare(path, seed):
 
 def show_lists(model, scale, data):
     """Lists of known users, of a new one and of one without history."""
-    names = data.get("item_names", data.get("item_titles"))
+    names = data.get("item_names")
     if names is None:
         names = np.array([f"item {i}" for i in range(data.n_items)])
     known = np.flatnonzero(np.diff(data.train.indptr) >= 10)[:3]

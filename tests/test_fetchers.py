@@ -218,7 +218,7 @@ class TestMovieLens:
         assert data.X.dtype == (np.float64 if values == "time" else np.float32)
         assert data.X.has_sorted_indices and data.X.format == "csr"
         assert data.user_ids.tolist() == [7, 9] and data.item_ids.tolist() == [10, 20, 30]
-        assert data.item_titles.tolist() == [TITLES[i] for i in (10, 20, 30)]
+        assert data.item_names.tolist() == [TITLES[i] for i in (10, 20, 30)]
         assert (data.n_users, data.n_items, data.has_times) == (2, 3, True)
         assert "2 users x 3 items; 4 interactions" in data.DESCR
         assert "Licence:" in data.DESCR and "Harper" in data.DESCR
@@ -228,7 +228,7 @@ class TestMovieLens:
         server.files["ml-10m.zip"] = movielens("10m", rows)
         data = fetch_movielens("10m", values="weight", verbose=0)
         assert data.X.toarray().tolist() == [[0.5, 3.5]]
-        assert data.item_titles.tolist() == ["1", "2"]  # no title: the id
+        assert data.item_names.tolist() == ["1", "2"]  # no title: the id
 
     def test_min_rating(self, server, home):
         data = fetch_movielens(min_rating=4, verbose=0)
@@ -253,7 +253,7 @@ class TestOthers:
     def test_lastfm(self, server, home):
         data = lastfm(values="weight")
         assert data.X.toarray().tolist() == [[13883, 11690], [7, 0]]
-        assert data.item_titles.tolist() == ["Duran Duran", "Morcheeba & Björk"]
+        assert data.item_names.tolist() == ["Duran Duran", "Morcheeba & Björk"]
         assert not data.has_times
         with pytest.raises(ValueError, match="has no times"):
             lastfm(values="time")
@@ -264,7 +264,7 @@ class TestOthers:
         assert fetch(values="weight").X.toarray().tolist() == [[2, 1], [1, 0]]
         data = fetch(values="time")
         assert data.X[0, 0] == np.datetime64("2010-10-18T22:17:43").astype("int64")  # the first
-        assert data.item_ids.tolist() == [22847, 420315] and data.item_titles is None
+        assert data.item_ids.tolist() == [22847, 420315] and data.item_names is None
         assert "core." not in data.DESCR
 
     def test_k_core(self, server, home):
@@ -286,7 +286,7 @@ class TestOthers:
         assert data.user_ids.tolist() == [12345, 17850]
         assert data.item_ids.tolist() == ["71053", "85123A"]
         assert data.X.toarray().tolist() == [[1, 0], [1, 2]]  # orders, not lines of orders
-        assert data.item_titles.tolist() == ["LANTERN", "WHITE T-LIGHT & HOLDER"]
+        assert data.item_names.tolist() == ["LANTERN", "WHITE T-LIGHT & HOLDER"]
         times = fetch_online_retail(values="time", verbose=0).X
         first = np.array(["2010-11-30T12:00", "2010-12-01T08:26"], "datetime64[s]").astype(float)
         assert times[0, 0] == first[0] and times[1, 1] == first[1]
@@ -556,7 +556,7 @@ class TestGroceries:
         assert "simulated" in groceries.DESCR and "Licence:" in groceries.DESCR
 
     def test_titles(self, groceries):
-        titles = groceries.item_titles.tolist()
+        titles = groceries.item_names.tolist()
         assert len(set(titles)) == len(titles)
         assert {"Shredded cheese", "Bananas (tropical fruit)", "Primal (beef)"} <= set(titles)
         assert all(title[0].isupper() or title[0].isdigit() for title in titles)

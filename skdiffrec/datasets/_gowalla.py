@@ -54,7 +54,7 @@ def fetch_gowalla(
             The interactions, with sorted indices.
         user_ids, item_ids : ndarray of int, shape (n_users,) and (n_items,)
             Ids of the source, of rows and columns, ascending.
-        item_titles : None
+        item_names : None
             Places have no names.
         n_users, n_items : int
             The shape of `X`.

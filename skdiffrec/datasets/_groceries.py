@@ -129,7 +129,7 @@ def load_groceries(
             Households, of rows, ascending.
         item_ids : ndarray of str, shape (n_items,)
             Category and type as in the catalogue, of columns, ascending.
-        item_titles : ndarray of str, shape (n_items,)
+        item_names : ndarray of str, shape (n_items,)
             The same to be read: "Shredded cheese", "Primal (beef)".
         n_users, n_items : int
             The shape of `X`.
@@ -162,7 +162,7 @@ def load_groceries(
     --------
     >>> from skdiffrec.datasets import load_groceries
     >>> data = load_groceries(values="weight")
-    >>> print(data.item_titles[data.X.sum(axis=0).argmax()])
+    >>> print(data.item_names[data.X.sum(axis=0).argmax()])
     Fluid milk white only
     """
     check_values(values, "groceries")

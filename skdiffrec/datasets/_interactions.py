@@ -87,15 +87,15 @@ def bunch_of(
     if len(events.user) == 0:
         raise ValueError(f"No interaction of {name} passes the limits asked for; lower them.")
     user_ids, item_ids, X = _matrix(events, values)
-    item_titles = None
+    item_names = None
     if titles is not None:
-        item_titles = np.array([titles.get(item) or str(item) for item in item_ids.tolist()])
+        item_names = np.array([titles.get(item) or str(item) for item in item_ids.tolist()])
     n_users, n_items = X.shape
     return Bunch(
         X=X,
         user_ids=user_ids,
         item_ids=item_ids,
-        item_titles=item_titles,
+        item_names=item_names,
         n_users=n_users,
         n_items=n_items,
         has_times=events.time is not None,

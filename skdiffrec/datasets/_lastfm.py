@@ -47,7 +47,7 @@ def fetch_lastfm(
             The interactions, with sorted indices.
         user_ids, item_ids : ndarray of int, shape (n_users,) and (n_items,)
             Ids of the source, of rows and columns, ascending.
-        item_titles : ndarray of str, shape (n_items,)
+        item_names : ndarray of str, shape (n_items,)
             Names of the artists.
         n_users, n_items : int
             The shape of `X`.
@@ -77,7 +77,7 @@ def fetch_lastfm(
     --------
     >>> from skdiffrec.datasets import fetch_lastfm
     >>> data = fetch_lastfm(values="weight")  # doctest: +SKIP
-    >>> data.item_titles[data.X[[0]].indices]  # doctest: +SKIP
+    >>> data.item_names[data.X[[0]].indices]  # doctest: +SKIP
     """
     check_values(values, LASTFM.name, has_times=False)
     with open_source(

@@ -98,7 +98,7 @@ def fetch_movielens(
             The interactions, with sorted indices.
         user_ids, item_ids : ndarray of int, shape (n_users,) and (n_items,)
             Ids of the source, of rows and columns, ascending.
-        item_titles : ndarray of str, shape (n_items,)
+        item_names : ndarray of str, shape (n_items,)
             Titles with their year.
         n_users, n_items : int
             The shape of `X`.

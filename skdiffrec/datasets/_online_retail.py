@@ -71,7 +71,7 @@ def fetch_online_retail(
             Customers, of rows, ascending.
         item_ids : ndarray of str, shape (n_items,)
             Stock codes, of columns, ascending.
-        item_titles : ndarray of str, shape (n_items,)
+        item_names : ndarray of str, shape (n_items,)
             The description that most orders give.
         n_users, n_items : int
             The shape of `X`.
