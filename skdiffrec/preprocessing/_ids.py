@@ -1,0 +1,206 @@
+"""Ids of any hashable type to numbers and back.
+
+Distinct ids are kept in a typed NumPy array: numbers, dates and booleans in their own type, text in
+NumPy's ``StringDType`` (16 bytes an id and what is longer than 15 bytes), anything else as objects.
+"""
+
+import itertools
+from collections import defaultdict
+
+import narwhals as nw
+import numpy as np
+from numpy.dtypes import StringDType
+
+_TABLE_SHARE = (
+    4  # a table of all integers of a range pays while it is not much longer than the data
+)
+_CHUNK = 2**16  # ids that are Python objects at once
+_TEXT = (nw.String, nw.Categorical, nw.Enum)
+
+
+def factorize(column, name):
+    """Number the distinct ids of a column.
+
+    Parameters
+    ----------
+    column : narwhals Series or ndarray of shape (n,)
+    name : str
+        For errors.
+
+    Returns
+    -------
+    codes : ndarray of int32 or int64, shape (n,)
+        ``ids[codes]`` is the column.
+    ids : ndarray of shape (n_ids,)
+        Ascending where ids can be compared, else in order of appearance.
+
+    Raises
+    ------
+    ValueError
+        If an id is missing (None, NaN, NaT, null).
+    TypeError
+        If an id cannot be hashed.
+    """
+    if isinstance(column, nw.Series) and column.is_null().any():
+        _raise_missing(name, int(np.flatnonzero(column.is_null().to_numpy())[0]))
+    codes, ids = _distinct(column, name)
+    _check_ids(codes, ids, name)
+    order = _ascending(ids)
+    if order is None:
+        return codes, ids
+    rank = np.empty(len(ids), np.int32 if len(ids) < 2**31 else np.int64)
+    rank[order] = np.arange(len(ids))
+    return rank[codes], ids[order]
+
+
+def positions(known, wanted):
+    """Where each of `wanted` is in the distinct ids `known` of `factorize`; −1 where it is not."""
+    if known.dtype.kind == wanted.dtype.kind and known.dtype.kind not in "OV":
+        if not len(known):
+            return np.full(len(wanted), -1)
+        place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        return np.where(known[place] == wanted, place, -1)
+    index = {value: place for place, value in enumerate(known.tolist())}
+    return np.fromiter((index.get(value, -1) for value in wanted.tolist()), np.int64, len(wanted))
+
+
+def _distinct(column, name):
+    """(codes, ids) with ids in any order."""
+    if isinstance(column, nw.Series):
+        if isinstance(column.dtype, _TEXT):
+            return _distinct_series(column, name)
+        column = column.to_numpy()
+    kind = column.dtype.kind
+    if kind in "iu" and len(column):
+        low, high = int(column.min()), int(column.max())
+        if high - low <= _TABLE_SHARE * len(column) and high < 2**63:
+            return _distinct_integers(column, low, high)
+    if kind in "iuUT" and (pyarrow := _import("pyarrow")):
+        return _distinct_arrow(pyarrow.array(column))
+    if kind in "biufmM":
+        ids, codes = np.unique(column, return_inverse=True)
+        return codes, ids
+    if kind == "O" and (pyarrow := _import("pyarrow")) and set(map(type, column)) == {str}:
+        try:
+            return _distinct_arrow(pyarrow.array(column, pyarrow.large_string()))
+        except UnicodeEncodeError:  # half of a surrogate pair
+            pass
+    return _distinct_objects(column, name)
+
+
+def _distinct_integers(column, low, high):
+    """Integers of a short range, by a table of the range: no hashing, no sorting."""
+    shifted = column if low == 0 else column - column.dtype.type(low)
+    if column.dtype.kind == "i" and low < 0:
+        shifted = column.astype(np.int64) - low
+    present = np.zeros(high - low + 1, bool)
+    present[shifted] = True
+    number = np.cumsum(present, dtype=np.int32 if len(present) < 2**31 else np.int64) - 1
+    return number[shifted], (np.flatnonzero(present) + low).astype(column.dtype)
+
+
+def _distinct_series(series, name):
+    """Text and categories, by the library that can do it fastest."""
+    if _import("pyarrow"):
+        return _distinct_arrow(series.to_arrow())
+    if series.implementation.is_pandas():
+        pandas = _import("pandas")
+        codes, ids = pandas.factorize(series.to_native())
+        return codes, _narrow(list(ids))
+    return _distinct_objects(series, name)
+
+
+def _distinct_arrow(array):
+    """By Arrow's hashing."""
+    if not hasattr(array, "dictionary"):
+        array = array.dictionary_encode()
+    if hasattr(array, "combine_chunks"):
+        array = array.combine_chunks()
+    ids, codes = array.dictionary, array.indices.to_numpy(zero_copy_only=False)
+    used = np.zeros(len(ids), bool)
+    used[codes] = True
+    if not used.all():  # categories that no row has
+        codes = (np.cumsum(used) - 1)[codes]
+        ids = ids.filter(used)
+    if str(ids.type) in ("string", "large_string", "string_view"):
+        return codes, ids.to_numpy(zero_copy_only=False).astype(StringDType())
+    return codes, ids.to_numpy(zero_copy_only=False)
+
+
+def _distinct_objects(column, name):
+    """Any hashable ids, by a dict that counts up."""
+    index = defaultdict(itertools.count().__next__)
+    codes = np.empty(len(column), np.int32 if len(column) < 2**31 else np.int64)
+    try:
+        for start in range(0, len(column), _CHUNK):
+            chunk = column[start : start + _CHUNK]
+            chunk = chunk.to_list() if isinstance(chunk, nw.Series) else chunk.tolist()
+            codes[start : start + _CHUNK] = [index[value] for value in chunk]
+    except TypeError as error:
+        raise TypeError(
+            f"Column {name!r} holds an id that cannot be hashed: {error}. Use ids such as ints, "
+            "strings or tuples."
+        ) from None
+    return codes, _narrow(list(index))
+
+
+def _narrow(ids):
+    """Distinct ids in a typed array where all are of one type that NumPy has."""
+    types = set(map(type, ids))
+    kind = types.pop() if len(types) == 1 else object
+    try:
+        if kind is str:
+            return np.array(ids, StringDType())
+        if kind in (bool, int, float) or issubclass(kind, np.generic):
+            array = np.array(ids)
+            if array.dtype.kind != "O":
+                return array
+    except (UnicodeEncodeError, OverflowError):
+        pass
+    return np.fromiter(ids, object, len(ids))
+
+
+def _check_ids(codes, ids, name):
+    """No id may be missing."""
+    if ids.dtype.kind == "f":
+        missing = np.isnan(ids)
+    elif ids.dtype.kind in "mM":
+        missing = np.isnat(ids)
+    elif ids.dtype == object:
+        missing = np.fromiter(map(_is_missing, ids), bool, len(ids))
+    else:
+        return
+    if missing.any():
+        _raise_missing(name, int(np.flatnonzero(missing[codes])[0]))
+
+
+def _is_missing(value):
+    try:
+        return value is None or bool(value != value)
+    except (TypeError, ValueError):  # pandas.NA has no truth
+        return True
+
+
+def _raise_missing(name, row):
+    raise ValueError(
+        f"Column {name!r} has a missing id (None, NaN or null) in row {row}. Leave such rows out, "
+        "or fill in an id."
+    )
+
+
+def _ascending(ids):
+    """The order of ascending ids; None if they cannot be compared."""
+    try:
+        if ids.dtype == object:
+            return np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+        return np.argsort(ids, kind="stable")
+    except TypeError:
+        return None
+
+
+def _import(package):
+    """An optional package, or None."""
+    try:
+        return __import__(package)
+    except ImportError:
+        return None
