@@ -3,7 +3,6 @@
 import numbers
 from typing import Any, Self
 
-import narwhals as nw
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +13,9 @@ from .._validation import VALUES, Interval, StrOptions, fit_context
 from ._ids import factorize, positions
 from ._interactions import DUPLICATES, k_core, to_csr
 from ._lists import interaction_columns, list_columns, make_table
-from ._tables import as_column, as_numbers, as_times, read_columns
+from ._lookup import look_up_ids, refuse_unknown
+from ._tables import as_column, read_columns
+from ._values import as_times, as_weights
 
 _COUNT = [Interval(numbers.Integral, 1, None, closed="left")]
 
@@ -171,12 +172,14 @@ class InteractionEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         values = self._resolved_values()
         rows, columns, numbers, users, items, backend = self._read(X, values)
         X_new = self._matrix(rows, columns, numbers, (len(users), len(items)), values)
+        n_events = len(rows)
+        del rows, columns, numbers  # as large as the matrix
         X_new, kept, kept_items = k_core(
             X_new, self.min_user_interactions, self.min_item_interactions
         )
         if not X_new.nnz:
             raise ValueError(
-                f"Of {len(rows)} events nothing is left. Give more events, or lower min_weight="
+                f"Of {n_events} events nothing is left. Give more events, or lower min_weight="
                 f"{self.min_weight}, min_user_interactions={self.min_user_interactions} or "
                 f"min_item_interactions={self.min_item_interactions}."
             )
@@ -224,7 +227,7 @@ class InteractionEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         column_of = positions(self.items_, items)
         if self.unknown_items == "error":
             unknown = items[column_of < 0]
-            _refuse("items", unknown[positions(self._left_out, unknown) < 0], "ignore")
+            refuse_unknown("items", unknown[positions(self._left_out, unknown) < 0], "ignore")
         rows, columns = row_of[rows], column_of[columns]
         kept = (rows >= 0) & (columns >= 0)
         if not kept.all():
@@ -266,9 +269,7 @@ class InteractionEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         names = self._names()
         if sp.issparse(X):
             columns = interaction_columns(X, self.users_ if users is None else users, self.items_)
-            columns = dict(
-                zip((names["user"], names["item"], names["value"]), columns, strict=True)
-            )
+            columns = dict(zip(names.values(), columns, strict=True))
             if self.values_ == "binary":
                 columns.pop(names["value"])
         else:
@@ -306,12 +307,12 @@ class InteractionEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         (array([ 1, -1]), 1)
         """
         check_is_fitted(self)
-        return _index("users", self.users_, ids, unknown)
+        return look_up_ids("users", self.users_, ids, unknown)
 
     def item_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
         """Columns of items, for `items` and `filter_items` of `recommend`; see `user_index`."""
         check_is_fitted(self)
-        return _index("items", self.items_, ids, unknown)
+        return look_up_ids("items", self.items_, ids, unknown)
 
     def _resolved_values(self):
         values = self.values
@@ -337,24 +338,18 @@ class InteractionEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         table, backend = read_columns(X, names)
         rows, users = factorize(table["user"], names["user"])
         columns, items = factorize(table["item"], names["item"])
-        weight = time = None
+        weight = time = order = None
         if "weight" in table:
-            weight = as_numbers(table["weight"], names["weight"])
-            if weight.size and weight.min() < 0:
-                raise ValueError(
-                    f"Column {self.weight!r} holds {weight.min():g}; give weights >= 0."
-                )
+            weight = as_weights(table["weight"], names["weight"])
         by_time = values == "weight" and self.duplicates in ("first", "last")
         if "timestamp" in table and (values == "time" or by_time):
             time = as_times(table["timestamp"], names["timestamp"])
         numbers = {"binary": None, "weight": weight, "time": time}[values]
-        order = np.argsort(time, kind="stable") if by_time and time is not None else None
+        if by_time and time is not None:
+            order = np.argsort(time, kind="stable")
         if weight is not None:
             kept = (weight > 0) & (weight >= (self.min_weight or 0))
-            if order is not None:
-                order = order[kept[order]]
-            elif not kept.all():
-                order = np.flatnonzero(kept)
+            order = np.flatnonzero(kept) if order is None else order[kept[order]]
         if order is not None:
             rows, columns = rows[order], columns[order]
             numbers = None if numbers is None else numbers[order]
@@ -381,13 +376,13 @@ class InteractionEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
             return row_of, users
         known = positions(self.users_, users) >= 0
         if self.unknown_users == "error":
-            _refuse("users", users[~known], "keep")
+            refuse_unknown("users", users[~known], "keep")
         number = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)
         return number[row_of], users[known]
 
     def _names(self):
         value = {"time": self.timestamp, "weight": self.weight, "binary": None}[self.values_]
-        names = {"user": self.user, "item": self.item, "value": value}
+        names = {"user": self.user, "item": self.item, "value": value}  # in this order
         return {
             role: name if isinstance(name, str) else (self.values_ if role == "value" else role)
             for role, name in names.items()
@@ -398,28 +393,3 @@ class InteractionEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-
-def _refuse(what, unknown, instead):
-    if len(unknown):
-        shown = ", ".join(map(repr, unknown[:3].tolist()))
-        raise ValueError(
-            f"X has {len(unknown)} {what} that fit did not see or keep, such as {shown}. "
-            f"unknown_{what}={instead!r} would {instead} them."
-        )
-
-
-def _index(what, known, ids, unknown):
-    if isinstance(unknown, str) and unknown != "error":
-        raise ValueError(f'unknown must be "error" or an int, got {unknown!r}.')
-    one = isinstance(ids, (str, bytes)) or not hasattr(ids, "__len__")
-    codes, distinct = factorize(as_column([ids] if one else ids), what)
-    place = positions(known, distinct)
-    if unknown == "error" and (place < 0).any():
-        shown = ", ".join(map(repr, distinct[place < 0][:3].tolist()))
-        raise ValueError(
-            f"{(place < 0).sum()} {what} are unknown, such as {shown}. Give ids among {what}_, or "
-            "a number for unknown ones, such as unknown=-1."
-        )
-    place = np.where(place < 0, 0 if unknown == "error" else unknown, place)[codes]
-    return int(place[0]) if one else place

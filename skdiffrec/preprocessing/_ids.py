@@ -48,9 +48,9 @@ def factorize(column, name):
     order = _ascending(ids)
     if order is None:
         return codes, ids
-    rank = np.empty(len(ids), np.int32 if len(ids) < 2**31 else np.int64)
+    rank = np.empty(len(ids), _index_type(len(ids)))
     rank[order] = np.arange(len(ids))
-    return rank[codes], ids[order]
+    return _look_up(rank, codes), ids[order]
 
 
 def positions(known, wanted):
@@ -76,13 +76,13 @@ def _distinct(column, name):
         if high - low <= _TABLE_SHARE * len(column) and high < 2**63:
             return _distinct_integers(column, low, high)
     if kind in "iuUT" and (pyarrow := _import("pyarrow")):
-        return _distinct_arrow(pyarrow.array(column))
+        return _distinct_arrow(pyarrow, pyarrow.array(column))
     if kind in "biufmM":
         ids, codes = np.unique(column, return_inverse=True)
         return codes, ids
     if kind == "O" and (pyarrow := _import("pyarrow")) and set(map(type, column)) == {str}:
         try:
-            return _distinct_arrow(pyarrow.array(column, pyarrow.large_string()))
+            return _distinct_arrow(pyarrow, pyarrow.array(column, pyarrow.large_string()))
         except UnicodeEncodeError:  # half of a surrogate pair
             pass
     return _distinct_objects(column, name)
@@ -90,19 +90,17 @@ def _distinct(column, name):
 
 def _distinct_integers(column, low, high):
     """Integers of a short range, by a table of the range: no hashing, no sorting."""
-    shifted = column if low == 0 else column - column.dtype.type(low)
-    if column.dtype.kind == "i" and low < 0:
-        shifted = column.astype(np.int64) - low
     present = np.zeros(high - low + 1, bool)
-    present[shifted] = True
-    number = np.cumsum(present, dtype=np.int32 if len(present) < 2**31 else np.int64) - 1
-    return number[shifted], (np.flatnonzero(present) + low).astype(column.dtype)
+    for chunk in _chunks(column):
+        present[chunk.astype(np.int64) - low] = True
+    number = np.cumsum(present, dtype=_index_type(len(present))) - 1
+    return _look_up(number, column, low), (np.flatnonzero(present) + low).astype(column.dtype)
 
 
 def _distinct_series(series, name):
     """Text and categories, by the library that can do it fastest."""
-    if _import("pyarrow"):
-        return _distinct_arrow(series.to_arrow())
+    if pyarrow := _import("pyarrow"):
+        return _distinct_arrow(pyarrow, series.to_arrow())
     if series.implementation.is_pandas():
         pandas = _import("pandas")
         codes, ids = pandas.factorize(series.to_native())
@@ -110,18 +108,16 @@ def _distinct_series(series, name):
     return _distinct_objects(series, name)
 
 
-def _distinct_arrow(array):
+def _distinct_arrow(pyarrow, array):
     """By Arrow's hashing."""
-    if not hasattr(array, "dictionary"):
-        array = array.dictionary_encode()
-    if hasattr(array, "combine_chunks"):
-        array = array.combine_chunks()
-    ids, codes = array.dictionary, array.indices.to_numpy(zero_copy_only=False)
-    used = np.zeros(len(ids), bool)
-    used[codes] = True
-    if not used.all():  # categories that no row has
-        codes = (np.cumsum(used) - 1)[codes]
-        ids = ids.filter(used)
+    categories = str(array.type).startswith("dictionary")
+    array = array if categories else array.dictionary_encode()
+    array = array.combine_chunks() if hasattr(array, "combine_chunks") else array
+    pyarrow.default_memory_pool().release_unused()  # its hash table
+    ids, codes = array.dictionary, array.indices.to_numpy()
+    if categories:  # of which some may have no row
+        codes, used = _distinct_integers(codes, 0, len(ids))
+        ids = ids.take(used)
     if str(ids.type) in ("string", "large_string", "string_view"):
         return codes, ids.to_numpy(zero_copy_only=False).astype(StringDType())
     return codes, ids.to_numpy(zero_copy_only=False)
@@ -130,18 +126,34 @@ def _distinct_arrow(array):
 def _distinct_objects(column, name):
     """Any hashable ids, by a dict that counts up."""
     index = defaultdict(itertools.count().__next__)
-    codes = np.empty(len(column), np.int32 if len(column) < 2**31 else np.int64)
+    codes, done = np.empty(len(column), _index_type(len(column))), 0
     try:
-        for start in range(0, len(column), _CHUNK):
-            chunk = column[start : start + _CHUNK]
+        for chunk in _chunks(column):
             chunk = chunk.to_list() if isinstance(chunk, nw.Series) else chunk.tolist()
-            codes[start : start + _CHUNK] = [index[value] for value in chunk]
+            codes[done : done + len(chunk)] = [index[value] for value in chunk]
+            done += len(chunk)
     except TypeError as error:
         raise TypeError(
             f"Column {name!r} holds an id that cannot be hashed: {error}. Use ids such as ints, "
             "strings or tuples."
         ) from None
     return codes, _narrow(list(index))
+
+
+def _chunks(column):
+    return (column[start : start + _CHUNK] for start in range(0, len(column), _CHUNK))
+
+
+def _look_up(table, places, origin=0):
+    """``table[places - origin]``, without a copy of the places as int64."""
+    found = np.empty(len(places), table.dtype)
+    for out, chunk in zip(_chunks(found), _chunks(places), strict=True):
+        np.take(table, chunk.astype(np.int64) - origin, out=out, mode="clip")
+    return found
+
+
+def _index_type(n):
+    return np.int32 if n < 2**31 else np.int64
 
 
 def _narrow(ids):

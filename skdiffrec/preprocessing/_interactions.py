@@ -4,6 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 
 DUPLICATES = ("auto", "first", "last", "sum", "mean", "max", "min", "error")
+_STRETCH = 2**20
 
 
 def to_csr(rows, columns, numbers, shape, duplicates):
@@ -32,17 +33,18 @@ def to_csr(rows, columns, numbers, shape, duplicates):
             f"X has {len(first) - first.sum()} repeated pairs of user and item. Say which counts "
             f"by duplicates=, one of {DUPLICATES}."
         )
-    if repeated:
-        pairs = pairs[first]
-    if numbers is None:
-        data = np.ones(len(pairs), np.float32)
-    else:
-        data = numbers[order]
-        data = _merged(data, np.flatnonzero(first), duplicates) if repeated else data
     index = np.int32 if max(len(pairs), *shape) < 2**31 else np.int64
-    indptr = np.searchsorted(pairs, np.arange(shape[0] + 1) << bits).astype(index)
-    pairs &= (1 << bits) - 1
-    return sp.csr_array((data, pairs.astype(index), indptr), shape=shape)
+    indptr = np.searchsorted(pairs, np.arange(shape[0] + 1) << bits)
+    indices = np.empty(len(pairs), index)
+    np.bitwise_and(pairs, (1 << bits) - 1, out=indices, casting="unsafe")
+    del pairs
+    data = np.ones(first.sum(), np.float32) if numbers is None else numbers[order]
+    if repeated:
+        indptr -= np.searchsorted(np.flatnonzero(~first), indptr)
+        indices = indices[first]
+        if numbers is not None:
+            data = _merged(data, np.flatnonzero(first), duplicates)
+    return sp.csr_array((data, indices, indptr.astype(index)), shape=shape)
 
 
 def _sorted_pairs(rows, columns, bits, shape, with_order):
@@ -95,8 +97,17 @@ def k_core(X, min_row, min_column):
         kept = np.diff(X.indptr) >= min_row
         if not kept.all():
             X, rows = X[kept], rows[kept]
-        kept_columns = np.bincount(X.indices, minlength=X.shape[1]) >= min_column
+        kept_columns = _column_counts(X) >= min_column
         if not kept_columns.all():
             X, columns = X[:, kept_columns], columns[kept_columns]
         elif kept.all():
             return X, rows, columns
+
+
+def _column_counts(X):
+    """Entries of every column; in stretches, since bincount copies what it counts as int64."""
+    counts = np.zeros(X.shape[1], np.int64)
+    step = max(_STRETCH, X.shape[1])
+    for start in range(0, X.nnz, step):
+        counts += np.bincount(X.indices[start : start + step], minlength=X.shape[1])
+    return counts

@@ -1,7 +1,6 @@
 """Tables in and out: data frames, Arrow tables, NumPy columns, lists of tuples."""
 
 from collections.abc import Mapping
-from datetime import UTC
 
 import narwhals as nw
 import numpy as np
@@ -108,74 +107,3 @@ def as_column(values):
             raise ValueError(f"A column must have one dimension, got shape {values.shape}.")
         return values
     return np.fromiter(values, object)  # np.asarray would make strings of [1, "a"]
-
-
-def as_numbers(column, name):
-    """A column of finite numbers, float64."""
-    values = column.to_numpy() if isinstance(column, nw.Series) else column
-    _no_text(values, name, "numbers")
-    try:
-        numbers = np.asarray(values, np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"Column {name!r} must hold numbers, got {values[0]!r} first.") from None
-    return _finite(numbers, name)
-
-
-def as_times(column, name):
-    """A column of dates, date times or numbers as float64 > 0; dates in seconds since 1970."""
-    if isinstance(column, nw.Series):
-        if column.dtype == nw.Date:
-            column = column.cast(nw.Datetime("us"))
-        if column.dtype == nw.Datetime:
-            _no_missing(column, name)
-            column = column.dt.timestamp("us").to_numpy() / 1e6
-    elif column.dtype == object and len(column) and hasattr(column[0], "timetuple"):
-        column = _seconds(column, name)
-    elif column.dtype.kind == "M":
-        seconds = column.astype("datetime64[us]").astype(np.int64) / 1e6
-        column = np.where(np.isnat(column), np.nan, seconds)
-    _no_text(column, name, "times")
-    times = as_numbers(column, name)
-    if times.size and times.min() <= 0:
-        raise ValueError(
-            f"Column {name!r} holds the time {times.min():g}, but a time must be > 0 (dates count "
-            "in seconds since 1970). Add a constant to all: only the order of a user's times counts."
-        )
-    return times
-
-
-def _seconds(column, name):
-    """Seconds since 1970 of Python's dates and date times; those without a zone are UTC."""
-    try:
-        utc = [t.astimezone(UTC).replace(tzinfo=None) if _has_zone(t) else t for t in column]
-        return np.array(utc, "datetime64[us]").astype(np.int64) / 1e6
-    except (TypeError, ValueError, AttributeError) as error:
-        raise TypeError(f"Column {name!r} holds something that is no time: {error}.") from None
-
-
-def _has_zone(time):
-    return getattr(time, "tzinfo", None) is not None
-
-
-def _no_text(column, name, what):
-    first = column[0] if len(column) else None
-    if isinstance(first, (str, bytes)):
-        raise TypeError(
-            f"Column {name!r} must hold {what}, got the text {first!r}. Convert it first, for "
-            "example by pandas.to_numeric, pandas.to_datetime or polars' str.to_datetime."
-        )
-
-
-def _no_missing(column, name):
-    if column.is_null().any():
-        raise ValueError(f"Column {name!r} has missing values. Fill them, or leave the rows out.")
-
-
-def _finite(numbers, name):
-    bad = np.flatnonzero(~np.isfinite(numbers))
-    if bad.size:
-        raise ValueError(
-            f"Column {name!r} holds {numbers[bad[0]]} in row {bad[0]}. Fill missing values, or "
-            "leave the rows out."
-        )
-    return numbers
