@@ -1,15 +1,18 @@
 """Ids of any hashable type to numbers and back.
 
-Distinct ids are kept in a typed NumPy array: numbers, dates and booleans in their own type, text in
+Distinct ids are kept in a typed NumPy array: numbers, booleans and dates as such, text in
 NumPy's ``StringDType`` (16 bytes an id and what is longer than 15 bytes), anything else as objects.
 """
 
+import datetime
 import itertools
 from collections import defaultdict
 
 import narwhals as nw
 import numpy as np
 from numpy.dtypes import StringDType
+
+from ._values import as_datetime64
 
 _TABLE_SHARE = (
     4  # a table of all integers of a range pays while it is not much longer than the data
@@ -163,11 +166,13 @@ def _narrow(ids):
     try:
         if kind is str:
             return np.array(ids, StringDType())
+        if issubclass(kind, datetime.date):  # without a zone, or in UTC
+            return as_datetime64(np.fromiter(ids, object, len(ids)))
         if kind in (bool, int, float) or issubclass(kind, np.generic):
             array = np.array(ids)
             if array.dtype.kind != "O":
                 return array
-    except (UnicodeEncodeError, OverflowError):
+    except (UnicodeEncodeError, OverflowError, TypeError):
         pass
     return np.fromiter(ids, object, len(ids))
 

@@ -102,8 +102,8 @@ def as_column(values):
     series = nw.from_native(values, series_only=True, pass_through=True)
     if isinstance(series, nw.Series):
         return series
-    if isinstance(values, np.ndarray):
-        if values.ndim != 1:
-            raise ValueError(f"A column must have one dimension, got shape {values.shape}.")
-        return values
+    if hasattr(values, "__array__"):  # NumPy's own, pandas' indexes and arrays, Arrow's arrays
+        if np.ndim(values) != 1:
+            raise ValueError(f"A column must have one dimension, got shape {np.shape(values)}.")
+        return np.asarray(values)
     return np.fromiter(values, object)  # np.asarray would make strings of [1, "a"]

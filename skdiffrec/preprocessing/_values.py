@@ -24,7 +24,10 @@ def as_times(column, name):
         else:
             column = column.to_numpy()
     if column.dtype == object and len(column) and hasattr(column[0], "timetuple"):
-        column = _to_datetime64(column, name)
+        try:
+            column = as_datetime64(column)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"Column {name!r} does not hold dates alone: {error}.") from None
     if column.dtype.kind == "M":
         seconds = column.astype("datetime64[us]").astype(np.int64) / 1e6
         column = np.where(np.isnat(column), np.nan, seconds)
@@ -37,13 +40,13 @@ def as_times(column, name):
     return times
 
 
-def _to_datetime64(column, name):
-    """Python's dates and date times; those without a zone are UTC."""
-    try:
-        utc = [t.astimezone(UTC).replace(tzinfo=None) if _has_zone(t) else t for t in column]
-        return np.array(utc, "datetime64[us]")
-    except (TypeError, ValueError, AttributeError) as error:
-        raise TypeError(f"Column {name!r} holds something that is no time: {error}.") from None
+def as_datetime64(times):
+    """Python's dates, or date times in UTC where they have a zone; TypeError if others."""
+    if any(hasattr(t, "tzinfo") != hasattr(times[0], "tzinfo") for t in times):
+        raise TypeError("dates and date times are mixed")
+    unit = "us" if hasattr(times[0], "tzinfo") else "D"
+    utc = [t.astimezone(UTC).replace(tzinfo=None) if _has_zone(t) else t for t in times]
+    return np.array(utc, f"datetime64[{unit}]")
 
 
 def _has_zone(time):
