@@ -30,7 +30,7 @@ WITHOUT_TORCH = {
     "_validation",
 }
 # Packages of extras: imported where they are used, so that the core runs without them.
-OPTIONAL = {"implicit", "matplotlib", "pandas", "pooch", "safetensors", "rich"}
+OPTIONAL = {"implicit", "matplotlib", "pandas", "polars", "pooch", "pyarrow", "safetensors", "rich"}
 
 
 def module_name(path):

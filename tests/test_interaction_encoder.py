@@ -229,6 +229,13 @@ class TestIds:
         names = [f"user-{n:09d}" for n in range(1000)]
         assert InteractionEncoder().fit([(n, 1) for n in names]).users_.nbytes == 16_000
 
+    def test_categories(self):
+        for categories in (["b", "a", "unused"], [2, 1, 0], ["x", 1, 0.5]):
+            column = pd.Series(pd.Categorical(categories[:2], categories=categories))
+            encoder = InteractionEncoder().fit({"user": column, "item": [1, 1]})
+            assert set(encoder.users_.tolist()) == set(categories[:2])
+            assert encoder.user_index(categories[::-1], unknown=-1)[0] == -1
+
     def test_one_and_true_are_one_as_in_python(self):
         assert InteractionEncoder().fit([(1, "x"), (True, "x"), (1.0, "x")]).n_users_ == 1
 

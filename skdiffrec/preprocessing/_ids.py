@@ -14,9 +14,7 @@ from numpy.dtypes import StringDType
 
 from ._values import as_datetime64
 
-_TABLE_SHARE = (
-    4  # a table of all integers of a range pays while it is not much longer than the data
-)
+_TABLE_SHARE = 4  # entries of a table over all of a range of integers, for each of the data
 _CHUNK = 2**16  # ids that are Python objects at once
 _TEXT = (nw.String, nw.Categorical, nw.Enum)
 
@@ -103,11 +101,14 @@ def _distinct_integers(column, low, high):
 def _distinct_series(series, name):
     """Text and categories, by the library that can do it fastest."""
     if pyarrow := _import("pyarrow"):
-        return _distinct_arrow(pyarrow, series.to_arrow())
+        try:
+            return _distinct_arrow(pyarrow, series.to_arrow())
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):  # categories of several types
+            pass
     if series.implementation.is_pandas():
         pandas = _import("pandas")
         codes, ids = pandas.factorize(series.to_native())
-        return codes, _narrow(list(ids))
+        return codes, _narrow(ids.tolist())
     return _distinct_objects(series, name)
 
 
