@@ -20,7 +20,9 @@ from ._values import as_times, as_weights
 _COUNT = [Interval(numbers.Integral, 1, None, closed="left")]
 
 
-class InteractionEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class InteractionEncoder(  # type: ignore[call-arg]
+    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Turn a table of events into a users × items matrix, and recommended lists into a table.
 
     One row of the table is one event: a user, an item and, if known, a weight (a rating, a count)
@@ -223,7 +225,7 @@ class InteractionEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         """
         check_is_fitted(self)
         rows, columns, numbers, found, items, _ = self._read(X, self.values_)
-        row_of, users = self._row_users(found, users)
+        row_of, ids = self._row_users(found, users)
         column_of = positions(self.items_, items)
         if self.unknown_items == "error":
             unknown = items[column_of < 0]
@@ -233,9 +235,9 @@ class InteractionEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=
         if not kept.all():
             rows, columns = rows[kept], columns[kept]
             numbers = None if numbers is None else numbers[kept]
-        shape = (len(users), self.n_items_)
+        shape = (len(ids), self.n_items_)
         X_new = self._matrix(rows, columns, numbers, shape, self.values_)
-        return (X_new, users) if return_users else X_new
+        return (X_new, ids) if return_users else X_new
 
     def inverse_transform(
         self, X: Any, scores: ArrayLike | None = None, users: ArrayLike | None = None
