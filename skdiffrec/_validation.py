@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _get_feature_names, validate_data
 
 __all__ = [
     "HasMethods",
@@ -27,6 +27,7 @@ __all__ = [
     "check_any_holdout",
     "check_guidance_scale",
     "check_holdout",
+    "check_holdout_names",
     "check_interactions",
     "check_item_ids",
     "check_item_list",
@@ -157,6 +158,16 @@ def check_holdout(X, y):
             "are not in the history X, or a model scores by copying its input. Remove them from X."
         )
     return y
+
+
+def check_holdout_names(estimator, y):
+    """The columns of a data frame of holdout items are those of fit, in their order."""
+    names, fitted = _get_feature_names(y), getattr(estimator, "feature_names_in_", None)
+    if names is not None and fitted is not None and not np.array_equal(names, fitted):
+        raise ValueError(
+            f"The columns of y are {list(names[:3])}..., those of fit {list(fitted[:3])}.... "
+            "Give y the same columns in the same order as X."
+        )
 
 
 def check_any_holdout(holdout):

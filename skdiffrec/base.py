@@ -12,6 +12,7 @@ from ._validation import (
     VALUES,
     check_any_holdout,
     check_holdout,
+    check_holdout_names,
     check_interactions,
     check_item_ids,
     check_k,
@@ -283,7 +284,8 @@ class BaseRecommender(SaveMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `X` and `y` overlap or differ in shape, or no user has a holdout item.
+            If `X` and `y` overlap, differ in shape or (data frames) in the names of their columns,
+            or no user has a holdout item.
         """
         check_is_fitted(self)
         X = self._check_rows(X)
@@ -291,6 +293,7 @@ class BaseRecommender(SaveMixin, BaseEstimator):
         if y is None:
             history, holdout = hide_for_score(X, self.values)
         else:
+            check_holdout_names(self, y)
             history, holdout = X, check_holdout(X, y)
         check_any_holdout(holdout)
         ids, _ = self._rank(history, None, _SCORE_K)

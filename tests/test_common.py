@@ -5,6 +5,7 @@ import pickle
 from contextlib import contextmanager
 
 import joblib
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +20,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skdiffrec import CFGDiffusionRecommender, base
-from skdiffrec.baselines import ALSRecommender, PopularityRecommender
+from skdiffrec.baselines import ALSRecommender, EASERecommender, PopularityRecommender
 from skdiffrec.metrics import ndcg_at_k
 
 N_USERS, N_ITEMS = 120, 50
@@ -503,6 +504,26 @@ class TestFormats:
             model.recommend(X=X[names[::-1]])
         model.fit(interactions)
         assert not hasattr(model, "feature_names_in_")
+
+    @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+    def test_column_names_of_every_library(self, library, interactions, holdout):
+        def frame(X, names):
+            return nw.from_dict(dict(zip(names, X.toarray().T, strict=True)), backend=library)
+
+        names = [f"item {i}" for i in range(N_ITEMS)]
+        X, y = (frame(M, names).to_native() for M in (interactions, holdout))
+        turned = frame(holdout, names[::-1]).to_native()
+        plain = EASERecommender(reg=20.0).fit(interactions)
+        model = EASERecommender(reg=20.0).fit(X)
+        assert_array_equal(model.feature_names_in_, names)
+        assert_same_lists(plain.recommend(), model.recommend(X=X))
+        assert model.score(X, y) == model.score(X, holdout) == plain.score(interactions, holdout)
+        with pytest.raises(ValueError, match="columns of y are .*'item 49'"):
+            model.score(X, turned)
+        with pytest.raises(ValueError, match="feature names should match"):
+            model.score(turned)
+        with pytest.warns(UserWarning, match="does not have valid feature names"):
+            model.recommend(X=interactions)
 
 
 class TestScore:

@@ -2,9 +2,11 @@
 
 import ast
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "examples"
@@ -14,6 +16,7 @@ GALLERY = sorted(FOLDER.glob("plot_*.py"))
 SAYS = {
     "plot_01_time": "by hand give the same lists: True",
     "plot_02_evaluation": "best guidance scale by cross-validation",
+    "plot_03_explanations": "score = unconditional + guidance scale * lift",
 }
 # Options of those that also run by hand, and the pictures that these leave.
 LEAVES = {
@@ -21,11 +24,6 @@ LEAVES = {
     "plot_02_evaluation": (
         ["--folder", "."],
         ["guidance_users.png", "guidance_folds.png", "training.png", "activity.png"],
-    ),
-    "plot_03_explanations.py": (
-        ["--generated"],
-        ["explanation.png", "draws.png"],
-        "score = unconditional + guidance scale * lift",
     ),
 }
 
@@ -62,3 +60,21 @@ def test_gallery_draws(path, tmp_path, monkeypatch, capsys):
     assert all(any(ax.has_data() for ax in figure.axes) for figure in figures)
     assert all((tmp_path / picture).stat().st_size > 5_000 for picture in pictures)
     assert SAYS.get(path.stem, "") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["lists.csv", "lists.parquet"])
+def test_csv_to_recommendations(name, tmp_path):
+    arguments = ["--users", "200", "--max-epochs", "1", "-k", "3", "--output", name]
+    run = subprocess.run(
+        [sys.executable, FOLDER / "csv_to_recommendations.py", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    read = pd.read_csv if name.endswith("csv") else pd.read_parquet
+    lists, events = read(tmp_path / name), pd.read_csv(tmp_path / "events.csv")
+    assert list(lists) == ["user", "rank", "item", "score"] and len(lists) == 600
+    assert set(lists["user"]) == set(events["user"])
+    seen = set(zip(events["user"], events["item"], strict=True))
+    assert not seen & set(zip(lists["user"], lists["item"], strict=True))

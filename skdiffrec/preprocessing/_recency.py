@@ -1,12 +1,10 @@
-"""From raw interactions to what a recommender reads."""
+"""What recent interactions weigh."""
 
 import numpy as np
 import scipy.sparse as sp
 
-from ._rows import unit_free
-from ._validation import canonical_csr
-
-__all__ = ["recency_weights"]
+from .._rows import unit_free
+from .._validation import canonical_csr
 
 RECENCY_FLOOR = 0.1
 

@@ -1,0 +1,99 @@
+"""Lists of many users as tables, batch by batch."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from .._validation import check_k
+from ._encoder import InteractionEncoder
+
+
+def recommend_batches(
+    model: Any,
+    encoder: InteractionEncoder,
+    X: Any = None,
+    *,
+    users: ArrayLike | None = None,
+    k: int = 10,
+    batch_size: int = 10_000,
+    items: ArrayLike | None = None,
+    filter_items: ArrayLike | None = None,
+    **options: Any,
+) -> Iterator[Any]:
+    """Recommend to many users, and yield tidy tables that need little memory.
+
+    Parameters
+    ----------
+    model : recommender
+        Fitted to the matrix of `encoder`.
+    encoder : InteractionEncoder
+        Fitted.
+    X : table, default=None
+        Events of new users, or newer ones, to recommend from. None means those of `fit`.
+    users : array-like of ids, default=None
+        Whom to recommend to, in this order. None means all: of `X`, or of `fit`.
+    k : int, default=10
+        Length of the lists.
+    batch_size : int, default=10_000
+        Users per table.
+    items, filter_items : array-like of ids, default=None
+        Recommend only these; never recommend those.
+    **options
+        Further arguments of ``model.recommend``. A sequence holds one entry per user.
+
+    Yields
+    ------
+    table : table of the library that ``encoder.fit`` saw
+        Columns user, rank, item, score; see ``InteractionEncoder.inverse_transform``.
+
+    Raises
+    ------
+    ValueError
+        If a user or item is unknown, or `model` has other items than `encoder`; at the call, before
+        anything is yielded.
+
+    Examples
+    --------
+    >>> from skdiffrec.baselines import PopularityRecommender
+    >>> from skdiffrec.preprocessing import InteractionEncoder, recommend_batches
+    >>> events = [("ann", "tea"), ("ann", "jam"), ("bob", "jam"), ("eve", "rye")]
+    >>> encoder = InteractionEncoder()
+    >>> model = PopularityRecommender().fit(encoder.fit_transform(events))
+    >>> for table in recommend_batches(model, encoder, k=1, batch_size=2):
+    ...     print(table["user"], table["item"])
+    ['ann' 'bob'] ['rye' 'rye']
+    ['eve'] ['jam']
+    """
+    check_is_fitted(model)
+    check_is_fitted(encoder)
+    k, batch_size = check_k(k), check_k(batch_size, "batch_size")
+    n_items = getattr(model, "n_features_in_", encoder.n_items_)
+    if n_items != encoder.n_items_:
+        raise ValueError(
+            f"model has {n_items} items, but encoder has {encoder.n_items_}. Fit the model to the "
+            "matrix that encoder.fit_transform returns."
+        )
+    for name, ids in (("items", items), ("filter_items", filter_items)):
+        if ids is not None:
+            options[name] = encoder.item_index(ids)
+    if X is not None:
+        rows, users = encoder.transform(X, users=users, return_users=True)
+    elif users is None:
+        rows, users = np.arange(encoder.n_users_), encoder.users_
+    else:
+        rows = encoder.user_index(users)
+        users = encoder.users_[rows]
+    return _batches(model, encoder, rows, users, k, batch_size, options, X is not None)
+
+
+def _batches(model, encoder, rows, users, k, batch_size, options, given):
+    shared = {name: options.pop(name) for name in ("items", "filter_items") if name in options}
+    for start in range(0, len(users), batch_size):
+        batch = slice(start, start + batch_size)
+        per_user = {name: v[batch] if np.ndim(v) == 1 else v for name, v in options.items()}
+        asked = {"X": rows[batch]} if given else {"user_ids": rows[batch]}
+        ids, scores = model.recommend(**asked, k=k, **shared, **per_user)
+        yield encoder.inverse_transform(ids, scores, users=users[batch])

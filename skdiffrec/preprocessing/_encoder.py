@@ -1,0 +1,397 @@
+"""InteractionEncoder: a table of events to a users × items matrix, and lists back to a table."""
+
+import numbers
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from .._validation import VALUES, Interval, StrOptions, fit_context
+from ._ids import factorize, positions
+from ._interactions import DUPLICATES, k_core, to_csr
+from ._lists import interaction_columns, list_columns, make_table
+from ._lookup import look_up_ids, refuse_unknown
+from ._tables import as_column, read_columns
+from ._values import as_times, as_weights
+
+_COUNT = [Interval(numbers.Integral, 1, None, closed="left")]
+
+
+class InteractionEncoder(  # type: ignore[call-arg]
+    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
+    """Turn a table of events into a users × items matrix, and recommended lists into a table.
+
+    One row of the table is one event: a user, an item and, if known, a weight (a rating, a count)
+    and a time. Tables may be pandas, polars or pyarrow tables (or what else narwhals reads), a dict
+    of columns, a NumPy array of two dimensions or with named fields, or a list of tuples. Ids may
+    be of any hashable type.
+
+    Parameters
+    ----------
+    user, item : str or int, default="user" and "item"
+        Columns of the ids, by name or position. In tables without names (arrays, tuples) a name
+        stands for the order user, item, weight, timestamp, of those that are set.
+    weight, timestamp : str or int, default=None
+        Columns of the weight and the time of an event, if there are any. Weights are >= 0, and an
+        event of weight 0 is none. Times are numbers > 0 or dates, which become seconds since 1970.
+    values : {"auto", "binary", "weight", "time"}, default="auto"
+        What the matrix holds, and what the `values` of a recommender should say: ones, weights or
+        times. "auto" is "time" with a `timestamp`, else "weight" with a `weight`, else "binary".
+    min_weight : float, default=None
+        Events of less weight are left out before anything else: 4 keeps ratings of 4 and 5.
+    min_user_interactions, min_item_interactions : int, default=1
+        In `fit`, users with fewer items and items with fewer users are left out, again and again
+        until all that stay have enough (the k-core).
+    duplicates : {"auto", "first", "last", "sum", "mean", "max", "min", "error"}, default="auto"
+        Which value a user's repeated item gets. "first" and "last" go by time if there is a
+        `timestamp`, else by the order of the rows. "auto" is "sum" for weights and "last" for
+        times. "error" allows no repeats.
+    unknown_users : {"keep", "ignore", "error"}, default="keep"
+        Users in `transform` that `fit` did not keep: a row of their own, none, or an error.
+    unknown_items : {"error", "ignore"}, default="error"
+        Items in `transform` that `fit` did not see: an error, or left out. Items that `fit` saw
+        but left out (minimum counts and weights) are always left out.
+
+    Attributes
+    ----------
+    users_, items_ : ndarray of shape (n_users_,) and (n_items_,)
+        The ids of rows and columns. Ascending, and typed as numbers, dates or
+        ``numpy.dtypes.StringDType`` where all are of one such type; mixed and other ids are
+        objects, in order of appearance if they cannot be compared.
+    n_users_, n_items_ : int
+        Their numbers.
+    values_ : {"binary", "weight", "time"}
+        What the matrix holds.
+
+    See Also
+    --------
+    recommend_batches : Lists of many users as tables, batch by batch.
+
+    Notes
+    -----
+    In a :class:`~sklearn.pipeline.Pipeline`, ``fit(table)`` and ``score(table)`` go through. Lists
+    are made by the last step, from what the first one returns:
+    ``recommend_batches(pipeline[-1], pipeline[0])``.
+
+    Examples
+    --------
+    >>> from skdiffrec.baselines import EASERecommender
+    >>> from skdiffrec.preprocessing import InteractionEncoder
+    >>> events = [("ann", "tea"), ("ann", "jam"), ("bob", "jam"), ("bob", "tea"), ("eve", "jam")]
+    >>> encoder = InteractionEncoder()
+    >>> X = encoder.fit_transform(events)
+    >>> X.shape, encoder.users_.tolist(), encoder.items_.tolist()
+    ((3, 2), ['ann', 'bob', 'eve'], ['jam', 'tea'])
+    >>> ids, scores = EASERecommender(reg=1.0).fit(X).recommend(encoder.user_index(["eve"]), k=1)
+    >>> encoder.inverse_transform(ids, users=["eve"])["item"].tolist()
+    ['tea']
+    """
+
+    _parameter_constraints = {
+        "user": [str, numbers.Integral],
+        "item": [str, numbers.Integral],
+        "weight": [str, numbers.Integral, None],
+        "timestamp": [str, numbers.Integral, None],
+        "values": [StrOptions({"auto", *VALUES})],
+        "min_weight": [numbers.Real, None],
+        "min_user_interactions": _COUNT,
+        "min_item_interactions": _COUNT,
+        "duplicates": [StrOptions(set(DUPLICATES))],
+        "unknown_users": [StrOptions({"keep", "ignore", "error"})],
+        "unknown_items": [StrOptions({"error", "ignore"})],
+    }
+
+    def __init__(
+        self,
+        *,
+        user: str | int = "user",
+        item: str | int = "item",
+        weight: str | int | None = None,
+        timestamp: str | int | None = None,
+        values: str = "auto",
+        min_weight: float | None = None,
+        min_user_interactions: int = 1,
+        min_item_interactions: int = 1,
+        duplicates: str = "auto",
+        unknown_users: str = "keep",
+        unknown_items: str = "error",
+    ):
+        self.user = user
+        self.item = item
+        self.weight = weight
+        self.timestamp = timestamp
+        self.values = values
+        self.min_weight = min_weight
+        self.min_user_interactions = min_user_interactions
+        self.min_item_interactions = min_item_interactions
+        self.duplicates = duplicates
+        self.unknown_users = unknown_users
+        self.unknown_items = unknown_items
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn the users and items of a table.
+
+        Parameters
+        ----------
+        X : table
+            One row per event.
+        y : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a column is missing, an id is missing or not hashable, a weight is negative or not
+            finite, a time is not > 0, a parameter is out of its range, or nothing is left.
+        """
+        self.fit_transform(X)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(self, X: Any, y: Any = None) -> sp.csr_array:
+        """Fit, and return the matrix of the users that stay.
+
+        Parameters
+        ----------
+        X : table
+            One row per event.
+        y : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        X_new : csr_array of shape (n_users_, n_items_)
+            float32 ones for binary values, else float64. Row r is the user ``users_[r]``.
+        """
+        values = self._resolved_values()
+        rows, columns, numbers, users, items, backend = self._read(X, values)
+        X_new = self._matrix(rows, columns, numbers, (len(users), len(items)), values)
+        n_events = len(rows)
+        del rows, columns, numbers  # as large as the matrix
+        X_new, kept, kept_items = k_core(
+            X_new, self.min_user_interactions, self.min_item_interactions
+        )
+        if not X_new.nnz:
+            raise ValueError(
+                f"Of {n_events} events nothing is left. Give more events, or lower min_weight="
+                f"{self.min_weight}, min_user_interactions={self.min_user_interactions} or "
+                f"min_item_interactions={self.min_item_interactions}."
+            )
+        self.values_, self._backend = values, backend
+        self._left_out = np.delete(items, kept_items)
+        self.users_, self.items_ = users[kept], items[kept_items]
+        self.n_users_, self.n_items_ = X_new.shape
+        return X_new
+
+    def transform(
+        self, X: Any, users: ArrayLike | None = None, return_users: bool = False
+    ) -> sp.csr_array | tuple[sp.csr_array, NDArray]:
+        """The matrix of a table, which may be of other users than those of `fit`.
+
+        Minimum counts are a matter of `fit`: here everybody gets a row who has an event. A
+        recommender uses a row as it is, so a new user needs no refit.
+
+        Parameters
+        ----------
+        X : table
+            One row per event.
+        users : array-like of ids, default=None
+            The users of the rows, in this order; who has no event gets an empty row, and events of
+            others are left out. ``encoder.users_`` gives the rows of `fit`. None means the users of
+            `X`, ascending (in order of appearance if their ids cannot be compared).
+        return_users : bool, default=False
+            Return the ids of the rows, too.
+
+        Returns
+        -------
+        X_new : csr_array of shape (n_rows, n_items_)
+        users : ndarray of shape (n_rows,)
+            Their ids; only if `return_users`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            As `fit`; and for unknown users or items where they are errors.
+        """
+        check_is_fitted(self)
+        rows, columns, numbers, found, items, _ = self._read(X, self.values_)
+        row_of, ids = self._row_users(found, users)
+        column_of = positions(self.items_, items)
+        if self.unknown_items == "error":
+            unknown = items[column_of < 0]
+            refuse_unknown("items", unknown[positions(self._left_out, unknown) < 0], "ignore")
+        rows, columns = row_of[rows], column_of[columns]
+        kept = (rows >= 0) & (columns >= 0)
+        if not kept.all():
+            rows, columns = rows[kept], columns[kept]
+            numbers = None if numbers is None else numbers[kept]
+        shape = (len(ids), self.n_items_)
+        X_new = self._matrix(rows, columns, numbers, shape, self.values_)
+        return (X_new, ids) if return_users else X_new
+
+    def inverse_transform(
+        self, X: Any, scores: ArrayLike | None = None, users: ArrayLike | None = None
+    ) -> Any:
+        """Lists of items, or a matrix, as a tidy table.
+
+        Parameters
+        ----------
+        X : ndarray of int, shape (n, k) or (k,), or sparse matrix of shape (n, n_items_)
+            What `recommend` returns: columns, best first, −1 where a list ends; or a matrix of
+            interactions.
+        scores : ndarray of shape (n, k) or (k,), default=None
+            Their scores; with lists only.
+        users : array-like of ids, shape (n,), or one id for a list of shape (k,), default=None
+            Whose lists these are. None means ``users_``, all of them.
+
+        Returns
+        -------
+        table : table of the library that `fit` saw
+            Columns user, rank (from 1), item and, if given, score; of a matrix user, item and the
+            stored value. The names of user, item and value are those of the parameters, if these
+            are names. Of arrays, dicts and tuples `fit` leaves no library to prefer: a dict of
+            NumPy columns, which every library makes a frame of, ``pandas.DataFrame(table)``.
+
+        Raises
+        ------
+        ValueError, IndexError
+            If the numbers of lists, scores and users differ, or a column is out of range.
+        """
+        check_is_fitted(self)
+        names = self._names()
+        if sp.issparse(X):
+            columns = interaction_columns(X, self.users_ if users is None else users, self.items_)
+            columns = dict(zip(names.values(), columns, strict=True))
+            if self.values_ == "binary":
+                columns.pop(names["value"])
+        else:
+            owners = self.users_ if users is None else users
+            user, rank, item, score = list_columns(X, scores, owners, self.items_)
+            columns = {names["user"]: user, "rank": rank, names["item"]: item}
+            columns |= {} if score is None else {"score": score}
+        return make_table(columns, self._backend)
+
+    def user_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
+        """Rows of users.
+
+        Parameters
+        ----------
+        ids : array-like of ids, or one id that is a string or number
+            Users, repeats allowed.
+        unknown : "error" or int, default="error"
+            What stands for an id that `fit` did not keep, for example −1.
+
+        Returns
+        -------
+        rows : ndarray of int64, shape (n,), or int for one id
+            For `recommend`.
+
+        Raises
+        ------
+        ValueError
+            If an id is unknown and `unknown` is "error".
+
+        Examples
+        --------
+        >>> from skdiffrec.preprocessing import InteractionEncoder
+        >>> encoder = InteractionEncoder().fit([(7, "tea"), (9, "jam")])
+        >>> encoder.user_index([9, 8], unknown=-1), encoder.item_index("tea")
+        (array([ 1, -1]), 1)
+        """
+        check_is_fitted(self)
+        return look_up_ids("users", self.users_, ids, unknown)
+
+    def item_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
+        """Columns of items, for `items` and `filter_items` of `recommend`; see `user_index`."""
+        check_is_fitted(self)
+        return look_up_ids("items", self.items_, ids, unknown)
+
+    def _resolved_values(self):
+        values = self.values
+        if values == "auto":
+            values = "time" if self.timestamp is not None else "weight"
+            values = "binary" if self.timestamp is self.weight is None else values
+        for value, column in (("weight", self.weight), ("time", self.timestamp)):
+            if values == value and column is None:
+                name = "timestamp" if value == "time" else value
+                raise ValueError(f"values={value!r} needs a column; name it by {name}=.")
+        if self.min_weight is not None and self.weight is None:
+            raise ValueError(f"min_weight={self.min_weight} needs a column; name it by weight=.")
+        if values == "time" and self.duplicates in ("sum", "mean"):
+            raise ValueError(
+                f"duplicates={self.duplicates!r} of times means nothing; use 'last' or 'first'."
+            )
+        return values
+
+    def _read(self, X, values):
+        """(user and item of every event as numbers, its value or None, users, items, library)."""
+        names = {role: getattr(self, role) for role in ("user", "item", "weight", "timestamp")}
+        names = {role: name for role, name in names.items() if name is not None}
+        table, backend = read_columns(X, names)
+        rows, users = factorize(table["user"], names["user"])
+        columns, items = factorize(table["item"], names["item"])
+        weight = time = order = None
+        if "weight" in table:
+            weight = as_weights(table["weight"], names["weight"])
+        by_time = values == "weight" and self.duplicates in ("first", "last")
+        if "timestamp" in table and (values == "time" or by_time):
+            time = as_times(table["timestamp"], names["timestamp"])
+        numbers = {"binary": None, "weight": weight, "time": time}[values]
+        if by_time and time is not None:
+            order = np.argsort(time, kind="stable")
+        if weight is not None:
+            kept = (weight > 0) & (weight >= (self.min_weight or 0))
+            order = np.flatnonzero(kept) if order is None else order[kept[order]]
+        if order is not None:
+            rows, columns = rows[order], columns[order]
+            numbers = None if numbers is None else numbers[order]
+        return rows, columns, numbers, users, items, backend
+
+    def _matrix(self, rows, columns, numbers, shape, values):
+        duplicates = self.duplicates
+        if values == "time":  # the latest is the largest
+            duplicates = {"auto": "max", "last": "max", "first": "min"}.get(duplicates, duplicates)
+        duplicates = "sum" if duplicates == "auto" else duplicates
+        return to_csr(rows, columns, numbers, shape, duplicates)
+
+    def _row_users(self, found, users):
+        """(the row of each user found in a table, −1 for none; the users of the rows)."""
+        if users is None:
+            users, row_of = found, np.arange(len(found))
+        else:
+            numbers, distinct = factorize(as_column(users), "users")
+            if len(distinct) < len(numbers):
+                raise ValueError("users holds an id more than once; give every row another user.")
+            users, row = distinct[numbers], np.append(np.argsort(numbers), -1)
+            row_of = row[positions(distinct, found)]
+        if self.unknown_users == "keep":
+            return row_of, users
+        known = positions(self.users_, users) >= 0
+        if self.unknown_users == "error":
+            refuse_unknown("users", users[~known], "keep")
+        number = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)
+        return number[row_of], users[known]
+
+    def _names(self):
+        value = {"time": self.timestamp, "weight": self.weight, "binary": None}[self.values_]
+        names = {"user": self.user, "item": self.item, "value": value}  # in this order
+        return {
+            role: name if isinstance(name, str) else (self.values_ if role == "value" else role)
+            for role, name in names.items()
+        }
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags

@@ -1,0 +1,224 @@
+"""Ids of any hashable type to numbers and back.
+
+Distinct ids are kept in a typed NumPy array: numbers, booleans and dates as such, text in
+NumPy's ``StringDType`` (16 bytes an id and what is longer than 15 bytes), anything else as objects.
+"""
+
+import datetime
+import itertools
+from collections import defaultdict
+
+import narwhals as nw
+import numpy as np
+from numpy.dtypes import StringDType
+
+from ._values import as_datetime64
+
+_TABLE_SHARE = 4  # entries of a table over all of a range of integers, for each of the data
+_CHUNK = 2**16  # ids that are Python objects at once
+_TEXT = (nw.String, nw.Categorical, nw.Enum)
+
+
+def factorize(column, name):
+    """Number the distinct ids of a column.
+
+    Parameters
+    ----------
+    column : narwhals Series or ndarray of shape (n,)
+    name : str
+        For errors.
+
+    Returns
+    -------
+    codes : ndarray of int32 or int64, shape (n,)
+        ``ids[codes]`` is the column.
+    ids : ndarray of shape (n_ids,)
+        Ascending where ids can be compared, else in order of appearance.
+
+    Raises
+    ------
+    ValueError
+        If an id is missing (None, NaN, NaT, null).
+    TypeError
+        If an id cannot be hashed.
+    """
+    if isinstance(column, nw.Series) and column.is_null().any():
+        _raise_missing(name, int(np.flatnonzero(column.is_null().to_numpy())[0]))
+    codes, ids = _distinct(column, name)
+    _check_ids(codes, ids, name)
+    order = _ascending(ids)
+    if order is None:
+        return codes, ids
+    rank = np.empty(len(ids), _index_type(len(ids)))
+    rank[order] = np.arange(len(ids))
+    return _look_up(rank, codes), ids[order]
+
+
+def positions(known, wanted):
+    """Where each of `wanted` is in the distinct ids `known` of `factorize`; −1 where it is not."""
+    if known.dtype.kind == wanted.dtype.kind and known.dtype.kind not in "OV":
+        if not len(known):
+            return np.full(len(wanted), -1)
+        place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        return np.where(known[place] == wanted, place, -1)
+    index = {value: place for place, value in enumerate(known.tolist())}
+    return np.fromiter((index.get(value, -1) for value in wanted.tolist()), np.int64, len(wanted))
+
+
+def _distinct(column, name):
+    """(codes, ids) with ids in any order."""
+    if isinstance(column, nw.Series):
+        if isinstance(column.dtype, _TEXT):
+            return _distinct_series(column, name)
+        column = column.to_numpy()
+    kind = column.dtype.kind
+    if kind in "iu" and len(column):
+        low, high = int(column.min()), int(column.max())
+        if high - low <= _TABLE_SHARE * len(column) and high < 2**63:
+            return _distinct_integers(column, low, high)
+    if kind in "iuUT" and (pyarrow := _import("pyarrow")):
+        return _distinct_arrow(pyarrow, pyarrow.array(column))
+    if kind in "biufmM":
+        ids, codes = np.unique(column, return_inverse=True)
+        return codes, ids
+    if kind == "O" and (pyarrow := _import("pyarrow")) and set(map(type, column)) == {str}:
+        try:
+            return _distinct_arrow(pyarrow, pyarrow.array(column, pyarrow.large_string()))
+        except UnicodeEncodeError:  # half of a surrogate pair
+            pass
+    return _distinct_objects(column, name)
+
+
+def _distinct_integers(column, low, high):
+    """Integers of a short range, by a table of the range: no hashing, no sorting."""
+    present = np.zeros(high - low + 1, bool)
+    for chunk in _chunks(column):
+        present[chunk.astype(np.int64) - low] = True
+    number = np.cumsum(present, dtype=_index_type(len(present))) - 1
+    return _look_up(number, column, low), (np.flatnonzero(present) + low).astype(column.dtype)
+
+
+def _distinct_series(series, name):
+    """Text and categories, by the library that can do it fastest."""
+    if pyarrow := _import("pyarrow"):
+        try:
+            return _distinct_arrow(pyarrow, series.to_arrow())
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):  # categories of several types
+            pass
+    if series.implementation.is_pandas():
+        pandas = _import("pandas")
+        codes, ids = pandas.factorize(series.to_native())
+        return codes, _narrow(ids.tolist())
+    return _distinct_objects(series, name)
+
+
+def _distinct_arrow(pyarrow, array):
+    """By Arrow's hashing."""
+    categories = str(array.type).startswith("dictionary")
+    array = array if categories else array.dictionary_encode()
+    array = array.combine_chunks() if hasattr(array, "combine_chunks") else array
+    pyarrow.default_memory_pool().release_unused()  # its hash table
+    ids, codes = array.dictionary, array.indices.to_numpy()
+    if categories:  # of which some may have no row
+        codes, used = _distinct_integers(codes, 0, len(ids))
+        ids = ids.take(used)
+    if str(ids.type) in ("string", "large_string", "string_view"):
+        return codes, ids.to_numpy(zero_copy_only=False).astype(StringDType())
+    return codes, ids.to_numpy(zero_copy_only=False)
+
+
+def _distinct_objects(column, name):
+    """Any hashable ids, by a dict that counts up."""
+    index = defaultdict(itertools.count().__next__)
+    codes, done = np.empty(len(column), _index_type(len(column))), 0
+    try:
+        for chunk in _chunks(column):
+            chunk = chunk.to_list() if isinstance(chunk, nw.Series) else chunk.tolist()
+            codes[done : done + len(chunk)] = [index[value] for value in chunk]
+            done += len(chunk)
+    except TypeError as error:
+        raise TypeError(
+            f"Column {name!r} holds an id that cannot be hashed: {error}. Use ids such as ints, "
+            "strings or tuples."
+        ) from None
+    return codes, _narrow(list(index))
+
+
+def _chunks(column):
+    return (column[start : start + _CHUNK] for start in range(0, len(column), _CHUNK))
+
+
+def _look_up(table, places, origin=0):
+    """``table[places - origin]``, without a copy of the places as int64."""
+    found = np.empty(len(places), table.dtype)
+    for out, chunk in zip(_chunks(found), _chunks(places), strict=True):
+        np.take(table, chunk.astype(np.int64) - origin, out=out, mode="clip")
+    return found
+
+
+def _index_type(n):
+    return np.int32 if n < 2**31 else np.int64
+
+
+def _narrow(ids):
+    """Distinct ids in a typed array where all are of one type that NumPy has."""
+    types = set(map(type, ids))
+    kind = types.pop() if len(types) == 1 else object
+    try:
+        if kind is str:
+            return np.array(ids, StringDType())
+        if issubclass(kind, datetime.date):  # without a zone, or in UTC
+            return as_datetime64(np.fromiter(ids, object, len(ids)))
+        if kind in (bool, int, float) or issubclass(kind, np.generic):
+            array = np.array(ids)
+            if array.dtype.kind != "O":
+                return array
+    except (UnicodeEncodeError, OverflowError, TypeError):
+        pass
+    return np.fromiter(ids, object, len(ids))
+
+
+def _check_ids(codes, ids, name):
+    """No id may be missing."""
+    if ids.dtype.kind == "f":
+        missing = np.isnan(ids)
+    elif ids.dtype.kind in "mM":
+        missing = np.isnat(ids)
+    elif ids.dtype == object:
+        missing = np.fromiter(map(_is_missing, ids), bool, len(ids))
+    else:
+        return
+    if missing.any():
+        _raise_missing(name, int(np.flatnonzero(missing[codes])[0]))
+
+
+def _is_missing(value):
+    try:
+        return value is None or bool(value != value)
+    except (TypeError, ValueError):  # pandas.NA has no truth
+        return True
+
+
+def _raise_missing(name, row):
+    raise ValueError(
+        f"Column {name!r} has a missing id (None, NaN or null) in row {row}. Leave such rows out, "
+        "or fill in an id."
+    )
+
+
+def _ascending(ids):
+    """The order of ascending ids; None if they cannot be compared."""
+    try:
+        if ids.dtype == object:
+            return np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+        return np.argsort(ids, kind="stable")
+    except TypeError:
+        return None
+
+
+def _import(package):
+    """An optional package, or None."""
+    try:
+        return __import__(package)
+    except ImportError:
+        return None

@@ -1,0 +1,109 @@
+"""Tables in and out: data frames, Arrow tables, NumPy columns, lists of tuples."""
+
+from collections.abc import Mapping
+
+import narwhals as nw
+import numpy as np
+
+_FORMS = (
+    "a pandas, polars or pyarrow table, a dict of columns, a NumPy array of two dimensions or with "
+    "named fields, or a list of tuples"
+)
+
+
+def read_columns(X, names):
+    """The wanted columns of a table of interactions.
+
+    Parameters
+    ----------
+    X : table
+        Whatever is listed in `_FORMS`; a lazy frame is collected.
+    names : dict of {str: str or int}
+        The column of each role, by name or position. In a table without names, a name stands for
+        its position in this dict.
+
+    Returns
+    -------
+    columns : dict of {str: narwhals Series or ndarray of shape (n,)}
+        By role. Nothing is copied where it need not be.
+    backend : str or None
+        The library that `X` is of ("pandas", "polars", "pyarrow"); None if it is of none.
+    """
+    frame = nw.from_native(X, pass_through=True)
+    if isinstance(frame, nw.LazyFrame):
+        known = frame.collect_schema().names()
+        frame = frame.select(*dict.fromkeys(_find(name, known) for name in names.values()))
+        names = {role: _find(name, known) for role, name in names.items()}
+        frame = frame.collect()
+    if isinstance(frame, nw.DataFrame):
+        known = frame.columns
+        columns = {role: frame.get_column(_find(name, known)) for role, name in names.items()}
+        return columns, frame.implementation.value
+    if isinstance(X, Mapping):
+        columns = {role: as_column(X[_find(name, list(X))]) for role, name in names.items()}
+    elif isinstance(X, np.ndarray) and X.dtype.names:
+        columns = {role: X[_find(name, list(X.dtype.names))] for role, name in names.items()}
+    else:
+        columns = _nameless(X, names)
+    lengths = {role: len(column) for role, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"The columns of X differ in length: {lengths}. Give one entry per row.")
+    return columns, None
+
+
+def _find(name, known):
+    """The name of a column that is given by name or position."""
+    if name in known:
+        return name
+    if isinstance(name, int) and -len(known) <= name < len(known):
+        return known[name]
+    raise ValueError(
+        f"X has no column {name!r}; it has {list(known)}. Say which column is which, for example "
+        'InteractionEncoder(user="customer", item="product").'
+    )
+
+
+def _nameless(X, names):
+    """Columns of a 2-D array or a sequence of rows."""
+    positions = {
+        role: name if isinstance(name, int) else place
+        for place, (role, name) in enumerate(names.items())
+    }
+    if isinstance(X, np.ndarray):
+        if X.ndim != 2:
+            raise ValueError(f"X is an array of shape {X.shape}. Give {_FORMS}.")
+        width, columns = X.shape[1], X.T
+    else:
+        width, columns = _transposed(X)
+    wide = max(positions.values()) + 1
+    if width < wide and len(X):
+        raise ValueError(
+            f"X has {width} columns, but {wide} are needed: {', '.join(positions)} are read from "
+            f"columns {list(positions.values())}."
+        )
+    if not len(X):
+        return {role: np.empty(0, object) for role in positions}
+    return {role: as_column(columns[place]) for role, place in positions.items()}
+
+
+def _transposed(rows):
+    """(width, columns) of a sequence of rows."""
+    try:
+        columns = list(zip(*rows, strict=True))
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"X is {type(rows).__name__}, whose rows are not all of the same length. Give {_FORMS}."
+        ) from None
+    return len(columns), columns
+
+
+def as_column(values):
+    """A column as a narwhals Series or a 1-D array; of a list, the very objects."""
+    series = nw.from_native(values, series_only=True, pass_through=True)
+    if isinstance(series, nw.Series):
+        return series
+    if hasattr(values, "__array__"):  # NumPy's own, pandas' indexes and arrays, Arrow's arrays
+        if np.ndim(values) != 1:
+            raise ValueError(f"A column must have one dimension, got shape {np.shape(values)}.")
+        return np.asarray(values)
+    return np.fromiter(values, object)  # np.asarray would make strings of [1, "a"]
