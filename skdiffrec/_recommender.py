@@ -1,6 +1,11 @@
 """CFGDiffusionRecommender: wiring only."""
 
+import os
 from types import SimpleNamespace
+from typing import Any, Literal, Self
+
+import torch
+from joblib import Memory
 
 from ._chain import SamplingSettings
 from ._device import resolve_device, run_blocks
@@ -11,6 +16,7 @@ from ._parameters import FREE_PARAMETERS, PAPER, PARAMETER_CONSTRAINTS, check_sa
 from ._readout import TILE_ITEMS
 from ._sample_weight import check_sample_weight
 from ._sweeps import SweepMixin
+from ._typing import ArrayLike, FloatArray, IntArray, MatrixLike, RandomState, Values
 from ._validation import check_guidance_scale, check_parameters
 from .base import BaseRecommender
 
@@ -159,6 +165,12 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
     (3, 5)
     """
 
+    n_iter_: int
+    history_: list[dict[str, float]]
+    best_validation_score_: float | None
+    item_path_weight_: float
+    best_guidance_scale_: float
+
     _parameter_constraints = PARAMETER_CONSTRAINTS
     # Products of fewer rows are slower; of many more, two threads round rows otherwise than of few.
     _max_block_rows = 512
@@ -166,45 +178,45 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
     def __init__(
         self,
         *,
-        guidance_scale=1.0,
-        n_sampling_steps=1,
-        start_timestep=None,
-        eta=0.0,
-        temperature=0.0,
-        n_samples=1,
-        sampler="hidden_space",
-        precision="auto",
-        values="binary",
-        half_life=5.0,
-        cond_drop_prob=0.2,
-        condition_dropout="auto",
-        n_timesteps=100,
-        noise_schedule="cosine",
-        beta_start=1e-4,
-        beta_end=0.02,
-        prediction_type="x0",
-        loss="multinomial",
-        latent_dim=128,
-        item_path="auto",
-        item_path_reg="auto",
-        item_path_weight="auto",
-        hidden_dims="auto",
-        time_dim=16,
-        dropout="auto",
-        max_epochs=40,
-        batch_size="auto",
-        n_loss_items="auto",
-        learning_rate=2e-3,
-        weight_decay=0.0,
-        ema_decay=0.99,
-        early_stopping=True,
-        validation_fraction=0.25,
-        n_iter_no_change=10,
-        device="auto",
-        memory=None,
-        random_state=None,
-        verbose=0,
-    ):
+        guidance_scale: float | Literal["auto"] = 1.0,
+        n_sampling_steps: int = 1,
+        start_timestep: int | None = None,
+        eta: float = 0.0,
+        temperature: float = 0.0,
+        n_samples: int = 1,
+        sampler: Literal["hidden_space", "item_space"] = "hidden_space",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        values: Values = "binary",
+        half_life: float | None = 5.0,
+        cond_drop_prob: float = 0.2,
+        condition_dropout: float | tuple[float, float] | Literal["auto"] = "auto",
+        n_timesteps: int = 100,
+        noise_schedule: Literal["linear", "cosine", "linear_variance"] = "cosine",
+        beta_start: float = 1e-4,
+        beta_end: float = 0.02,
+        prediction_type: Literal["x0", "epsilon", "v"] = "x0",
+        loss: Literal["multinomial", "squared"] = "multinomial",
+        latent_dim: int | None = 128,
+        item_path: Literal["auto", "ease", "neighborhood"] | None = "auto",
+        item_path_reg: float | Literal["auto"] = "auto",
+        item_path_weight: float | Literal["auto"] = "auto",
+        hidden_dims: ArrayLike = "auto",
+        time_dim: int = 16,
+        dropout: float | Literal["auto"] = "auto",
+        max_epochs: int = 40,
+        batch_size: int | Literal["auto"] = "auto",
+        n_loss_items: int | Literal["auto"] | None = "auto",
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
+        ema_decay: float = 0.99,
+        early_stopping: bool = True,
+        validation_fraction: float = 0.25,
+        n_iter_no_change: int = 10,
+        device: str | torch.device = "auto",
+        memory: str | os.PathLike[str] | Memory | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.guidance_scale = guidance_scale
         self.n_sampling_steps = n_sampling_steps
         self.start_timestep = start_timestep
@@ -245,7 +257,7 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         self.verbose = verbose
 
     @classmethod
-    def paper(cls, **parameters):
+    def paper(cls, **parameters: Any) -> Self:
         """The configuration of arXiv 2409.10494; any parameter can be overridden.
 
         Linear schedule, noise prediction in item space by a feed-forward network, the whole
@@ -259,7 +271,7 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
         """
         return cls(**{**PAPER, **parameters})
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: MatrixLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to the rows of X.
 
         Parameters
@@ -345,15 +357,15 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
 
     def recommend(
         self,
-        user_ids=None,
-        k=10,
+        user_ids: ArrayLike | None = None,
+        k: int = 10,
         *,
-        X=None,
-        filter_seen=True,
-        filter_items=None,
-        items=None,
-        guidance_scale=None,
-    ):
+        X: MatrixLike | None = None,
+        filter_seen: bool = True,
+        filter_items: ArrayLike | None = None,
+        items: ArrayLike | None = None,
+        guidance_scale: ArrayLike | None = None,
+    ) -> tuple[IntArray, FloatArray]:
         return self._recommend(
             user_ids,
             k,
@@ -364,7 +376,7 @@ class CFGDiffusionRecommender(SweepMixin, BaseRecommender):
             per_row=lambda n: {"guidance_scale": self._scales(n, guidance_scale)},
         )
 
-    recommend.__doc__ = BaseRecommender.recommend.__doc__.replace(
+    recommend.__doc__ = (BaseRecommender.recommend.__doc__ or "").replace(
         "        Returns\n",
         """        guidance_scale : float or array-like of float, shape (n,), default=None
             One scale for all users or one for each; None takes the estimator's. Users without any

@@ -1,11 +1,14 @@
 """What every recommender here shares: `recommend`, `decision_function` and `score`."""
 
+from typing import Self
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ._rows import hide_items
 from ._topk import masked_topk
+from ._typing import ArrayLike, FloatArray, IntArray, MatrixLike, Values
 from ._validation import (
     VALUES,
     check_any_holdout,
@@ -41,10 +44,11 @@ class BaseRecommender(BaseEstimator):
     row alone.
     """
 
-    values = "binary"
+    values: Values = "binary"
+    n_features_in_: int
     _max_block_rows = np.iinfo(np.int64).max
 
-    def fit(self, X, y=None):
+    def fit(self, X: MatrixLike, y: object = None) -> Self:
         """Fit to the rows of X.
 
         Parameters
@@ -96,8 +100,15 @@ class BaseRecommender(BaseEstimator):
         return check_interactions(self, X, values=self.values, reset=reset)
 
     def recommend(
-        self, user_ids=None, k=10, *, X=None, filter_seen=True, filter_items=None, items=None
-    ):
+        self,
+        user_ids: ArrayLike | None = None,
+        k: int = 10,
+        *,
+        X: MatrixLike | None = None,
+        filter_seen: bool = True,
+        filter_items: ArrayLike | None = None,
+        items: ArrayLike | None = None,
+    ) -> tuple[IntArray, FloatArray]:
         """Recommend the k best items to users, best first.
 
         Parameters
@@ -217,7 +228,7 @@ class BaseRecommender(BaseEstimator):
 
     _ranked_blocks = _blocks
 
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> FloatArray:
         """Scores of all items for the histories in `X`.
 
         Parameters
@@ -240,7 +251,7 @@ class BaseRecommender(BaseEstimator):
         self._each(score, self._blocks(rows.shape[0]))
         return scores
 
-    def score(self, X, y=None):
+    def score(self, X: MatrixLike, y: MatrixLike | None = None) -> float:
         """Mean nDCG@10 of lists made from `X`, judged by hidden items.
 
         Parameters
@@ -271,7 +282,7 @@ class BaseRecommender(BaseEstimator):
             history, holdout = X, check_holdout(X, y)
         check_any_holdout(holdout)
         ids, _ = self._rank(history, None, _SCORE_K)
-        return ndcg_at_k(ids, holdout, k=_SCORE_K)
+        return float(ndcg_at_k(ids, holdout, k=_SCORE_K))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
