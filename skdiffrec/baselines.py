@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from ._item_path import ease_matrix
 from ._rows import ROW_MULTIPLE, entry_rows, pad_rows, rank_in_rows, select_entries
+from ._typing import FloatArray, RandomState, Values
 from ._validation import VALUES, Interval, StrOptions
 from .base import BaseRecommender
 from .preprocessing import history_weights
@@ -59,7 +60,9 @@ class PopularityRecommender(BaseRecommender):
 
     _parameter_constraints = {"values": _HISTORY_CONSTRAINTS["values"]}
 
-    def __init__(self, *, values="binary"):
+    popularity_: FloatArray
+
+    def __init__(self, *, values: Values = "binary") -> None:
         self.values = values
 
     def _fit(self, X):
@@ -106,7 +109,11 @@ class EASERecommender(BaseRecommender):
         **_HISTORY_CONSTRAINTS,
     }
 
-    def __init__(self, *, reg=300.0, values="binary", half_life=5.0):
+    item_weights_: FloatArray
+
+    def __init__(
+        self, *, reg: float = 300.0, values: Values = "binary", half_life: float | None = 5.0
+    ) -> None:
         self.reg = reg
         self.values = values
         self.half_life = half_life
@@ -163,7 +170,16 @@ class ItemKNNRecommender(BaseRecommender):
         **_HISTORY_CONSTRAINTS,
     }
 
-    def __init__(self, *, n_neighbors=100, shrinkage=0.0, values="binary", half_life=5.0):
+    similarity_: sp.csr_array
+
+    def __init__(
+        self,
+        *,
+        n_neighbors: int = 100,
+        shrinkage: float = 0.0,
+        values: Values = "binary",
+        half_life: float | None = 5.0,
+    ) -> None:
         self.n_neighbors = n_neighbors
         self.shrinkage = shrinkage
         self.values = values
@@ -249,17 +265,19 @@ class ALSRecommender(BaseRecommender):
         **_HISTORY_CONSTRAINTS,
     }
 
+    item_factors_: FloatArray
+
     def __init__(
         self,
         *,
-        factors=64,
-        regularization=0.01,
-        alpha=1.0,
-        iterations=15,
-        values="binary",
-        half_life=5.0,
-        random_state=None,
-    ):
+        factors: int = 64,
+        regularization: float = 0.01,
+        alpha: float = 1.0,
+        iterations: int = 15,
+        values: Values = "binary",
+        half_life: float | None = 5.0,
+        random_state: RandomState = None,
+    ) -> None:
         self.factors = factors
         self.regularization = regularization
         self.alpha = alpha
