@@ -58,7 +58,7 @@ def docs(session):
 
 @nox.session
 def package(session):
-    """Build, check, and use the wheel where there is nothing else: the quickstart, far from here."""
+    """Build, check, and run the quickstart with the wheel where there is nothing else."""
     session.install(PINNED, "build", "twine")
     with tempfile.TemporaryDirectory() as folder:
         session.run("python", "-m", "build", f"--outdir={folder}", ".")
