@@ -4,6 +4,8 @@ import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -89,6 +91,10 @@ def test_modules_say_what_is_public(module):
 
 def test_annotations_come_with_the_package():
     assert (Path(skdiffrec.__file__).parent / "py.typed").is_file()
+
+
+def test_python_without_docstrings():
+    subprocess.run([sys.executable, "-OO", "-W", "ignore", "-c", "import skdiffrec"], check=True)
 
 
 class TestBounds:
