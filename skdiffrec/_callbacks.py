@@ -2,13 +2,19 @@
 
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING, Self
 
-try:
-    from sklearn.callback import CallbackSupportMixin
-except ImportError:  # scikit-learn < 1.9
+if TYPE_CHECKING:
 
     class CallbackSupportMixin:
-        """No callbacks."""
+        def set_callbacks(self, *callbacks: object) -> Self: ...
+else:
+    try:
+        from sklearn.callback import CallbackSupportMixin
+    except ImportError:  # scikit-learn < 1.9
+
+        class CallbackSupportMixin:
+            """No callbacks."""
 
 
 # what scikit-learn keeps in an estimator while it is fitted, to end its callbacks by

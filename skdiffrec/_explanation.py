@@ -292,16 +292,20 @@ class ExplanationMixin(SimilarItemsMixin):
             raise ValueError(f'by must be "auto", "output_layer" or "item_path", got {by!r}.')
         return self._similar_items(item_ids, k, filter_items, items, similarities[by])
 
-    similar_items.__doc__ = SimilarItemsMixin.similar_items.__doc__.replace(
-        "        filter_items :",
-        """        by : {"auto", "item_path", "output_layer"}, default="auto"
+    similar_items.__doc__ = (
+        (SimilarItemsMixin.similar_items.__doc__ or "")
+        .replace(
+            "        filter_items :",
+            """        by : {"auto", "item_path", "output_layer"}, default="auto"
             "item_path" is the closed form's weight: what an item in the history adds to the score
             of the other. "output_layer" is the cosine of the vectors by which the network scores
             items: who is offered one is offered the other. "auto" takes the closed form where
             there is one.
         filter_items :""",
-        1,
-    ).replace("``k < 1``.", "``k < 1``, a `by` that is not known or\n            not there.", 1)
+            1,
+        )
+        .replace("``k < 1``.", "``k < 1``, a `by` that is not known or\n            not there.", 1)
+    )
 
     def _output_similarity(self):
         vectors = self._sampled_model()[0].denoiser.item_vectors()

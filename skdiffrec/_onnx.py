@@ -4,6 +4,7 @@ The graph is traced from the same chain that `recommend` runs, fed with historie
 """
 
 import copy
+import os
 import warnings
 
 import numpy as np
@@ -28,7 +29,9 @@ _NEIGHBORS_AT_ONCE = 8  # of a sparse path, gathered together: bounds the memory
 class OnnxMixin:
     """Export to ONNX."""
 
-    def export_onnx(self, path, k=10, *, filter_seen=True):
+    def export_onnx(
+        self, path: str | os.PathLike[str], k: int = 10, *, filter_seen: bool = True
+    ) -> None:
         """Export as an ONNX file that makes lists, by onnxruntime say, as `recommend` does.
 
         The sampling parameters are those of the estimator now; only the guidance scale is an input.
@@ -243,7 +246,7 @@ class ServingGraph(nn.Module):
         return scores
 
 
-def _served_path(path: ItemPath):
+def _served_path(path: ItemPath) -> nn.Module:
     """A closed form that reads dense histories (n, n_items)."""
     if not path.sparse:
         return DensePath(path.weights)

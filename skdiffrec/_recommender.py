@@ -1,28 +1,30 @@
 """CFGDiffusionRecommender: wiring only."""
 
+import os
 from types import SimpleNamespace
+from typing import Any, Literal, Self
+
+import torch
+from joblib import Memory
 
 from ._callbacks import CallbackSupportMixin, EpochCallbacks
-from ._chain import SamplingSettings
-from ._device import resolve_device, run_blocks
+from ._device import resolve_device
 from ._draws import DrawsMixin
 from ._explanation import ExplanationMixin
 from ._fitting import FittedModel, fit_model, new_diffusion, training_key
 from ._hashing import draw_seed
 from ._memory import remembered
-from ._model_state import model_state
 from ._onnx import OnnxMixin
-from ._parameters import FREE_PARAMETERS, PAPER, PARAMETER_CONSTRAINTS, check_sampling_steps
-from ._readout import TILE_ITEMS
+from ._parameters import FREE_PARAMETERS, PAPER, PARAMETER_CONSTRAINTS
 from ._sample_weight import check_sample_weight
+from ._sampled import SampledRecommender
 from ._sweeps import SweepMixin
-from ._tensor_file import PersistenceError
-from ._validation import check_guidance_scale, check_parameters
-from .base import BaseRecommender
+from ._typing import ArrayLike, MatrixLike, RandomState, Values
+from ._validation import check_guidance_scale
 
 
 class CFGDiffusionRecommender(
-    CallbackSupportMixin, ExplanationMixin, DrawsMixin, SweepMixin, OnnxMixin, BaseRecommender
+    CallbackSupportMixin, ExplanationMixin, DrawsMixin, SweepMixin, OnnxMixin, SampledRecommender
 ):
     """Diffusion recommender with classifier-free guidance.
 
@@ -168,52 +170,56 @@ class CFGDiffusionRecommender(
     (3, 5)
     """
 
+    n_iter_: int
+    history_: list[dict[str, float]]
+    best_validation_score_: float | None
+    item_path_weight_: float
+    best_guidance_scale_: float
+
     _parameter_constraints = PARAMETER_CONSTRAINTS
-    # Products of fewer rows are slower; of many more, two threads round rows otherwise than of few.
-    _max_block_rows = 512
 
     def __init__(
         self,
         *,
-        guidance_scale=1.0,
-        n_sampling_steps=1,
-        start_timestep=None,
-        eta=0.0,
-        temperature=0.0,
-        n_samples=1,
-        sampler="hidden_space",
-        precision="auto",
-        values="binary",
-        half_life=5.0,
-        cond_drop_prob=0.2,
-        condition_dropout="auto",
-        n_timesteps=100,
-        noise_schedule="cosine",
-        beta_start=1e-4,
-        beta_end=0.02,
-        prediction_type="x0",
-        loss="multinomial",
-        latent_dim=128,
-        item_path="auto",
-        item_path_reg="auto",
-        item_path_weight="auto",
-        hidden_dims="auto",
-        time_dim=16,
-        dropout="auto",
-        max_epochs=40,
-        batch_size="auto",
-        n_loss_items="auto",
-        learning_rate=2e-3,
-        weight_decay=0.0,
-        ema_decay=0.99,
-        early_stopping=True,
-        validation_fraction=0.25,
-        n_iter_no_change=10,
-        device="auto",
-        memory=None,
-        random_state=None,
-        verbose=0,
-    ):
+        guidance_scale: float | Literal["auto"] = 1.0,
+        n_sampling_steps: int = 1,
+        start_timestep: int | None = None,
+        eta: float = 0.0,
+        temperature: float = 0.0,
+        n_samples: int = 1,
+        sampler: Literal["hidden_space", "item_space"] = "hidden_space",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        values: Values = "binary",
+        half_life: float | None = 5.0,
+        cond_drop_prob: float = 0.2,
+        condition_dropout: float | tuple[float, float] | Literal["auto"] = "auto",
+        n_timesteps: int = 100,
+        noise_schedule: Literal["linear", "cosine", "linear_variance"] = "cosine",
+        beta_start: float = 1e-4,
+        beta_end: float = 0.02,
+        prediction_type: Literal["x0", "epsilon", "v"] = "x0",
+        loss: Literal["multinomial", "squared"] = "multinomial",
+        latent_dim: int | None = 128,
+        item_path: Literal["auto", "ease", "neighborhood"] | None = "auto",
+        item_path_reg: float | Literal["auto"] = "auto",
+        item_path_weight: float | Literal["auto"] = "auto",
+        hidden_dims: ArrayLike = "auto",
+        time_dim: int = 16,
+        dropout: float | Literal["auto"] = "auto",
+        max_epochs: int = 40,
+        batch_size: int | Literal["auto"] = "auto",
+        n_loss_items: int | Literal["auto"] | None = "auto",
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
+        ema_decay: float = 0.99,
+        early_stopping: bool = True,
+        validation_fraction: float = 0.25,
+        n_iter_no_change: int = 10,
+        device: str | torch.device = "auto",
+        memory: str | os.PathLike[str] | Memory | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.guidance_scale = guidance_scale
         self.n_sampling_steps = n_sampling_steps
         self.start_timestep = start_timestep
@@ -254,7 +260,7 @@ class CFGDiffusionRecommender(
         self.verbose = verbose
 
     @classmethod
-    def paper(cls, **parameters):
+    def paper(cls, **parameters: Any) -> Self:
         """The configuration of arXiv 2409.10494; any parameter can be overridden.
 
         Linear schedule, noise prediction in item space by a feed-forward network, the whole
@@ -268,7 +274,7 @@ class CFGDiffusionRecommender(
         """
         return cls(**{**PAPER, **parameters})
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: MatrixLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to the rows of X.
 
         Parameters
@@ -323,83 +329,3 @@ class CFGDiffusionRecommender(
         )
         self._adopt(model)
         callbacks.end()
-
-    def _adopt(self, model):
-        vars(self).update(model.attributes())
-
-    def _get_state(self):
-        return model_state(self._model)
-
-    def _set_state(self, state, tensors, device):
-        self.device, device = device, resolve_device(device, fitting=True)
-        model = FittedModel.of_state(state, tensors)
-        if model.denoiser.n_items != self.n_features_in_:
-            raise PersistenceError("The network has another number of items than the model.")
-        self._adopt(model.to(device))
-
-    def _scales(self, n, scale=None):
-        """One guidance scale for each of n rows; None is the estimator's."""
-        scale = self.guidance_scale if scale is None else scale
-        if isinstance(scale, str) and scale == "auto":
-            scale = self._model.best_scale
-        return check_guidance_scale(scale, n)
-
-    def _sampling_settings(self, diffusion):
-        """The parameters that may change after `fit`, checked against the fitted schedule."""
-        check_parameters(self, FREE_PARAMETERS)
-        check_sampling_steps(self.n_sampling_steps, self.start_timestep, diffusion.n_timesteps)
-        return SamplingSettings(*(getattr(self, name) for name in SamplingSettings._fields))
-
-    def _sampled_model(self):
-        """The fitted model on its device, and how to sample it."""
-        model = self._model.to(resolve_device(self.device))
-        return model, self._sampling_settings(model.diffusion)
-
-    def _score_rows(self, X, guidance_scale=None):
-        model, settings = self._sampled_model()
-        return model.score(X, self._scales(X.shape[0], guidance_scale), settings)
-
-    def _rank_rows(self, X, k, *, filter_seen, columns, guidance_scale=None):
-        model, settings = self._sampled_model()
-        scales = self._scales(X.shape[0], guidance_scale)
-        return model.rank(X, k, scales, settings, filter_seen=filter_seen, columns=columns)
-
-    def _ranked_blocks(self, n):
-        """Larger ones than for scores, which are never there as a whole but by tiles."""
-        tiled = self._model.denoiser.write_items is not None
-        return self._blocks(n, min(self.n_features_in_, TILE_ITEMS) if tiled else None)
-
-    def _each(self, run, blocks):
-        on_cpu = resolve_device(self.device).type == "cpu"
-        run_blocks(run, blocks, most=None if on_cpu else 1)
-
-    def recommend(
-        self,
-        user_ids=None,
-        k=10,
-        *,
-        X=None,
-        filter_seen=True,
-        filter_items=None,
-        items=None,
-        guidance_scale=None,
-    ):
-        return self._recommend(
-            user_ids,
-            k,
-            X,
-            filter_seen,
-            filter_items,
-            items,
-            per_row=lambda n: {"guidance_scale": self._scales(n, guidance_scale)},
-        )
-
-    recommend.__doc__ = BaseRecommender.recommend.__doc__.replace(
-        "        Returns\n",
-        """        guidance_scale : float or array-like of float, shape (n,), default=None
-            One scale for all users or one for each; None takes the estimator's. Users without any
-            history get the unconditional branch whatever the scale.
-
-        Returns
-""",
-    )

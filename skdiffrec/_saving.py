@@ -1,7 +1,10 @@
 """`save` and `load` of every estimator: its parameters and arrays to a file, and back."""
 
 import numbers
+import os
 import sys
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -30,9 +33,9 @@ class SaveMixin:
     n_items); all float32. Or it overrides `_get_state` and `_set_state`.
     """
 
-    _saved_arrays = None
+    _saved_arrays: Mapping[str, Any] | None = None
 
-    def save(self, path, *, include_data=True):
+    def save(self, path: str | os.PathLike[str], *, include_data: bool = True) -> None:
         """Save the fitted model as one safetensors file.
 
         The file appears at once, when it is complete; if saving fails, what was there before
@@ -72,7 +75,7 @@ class SaveMixin:
         _tensor_file.write(path, record, tensors)
 
     @classmethod
-    def load(cls, path, device="auto"):
+    def load(cls, path: str | os.PathLike[str], device: Any = "auto") -> Self:
         """Load a model that `save` wrote.
 
         Nothing in the file is executed. It is checked before it is used: a file that is truncated,
@@ -102,7 +105,8 @@ class SaveMixin:
         ValueError
             If `device` is none that this machine has.
         """
-        return cls._of_file(path, *_tensor_file.read(path), device)
+        record, tensors = _tensor_file.read(path)
+        return cls._of_file(path, record, tensors, device)
 
     @classmethod
     def _of_file(cls, path, record, tensors, device):

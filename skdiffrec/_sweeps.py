@@ -1,16 +1,19 @@
 """Looks at one fitted model from several sides: step after step, and at several guidance scales."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ._topk import masked_topk
+from ._typing import ArrayLike, FloatArray, IntArray, MatrixLike
 from ._validation import check_k, check_scales
 
 
 class SweepMixin:
     """Scores after each sampling step, and lists at several guidance scales."""
 
-    def staged_decision_function(self, X):
+    def staged_decision_function(self, X: MatrixLike) -> Iterator[FloatArray]:
         """Scores of all items after each sampling step.
 
         Parameters
@@ -31,7 +34,15 @@ class SweepMixin:
         for blocks in zip(*stages, strict=True):
             yield np.concatenate(blocks)
 
-    def recommend_scales(self, scales, user_ids=None, k=10, *, X=None, filter_seen=True):
+    def recommend_scales(
+        self,
+        scales: ArrayLike,
+        user_ids: ArrayLike | None = None,
+        k: int = 10,
+        *,
+        X: MatrixLike | None = None,
+        filter_seen: bool = True,
+    ) -> tuple[IntArray, FloatArray]:
         """Lists at several guidance scales, from one sampling pass.
 
         Equal to `recommend` at each scale, up to rounding; with one sampling step the two branches

@@ -5,10 +5,11 @@ Every error says which parameter, the value received, what is valid, and what to
 
 import numbers
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import _fit_context as fit_context
+from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -17,6 +18,8 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils.validation import _get_feature_names, validate_data
+
+from ._typing import Method
 
 __all__ = [
     "HasMethods",
@@ -45,6 +48,11 @@ __all__ = [
 VALUES = ("binary", "weight", "time")
 _DTYPES = {"binary": np.float32, "weight": np.float64, "time": np.float64}
 _MAX_SCALE = 1e3  # far beyond any use; keeps float32 scores finite
+
+
+def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]:
+    """scikit-learn's decorator of `fit`, which checks the parameters; the method's types stay."""
+    return _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
 
 
 def check_interactions(estimator, X, *, values, reset):

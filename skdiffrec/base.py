@@ -1,5 +1,7 @@
 """What every recommender here shares: `recommend`, `decision_function` and `score`."""
 
+from typing import Any, Self
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -8,6 +10,7 @@ from ._callbacks import CALLBACK_STATE
 from ._rows import hide_items
 from ._saving import SaveMixin
 from ._topk import masked_topk
+from ._typing import ArrayLike, FloatArray, IntArray, MatrixLike, Values
 from ._validation import (
     VALUES,
     check_any_holdout,
@@ -57,11 +60,13 @@ class BaseRecommender(SaveMixin, BaseEstimator):
     array([2])
     """
 
-    values = "binary"
-    _parameter_constraints = {}  # a subclass may have parameters checked, as scikit-learn does
+    values: Values = "binary"
+    n_features_in_: int
+    # a subclass may have parameters checked, as scikit-learn does
+    _parameter_constraints: dict[str, Any] = {}
     _max_block_rows = np.iinfo(np.int64).max
 
-    def fit(self, X, y=None):
+    def fit(self, X: MatrixLike, y: object = None) -> Self:
         """Fit to the rows of X.
 
         Parameters
@@ -115,8 +120,15 @@ class BaseRecommender(SaveMixin, BaseEstimator):
         return check_interactions(self, X, values=self.values, reset=reset)
 
     def recommend(
-        self, user_ids=None, k=10, *, X=None, filter_seen=True, filter_items=None, items=None
-    ):
+        self,
+        user_ids: ArrayLike | None = None,
+        k: int = 10,
+        *,
+        X: MatrixLike | None = None,
+        filter_seen: bool = True,
+        filter_items: ArrayLike | None = None,
+        items: ArrayLike | None = None,
+    ) -> tuple[IntArray, FloatArray]:
         """Recommend the k best items to users, best first.
 
         Parameters
@@ -241,7 +253,7 @@ class BaseRecommender(SaveMixin, BaseEstimator):
 
     _ranked_blocks = _blocks
 
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> FloatArray:
         """Scores of all items for the histories in `X`.
 
         Parameters
@@ -264,7 +276,7 @@ class BaseRecommender(SaveMixin, BaseEstimator):
         self._each(score, self._blocks(rows.shape[0]))
         return scores
 
-    def score(self, X, y=None):
+    def score(self, X: MatrixLike, y: MatrixLike | None = None) -> float:
         """Mean nDCG@10 of lists made from `X`, judged by hidden items.
 
         Parameters
@@ -297,7 +309,7 @@ class BaseRecommender(SaveMixin, BaseEstimator):
             history, holdout = X, check_holdout(X, y)
         check_any_holdout(holdout)
         ids, _ = self._rank(history, None, _SCORE_K)
-        return ndcg_at_k(ids, holdout, k=_SCORE_K)
+        return float(ndcg_at_k(ids, holdout, k=_SCORE_K))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

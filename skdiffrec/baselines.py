@@ -12,6 +12,7 @@ from ._item_path import ease_matrix
 from ._rows import ROW_MULTIPLE, entry_rows, pad_rows, rank_in_rows, select_entries
 from ._similar_items import SimilarItemsMixin, cosine_similarity, stored_similarity
 from ._tensor_file import check_record, is_number
+from ._typing import FloatArray, RandomState, Values
 from ._validation import VALUES, Interval, StrOptions
 from .base import BaseRecommender
 from .preprocessing import history_weights
@@ -62,7 +63,9 @@ class PopularityRecommender(BaseRecommender):
     _parameter_constraints = {"values": _HISTORY_CONSTRAINTS["values"]}
     _saved_arrays = {"popularity_": ("n_features_in_",)}
 
-    def __init__(self, *, values="binary"):
+    popularity_: FloatArray
+
+    def __init__(self, *, values: Values = "binary") -> None:
         self.values = values
 
     def _fit(self, X):
@@ -110,7 +113,11 @@ class EASERecommender(SimilarItemsMixin, BaseRecommender):
     }
     _saved_arrays = {"item_weights_": ("n_features_in_", "n_features_in_")}
 
-    def __init__(self, *, reg=300.0, values="binary", half_life=5.0):
+    item_weights_: FloatArray
+
+    def __init__(
+        self, *, reg: float = 300.0, values: Values = "binary", half_life: float | None = 5.0
+    ) -> None:
         self.reg = reg
         self.values = values
         self.half_life = half_life
@@ -171,7 +178,16 @@ class ItemKNNRecommender(SimilarItemsMixin, BaseRecommender):
     }
     _saved_arrays = {"similarity_": "csr"}
 
-    def __init__(self, *, n_neighbors=100, shrinkage=0.0, values="binary", half_life=5.0):
+    similarity_: sp.csr_array
+
+    def __init__(
+        self,
+        *,
+        n_neighbors: int = 100,
+        shrinkage: float = 0.0,
+        values: Values = "binary",
+        half_life: float | None = 5.0,
+    ) -> None:
         self.n_neighbors = n_neighbors
         self.shrinkage = shrinkage
         self.values = values
@@ -261,17 +277,19 @@ class ALSRecommender(SimilarItemsMixin, BaseRecommender):
     }
     _saved_arrays = {"item_factors_": ("n_features_in_", None)}
 
+    item_factors_: FloatArray
+
     def __init__(
         self,
         *,
-        factors=64,
-        regularization=0.01,
-        alpha=1.0,
-        iterations=15,
-        values="binary",
-        half_life=5.0,
-        random_state=None,
-    ):
+        factors: int = 64,
+        regularization: float = 0.01,
+        alpha: float = 1.0,
+        iterations: int = 15,
+        values: Values = "binary",
+        half_life: float | None = 5.0,
+        random_state: RandomState = None,
+    ) -> None:
         self.factors = factors
         self.regularization = regularization
         self.alpha = alpha

@@ -1,7 +1,11 @@
 """Models in files, without pickle: `save` and `load` for whichever recommender it is."""
 
+import os
+from typing import Any
+
 from ._recommender import CFGDiffusionRecommender
 from ._tensor_file import PersistenceError, read
+from .base import BaseRecommender
 from .baselines import (
     ALSRecommender,
     EASERecommender,
@@ -20,7 +24,9 @@ _CLASSES = (
 )
 
 
-def save(model, path, *, include_data=True):
+def save(
+    model: BaseRecommender, path: str | os.PathLike[str], *, include_data: bool = True
+) -> None:
     """``model.save(path, include_data=include_data)``.
 
     Parameters
@@ -34,7 +40,7 @@ def save(model, path, *, include_data=True):
     model.save(path, include_data=include_data)
 
 
-def load(path, device="auto"):
+def load(path: str | os.PathLike[str], device: Any = "auto") -> Any:
     """Load a model of this library, whichever of its classes the file holds.
 
     Parameters

@@ -213,7 +213,8 @@ class TestInvariance:
             assert_array_equal(expected, fitted.decision_function(interactions[users]))
 
     def test_strangers_in_the_call(self, fitted, interactions):
-        strangers = sp.random_array((60, N_ITEMS), density=0.3, rng=5, format="csr")
+        rng = np.random.default_rng(5)
+        strangers = sp.random_array((60, N_ITEMS), density=0.3, random_state=rng, format="csr")
         mixed = sp.vstack([strangers, interactions, strangers[:7]], format="csr")
         ids, scores = fitted.recommend(X=mixed)
         assert_same_lists(fitted.recommend(), (ids[60:180], scores[60:180]))

@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 
 import matplotlib
+import numpy as np
+import pandas as pd
 import pytest
 
 import skdiffrec
@@ -33,6 +35,10 @@ def small_world(monkeypatch, tmp_path):
         (CFGDiffusionRecommender.__init__, {"max_epochs": 2}),
     ):
         monkeypatch.setattr(function, "__kwdefaults__", function.__kwdefaults__ | changes)
+    X = make_interactions(values="time", random_state=0).train.tocoo()
+    names = {"user": [f"user {u}" for u in X.row], "item": [f"item {i}" for i in X.col]}
+    numbers = {"rating": np.arange(X.nnz) % 5 + 1, "timestamp": X.data}
+    pd.DataFrame(names | numbers).to_csv("events.csv", index=False)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -29,6 +29,7 @@ WITHOUT_TORCH = {
     "_hashing",
     "_item_path",
     "_transitions",
+    "_typing",
     "_validation",
 }
 # Packages of extras: imported where they are used, so that the core runs without them.
@@ -60,13 +61,17 @@ MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 def imported(source, package, eager_only=False):
     """Absolute names that a module imports; relative ones are resolved inside `package`.
 
-    `eager_only` leaves out what is imported inside functions, which runs when they do.
+    `eager_only` leaves out what is imported inside functions, which runs when they do. What only
+    a type checker reads is left out always.
     """
     found = set()
     queue = [ast.parse(source)]
     while queue:
         node = queue.pop()
         if eager_only and isinstance(node, FUNCTIONS):
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            queue.extend(node.orelse)
             continue
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
@@ -134,6 +139,11 @@ from ._topk import masked_topk
 from .datasets import _npz
 from skdiffrec.metrics import ndcg_at_k
 
+if TYPE_CHECKING:
+    import pooch
+else:
+    import pandas
+
 def f():
     import implicit
     from .baselines import EASERecommender
@@ -156,7 +166,9 @@ class A:
             "matplotlib",
             "skdiffrec.baselines",
             "torch",
+            "pandas",
         }
+        assert "pooch" not in found
 
     def test_eager(self):
         found = imported(self.SOURCE, "skdiffrec", eager_only=True)
@@ -211,14 +223,12 @@ class TestDirection:
         above = {name for name in MODULES if "base" in below(name)}
         assert {"_recommender", "baselines"} <= above
         assert below("base") & above == {"base"}
-        allowed = {"base", "_callbacks", "_topk", "_rows", "_hashing", "_validation"} | below(
-            "metrics"
-        )
-        allowed |= {"_saving", "_tensor_file", "_version"}
+        allowed = {"base", "_callbacks", "_topk", "_rows", "_hashing", "_typing", "_validation"}
+        allowed |= {"_saving", "_tensor_file", "_version"} | below("metrics")
         assert below("base") <= allowed
 
     def test_metrics_stand_alone(self):
-        assert all(module.partition(".")[0] == "metrics" for module in below("metrics"))
+        assert {module.partition(".")[0] for module in below("metrics")} == {"metrics", "_typing"}
         assert set().union(*map(external, below("metrics"))) <= {
             *sys.stdlib_module_names,
             "numpy",
@@ -230,7 +240,7 @@ class TestDirection:
         inside = {name for name in MODULES if name.partition(".")[0] == "plotting"}
         direct = set().union(*(GRAPH[name] for name in inside)) - inside
         assert "model_selection" in direct
-        judges = {"base", "metrics", "model_selection", "_rows", "_topk", "_validation"}
+        judges = {"base", "metrics", "model_selection", "_rows", "_topk", "_typing", "_validation"}
         assert {name.partition(".")[0] for name in direct} <= judges
         assert not [name for name in set(MODULES) - inside if GRAPH[name] & inside]
 

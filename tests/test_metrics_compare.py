@@ -21,9 +21,8 @@ def pair(seed=0, n=200, shift=0.05, digits=None):
 def test_agrees_with_scipy(n, digits):
     a, b = pair(n=n, digits=digits)
     got = compare(a, b, n_resamples=40_000, random_state=0)
-    theirs = stats.bootstrap(
-        (b - a,), np.mean, n_resamples=40_000, method="percentile", rng=1, batch=1000
-    )
+    options = dict(n_resamples=40_000, method="percentile", batch=1000)
+    theirs = stats.bootstrap((b - a,), np.mean, random_state=np.random.default_rng(1), **options)
     # Two standard errors of a 2.5 % quantile of 40,000 draws, on both sides.
     close = 4 * 0.0135 * theirs.standard_error
     assert got.low == pytest.approx(theirs.confidence_interval.low, abs=close)

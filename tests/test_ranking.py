@@ -110,8 +110,9 @@ def test_tiles_cover_the_catalogue():
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.booleans())
 def test_a_sparse_product_is_the_dense_one(seed, most, contiguous):
     rng = np.random.default_rng(seed)
-    X = sp.random_array((6, 30), density=0.3, rng=rng, dtype=np.float32, format="csr")
-    D = sp.random_array((30, 25), density=0.2, rng=rng, dtype=np.float32, format="csr")
+    options = dict(random_state=rng, dtype=np.float32, format="csr")
+    X = sp.random_array((6, 30), density=0.3, **options)
+    D = sp.random_array((30, 25), density=0.2, **options)
     out = torch.full((6, 25 if contiguous else 40), 7.0)[:, :25]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_readout, "_PATH_ENTRIES", most)

@@ -9,8 +9,10 @@ import joblib
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import sklearn
 from conftest import MODELS, tiny_als, tiny_cfg
 from numpy.testing import assert_allclose, assert_array_equal
+from packaging.version import Version
 from sklearn.base import clone
 from sklearn.model_selection import (
     GridSearchCV,
@@ -48,6 +50,10 @@ def test_estimator_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.skipif(
+    Version(sklearn.__version__) < Version("1.9"),
+    reason="before 1.9 scikit-learn has the check for estimators that support array API only",
+)
 def test_array_api_check():
     """scipy reads SCIPY_ARRAY_API when it is imported, so this takes a process of its own."""
     code = """

@@ -6,6 +6,7 @@ import numbers
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
+from .._typing import RandomState, Values
 from ._npz import VALUES, describe, split_matrices
 
 TASTE_NAMES = (
@@ -33,19 +34,19 @@ MEAN_EXTRA_COUNT = 3  # where the taste of the user and the item match fully
 
 
 def make_interactions(
-    n_users=2000,
-    n_items=600,
+    n_users: int = 2000,
+    n_items: int = 600,
     *,
-    n_interactions_per_user=40,
-    n_tastes=12,
-    popularity_exponent=0.8,
-    taste_strength=0.95,
-    drift=0.8,
-    values="binary",
-    valid_fraction=0.1,
-    test_fraction=0.2,
-    random_state=0,
-):
+    n_interactions_per_user: int = 40,
+    n_tastes: int = 12,
+    popularity_exponent: float = 0.8,
+    taste_strength: float = 0.95,
+    drift: float = 0.8,
+    values: Values = "binary",
+    valid_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    random_state: RandomState = 0,
+) -> Bunch:
     """Generate interactions of users with tastes that change over time.
 
     Items have a power-law popularity and belong mainly to one taste each. A user mixes one or two

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 from sklearn.utils import Bunch
 
 from ._npz import VALUES, csr_of
@@ -30,7 +31,7 @@ class Events:
     weight: np.ndarray | None = None
     time: np.ndarray | None = None
 
-    def select(self, rows) -> "Events":
+    def select(self, rows: np.ndarray) -> "Events":
         """Some of the events, by mask or by indices."""
         weight = None if self.weight is None else self.weight[rows]
         time = None if self.time is None else self.time[rows]
@@ -106,7 +107,7 @@ def bunch_of(
     )
 
 
-def _matrix(events: Events, values: str):
+def _matrix(events: Events, values: str) -> tuple[np.ndarray, np.ndarray, csr_array]:
     """User ids, item ids, and the canonical CSR of one value per pair."""
     user_ids, row = np.unique(events.user, return_inverse=True)
     item_ids, column = np.unique(events.item, return_inverse=True)

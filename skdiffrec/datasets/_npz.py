@@ -1,5 +1,6 @@
 """Load interactions that come already split into train, valid and test."""
 
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 from sklearn.utils import Bunch
+
+from .._typing import Values
 
 UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 REQUIRED = ("user", "item", "split")
@@ -18,7 +21,12 @@ VALUES = ("binary", "weight", "time")
 TIME_ORDERED_PREFIXES = ("ml-1m_", "amazon-")
 
 
-def load_npz(path, *, values="binary", rows_in_time_order=None):
+def load_npz(
+    path: str | os.PathLike[str],
+    *,
+    values: Values = "binary",
+    rows_in_time_order: bool | None = None,
+) -> Bunch:
     """Load a split interaction file.
 
     The file is a NumPy ``.npz`` archive of one-dimensional arrays of equal length, one entry per

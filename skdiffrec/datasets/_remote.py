@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from ._sources import Source
 
@@ -178,13 +179,13 @@ def _download(source: Source, path: Path, n_retries: int, delay: float, verbose:
         logger.setLevel(level)
 
 
-def _may_pass(error) -> bool:
+def _may_pass(error: Any) -> bool:
     """May another attempt succeed? Not where the server says that the request is wrong."""
     status = None if error.response is None else error.response.status_code
     return status is None or status >= 500 or status in WORTH_RETRYING
 
 
-def _import_pooch(source: Source, path: Path):
+def _import_pooch(source: Source, path: Path) -> tuple[Any, Any]:
     try:
         import pooch
         import requests  # pooch downloads with it

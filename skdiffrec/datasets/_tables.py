@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from ._remote import DamagedFile
 __all__ = ["read_columns", "read_lines"]
 
 
-def read_columns(stream: IO[bytes], fields, *, delimiter, columns, header=False) -> np.ndarray:
+def read_columns(
+    stream: IO[bytes], fields: Any, *, delimiter: str, columns: Any, header: bool = False
+) -> np.ndarray:
     """Columns of a table as a structured array of shape (n_rows,).
 
     Parameters

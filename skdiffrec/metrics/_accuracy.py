@@ -1,21 +1,24 @@
 """Metrics of accuracy at k: one value per user from the places of the hits."""
 
+from typing import Literal
+
+from .._typing import ArrayLike, Average, Empty, MatrixLike, Score
 from ._closed_forms import accuracy
-from ._conventions import define
+from ._conventions import Convention, define
 from ._hits import look_up
 
 
 def precision_at_k(
-    ids,
-    holdout,
-    k=10,
+    ids: ArrayLike,
+    holdout: MatrixLike,
+    k: int = 10,
     *,
-    per_user=False,
-    convention="skdiffrec",
-    divisor=None,
-    average=None,
-    empty=None,
-):
+    per_user: bool = False,
+    convention: str | Convention = "skdiffrec",
+    divisor: Literal["k", "min", "listed"] | None = None,
+    average: Average | None = None,
+    empty: Empty | None = None,
+) -> Score:
     """Share of the top k places that hold a holdout item: hits / k.
 
     Answers "how much of the list is right?". The order within the top k does not matter. It
@@ -66,16 +69,16 @@ def precision_at_k(
 
 
 def recall_at_k(
-    ids,
-    holdout,
-    k=10,
+    ids: ArrayLike,
+    holdout: MatrixLike,
+    k: int = 10,
     *,
-    per_user=False,
-    convention="skdiffrec",
-    divisor=None,
-    average=None,
-    empty=None,
-):
+    per_user: bool = False,
+    convention: str | Convention = "skdiffrec",
+    divisor: Literal["holdout", "min"] | None = None,
+    average: Average | None = None,
+    empty: Empty | None = None,
+) -> Score:
     """Share of the holdout found in the top k: hits / T.
 
     Answers "how much of what the user went on to choose was found?". It never falls as k grows.
@@ -111,16 +114,16 @@ def recall_at_k(
 
 
 def ndcg_at_k(
-    ids,
-    holdout,
-    k=10,
+    ids: ArrayLike,
+    holdout: MatrixLike,
+    k: int = 10,
     *,
-    per_user=False,
-    convention="skdiffrec",
-    ideal=None,
-    discount=None,
-    empty=None,
-):
+    per_user: bool = False,
+    convention: str | Convention = "skdiffrec",
+    ideal: Literal["min", "k"] | None = None,
+    discount: Literal["standard", "original"] | None = None,
+    empty: Empty | None = None,
+) -> Score:
     """Discounted gain of the top k, relative to the best list possible [1]_.
 
     A hit at rank r (from 1) gains 1 / log2(r + 1); the sum is divided by that of a list whose
@@ -162,7 +165,15 @@ def ndcg_at_k(
     return accuracy("ndcg", look_up(ids, holdout, k), definition, per_user)
 
 
-def mrr_at_k(ids, holdout, k=10, *, per_user=False, convention="skdiffrec", empty=None):
+def mrr_at_k(
+    ids: ArrayLike,
+    holdout: MatrixLike,
+    k: int = 10,
+    *,
+    per_user: bool = False,
+    convention: str | Convention = "skdiffrec",
+    empty: Empty | None = None,
+) -> Score:
     """Reciprocal rank of the first hit in the top k, 0 without one.
 
     Answers "how far down is the first good item?", for one who stops there. It misleads where
@@ -195,8 +206,15 @@ def mrr_at_k(ids, holdout, k=10, *, per_user=False, convention="skdiffrec", empt
 
 
 def map_at_k(
-    ids, holdout, k=10, *, per_user=False, convention="skdiffrec", divisor=None, empty=None
-):
+    ids: ArrayLike,
+    holdout: MatrixLike,
+    k: int = 10,
+    *,
+    per_user: bool = False,
+    convention: str | Convention = "skdiffrec",
+    divisor: Literal["min", "holdout", "k", "listed"] | None = None,
+    empty: Empty | None = None,
+) -> Score:
     """Mean over users of the average precision of the top k.
 
     A user's average precision is the sum of precision@r over the ranks r <= k of the hits,
@@ -231,7 +249,15 @@ def map_at_k(
     return accuracy("map", look_up(ids, holdout, k), definition, per_user)
 
 
-def hit_rate_at_k(ids, holdout, k=10, *, per_user=False, convention="skdiffrec", empty=None):
+def hit_rate_at_k(
+    ids: ArrayLike,
+    holdout: MatrixLike,
+    k: int = 10,
+    *,
+    per_user: bool = False,
+    convention: str | Convention = "skdiffrec",
+    empty: Empty | None = None,
+) -> Score:
     """Share of users with at least one holdout item in the top k.
 
     Answers "how many users find anything?". It never falls as k grows. It misleads where holdouts

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from .._typing import ArrayLike, Score
 from ._checks import check_ids, check_k
 from ._closed_forms import coverage, gini, item_counts, lengths, mean_of, personalization
 
 
-def coverage_at_k(ids, n_items, k=10):
+def coverage_at_k(ids: ArrayLike, n_items: int, k: int = 10) -> float:
     """Share of the catalogue that is in somebody's top k.
 
     Answers "how many items have any chance to be seen?". It misleads in that one list of thousands
@@ -40,7 +41,7 @@ def coverage_at_k(ids, n_items, k=10):
     return coverage(_counts(ids, n_items, k))
 
 
-def gini_at_k(ids, n_items, k=10):
+def gini_at_k(ids: ArrayLike, n_items: int, k: int = 10) -> float:
     """Gini index of how often each item of the catalogue is in a top k.
 
     Answers "do a few items get all the places?": 0 when all items are listed alike, 1 - 1 / n_items
@@ -73,7 +74,7 @@ def gini_at_k(ids, n_items, k=10):
     return gini(_counts(ids, n_items, k))
 
 
-def personalization_at_k(ids, k=10, *, per_user=False):
+def personalization_at_k(ids: ArrayLike, k: int = 10, *, per_user: bool = False) -> Score:
     """How different the users' lists are: 1 - mean share of items that two users have in common.
 
     The mean is over all pairs of users with a list, from item counts: exact, and linear in the

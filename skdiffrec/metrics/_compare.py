@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._typing import ArrayLike, RandomState
 from ._checks import check_k
 
 _FEW_USERS = 10
@@ -37,7 +38,7 @@ class Comparison(NamedTuple):
     n_users: int
     confidence_level: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"{self.mean_a:.4f} -> {self.mean_b:.4f}: {self.difference:+.4f}"
             f" ({self.confidence_level:.0%} interval {self.low:+.4f} to {self.high:+.4f},"
@@ -45,7 +46,14 @@ class Comparison(NamedTuple):
         )
 
 
-def compare(metric_a, metric_b, *, n_resamples=10_000, confidence_level=0.95, random_state=None):
+def compare(
+    metric_a: ArrayLike,
+    metric_b: ArrayLike,
+    *,
+    n_resamples: int = 10_000,
+    confidence_level: float = 0.95,
+    random_state: RandomState | np.random.Generator = None,
+) -> Comparison:
     """Compare two models by a metric of the same users, with a paired bootstrap [1]_.
 
     Users are drawn anew with replacement; the spread of the mean difference says how far other
@@ -113,8 +121,16 @@ def compare(metric_a, metric_b, *, n_resamples=10_000, confidence_level=0.95, ra
     low, high = np.quantile(means, [tail, 1 - tail])
     beyond = min((means <= 0).sum(), (means >= 0).sum())
     p_value = min(1.0, 2 * (beyond + 1) / (n_resamples + 1))
-    numbers = map(float, (a.mean(), b.mean(), difference.mean(), low, high, p_value))
-    return Comparison(*numbers, len(a), float(confidence_level))
+    return Comparison(
+        mean_a=float(a.mean()),
+        mean_b=float(b.mean()),
+        difference=float(difference.mean()),
+        low=float(low),
+        high=float(high),
+        p_value=float(p_value),
+        n_users=len(a),
+        confidence_level=float(confidence_level),
+    )
 
 
 def _resampled_means(values, n_resamples, rng):

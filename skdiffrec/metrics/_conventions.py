@@ -1,7 +1,8 @@
 """What the libraries mean by the same names: divisors, ideals, averages, users without holdout."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from .._typing import Average, Empty
 from ._checks import check_option
 
 # {metric: {option: valid values}}; `empty` belongs to all of them.
@@ -64,15 +65,15 @@ class Convention(NamedTuple):
     0.5
     """
 
-    precision_divisor: str = "k"
-    precision_average: str = "macro"
-    recall_divisor: str = "holdout"
-    recall_average: str = "macro"
-    ndcg_ideal: str = "min"
-    ndcg_discount: str = "standard"
-    map_divisor: str = "min"
-    empty: str = "nan"
-    lacks: tuple = ()
+    precision_divisor: Literal["k", "min", "listed"] = "k"
+    precision_average: Average = "macro"
+    recall_divisor: Literal["holdout", "min"] = "holdout"
+    recall_average: Average = "macro"
+    ndcg_ideal: Literal["min", "k"] = "min"
+    ndcg_discount: Literal["standard", "original"] = "standard"
+    map_divisor: Literal["min", "holdout", "k", "listed"] = "min"
+    empty: Empty = "nan"
+    lacks: tuple[str, ...] = ()
 
 
 CONVENTIONS = {

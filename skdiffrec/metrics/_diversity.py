@@ -3,12 +3,20 @@
 import numpy as np
 import scipy.sparse as sp
 
+from .._typing import ArrayLike, MatrixLike, Score
 from ._blocks import in_blocks
 from ._checks import as_2d, check_ids
 from ._closed_forms import lengths, list_sums, mean_of, ratio
 
 
-def intra_list_diversity_at_k(ids, k=10, *, item_vectors=None, similarity=None, per_user=False):
+def intra_list_diversity_at_k(
+    ids: ArrayLike,
+    k: int = 10,
+    *,
+    item_vectors: MatrixLike | None = None,
+    similarity: MatrixLike | None = None,
+    per_user: bool = False,
+) -> Score:
     """Mean of 1 - similarity over all pairs of items in the top k [1]_.
 
     Answers "are the items of one list unlike each other?". It misleads in that it is only as good

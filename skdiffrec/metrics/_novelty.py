@@ -1,5 +1,6 @@
 """Metrics that hold the lists against what is popular: novelty, serendipity, popularity bias."""
 
+from .._typing import ArrayLike, MatrixLike, Score
 from ._checks import check_columns, check_ids, check_rows, interactions
 from ._closed_forms import (
     history_popularity,
@@ -14,7 +15,9 @@ from ._closed_forms import (
 from ._hits import find_hits
 
 
-def novelty_at_k(ids, train, k=10, *, per_user=False):
+def novelty_at_k(
+    ids: ArrayLike, train: MatrixLike, k: int = 10, *, per_user: bool = False
+) -> Score:
     """Mean self-information of the listed items: -log2(share of users who have the item) [1]_.
 
     Shares are of the users in `train` who have any item; an item that nobody has counts as had by
@@ -59,7 +62,14 @@ def novelty_at_k(ids, train, k=10, *, per_user=False):
     return values if per_user else mean_of(values, "with a list")
 
 
-def serendipity_at_k(ids, holdout, train, k=10, *, per_user=False):
+def serendipity_at_k(
+    ids: ArrayLike,
+    holdout: MatrixLike,
+    train: MatrixLike,
+    k: int = 10,
+    *,
+    per_user: bool = False,
+) -> Score:
     """Hits, weighted by how much higher they stand than in a list by popularity.
 
     A hit at rank r of the item that comes q-th by popularity in `train` weighs
@@ -119,7 +129,9 @@ def serendipity_at_k(ids, holdout, train, k=10, *, per_user=False):
     return values if per_user else mean_of(values, "with a holdout")
 
 
-def popularity_bias_at_k(ids, train, k=10, *, per_user=False):
+def popularity_bias_at_k(
+    ids: ArrayLike, train: MatrixLike, k: int = 10, *, per_user: bool = False
+) -> Score:
     """How much more popular a user's list is than the user's history [1]_.
 
     The popularity of an item is the number of users in `train` who have it. A user's value is its

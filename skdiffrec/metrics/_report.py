@@ -1,22 +1,23 @@
 """Every metric at several k, from one lookup, as a table."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from .._typing import ArrayLike, DataFrame, DoubleArray, MatrixLike
 from ._checks import check_k
-from ._conventions import check_convention
+from ._conventions import Convention, check_convention
 from ._registry import NAMES, OF_ALL_USERS, Lists
 
 
 def ranking_report(
-    ids,
-    holdout,
-    k=(5, 10, 20),
+    ids: ArrayLike,
+    holdout: MatrixLike,
+    k: int | Iterable[int] = (5, 10, 20),
     *,
-    train=None,
-    item_vectors=None,
-    similarity=None,
-    convention="skdiffrec",
-):
+    train: MatrixLike | None = None,
+    item_vectors: MatrixLike | None = None,
+    similarity: MatrixLike | None = None,
+    convention: str | Convention = "skdiffrec",
+) -> "RankingReport":
     """Every metric at every k, from one lookup of the hits.
 
     Precision, recall, nDCG, MAP, MRR, hit rate, coverage, Gini index and personalization; with
@@ -81,7 +82,7 @@ def ranking_report(
     return RankingReport(lists, metrics, tuple(ks))
 
 
-class RankingReport(Mapping):
+class RankingReport(Mapping[str, float]):
     """Means by name, such as ``report["ndcg@10"]``; made by :func:`ranking_report`.
 
     A read-only mapping of str to float; ``print`` shows a table.
@@ -99,7 +100,13 @@ class RankingReport(Mapping):
         As given.
     """
 
-    def __init__(self, lists, metrics, ks):
+    k: tuple[int, ...]
+    convention: str | Convention
+    n_users: int
+    n_judged: int
+    per_user: Mapping[str, DoubleArray]
+
+    def __init__(self, lists: Lists, metrics: list[str], ks: tuple[int, ...]) -> None:
         self.k, self.convention = ks, lists.convention
         sizes = lists.hits(ks[-1]).sizes
         self.n_users, self.n_judged = len(sizes), int((sizes > 0).sum())
@@ -107,20 +114,20 @@ class RankingReport(Mapping):
         self._values = {f"{name}@{k}": lists.value(name, k) for name in metrics for k in ks}
         self.per_user = PerUser(lists, [name for name in metrics if name not in OF_ALL_USERS], ks)
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> float:
         return _pick(self._values, name)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._values)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, float]:
         """The means as a dict of str to float."""
         return dict(self._values)
 
-    def to_frame(self):
+    def to_frame(self) -> DataFrame:
         """The means as a pandas DataFrame, one row per metric, one column per k."""
         try:
             import pandas as pd
@@ -130,7 +137,7 @@ class RankingReport(Mapping):
         index = pd.Index(self._metrics, name="metric")
         return pd.DataFrame(rows, index=index, columns=pd.Index(self.k, name="k"))
 
-    def __str__(self):
+    def __str__(self) -> str:
         widest = max(map(len, self._metrics)) + 2
         named = repr(self.convention) if isinstance(self.convention, str) else "of one's own"
         head = f"{self.n_judged} of {self.n_users} users judged, convention {named}"
@@ -140,29 +147,29 @@ class RankingReport(Mapping):
             lines.append(f"{name:{widest}}{cells}")
         return "\n".join(lines)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"<RankingReport: {len(self)} values, {self.n_judged} of {self.n_users} users judged>"
         )
 
 
-class PerUser(Mapping):
+class PerUser(Mapping[str, DoubleArray]):
     """The users' values by name, made when asked for and kept."""
 
     def __init__(self, lists, metrics, ks):
         self._lists = lists
         self._values = {f"{name}@{k}": None for name in metrics for k in ks}
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> DoubleArray:
         if _pick(self._values, name) is None:
             metric, _, k = name.partition("@")
             self._values[name] = self._lists.value(metric, int(k), per_user=True)
         return self._values[name]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._values)
 
 

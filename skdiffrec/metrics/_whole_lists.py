@@ -2,13 +2,16 @@
 
 import numpy as np
 
+from .._typing import ArrayLike, Empty, MatrixLike, Score
 from ._checks import as_2d, check_columns, check_ids, check_option, check_rows, interactions
 from ._closed_forms import over_judged, ratio
 from ._conventions import EMPTY
 from ._hits import find_hits, look_up, places_in
 
 
-def r_precision(ids, holdout, *, per_user=False, empty="nan"):
+def r_precision(
+    ids: ArrayLike, holdout: MatrixLike, *, per_user: bool = False, empty: Empty = "nan"
+) -> Score:
     """Share of the first T places that hold one of the user's T holdout items.
 
     Answers "how much of the list is right?" with every user judged at a length of their own, at
@@ -51,7 +54,14 @@ def r_precision(ids, holdout, *, per_user=False, empty="nan"):
     return over_judged(ratio(found, places), hits.sizes, empty, per_user)
 
 
-def auc(ids, holdout, *, train=None, per_user=False, empty="nan"):
+def auc(
+    ids: ArrayLike,
+    holdout: MatrixLike,
+    *,
+    train: MatrixLike | None = None,
+    per_user: bool = False,
+    empty: Empty = "nan",
+) -> Score:
     """Probability that a holdout item ranks above an item the user did not choose.
 
     Each holdout item is compared with each item that is neither in the holdout nor in `train`.
@@ -99,11 +109,11 @@ def auc(ids, holdout, *, train=None, per_user=False, empty="nan"):
     misses[hits.rows, hits.ranks] = False
     others = holdout.shape[1] - hits.sizes
     if train is not None:
-        train = interactions("train", train)
-        check_rows(ids, train, "train")
-        check_columns(train, "train", holdout.shape[1], "the columns of holdout")
-        misses[places_in(ids, train)] = False
-        others = others - np.diff(train.indptr) + np.diff(train.multiply(holdout).indptr)
+        seen = interactions("train", train)
+        check_rows(ids, seen, "train")
+        check_columns(seen, "train", holdout.shape[1], "the columns of holdout")
+        misses[places_in(ids, seen)] = False
+        others = others - np.diff(seen.indptr) + np.diff(seen.multiply(holdout).indptr)
     before = np.cumsum(misses, axis=1)[hits.rows, hits.ranks]
     listed = hits.sums(others[hits.rows] - before)
     tied = (hits.sizes - hits.counts()) * (others - misses.sum(axis=1)) / 2

@@ -3,6 +3,8 @@
 import copy
 import numbers
 import time
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, Self
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -16,6 +18,15 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._callbacks import one_of_many
+from .._typing import (
+    ArrayLike,
+    DoubleArray,
+    FloatArray,
+    HasSplit,
+    IntArray,
+    MatrixLike,
+    Method,
+)
 from .._validation import (
     HasMethods,
     StrOptions,
@@ -32,6 +43,11 @@ __all__ = ["GuidanceScaleCV"]
 def _refitted(self):
     """Whether there is a best estimator to pass calls on to, or will be after `fit`."""
     return bool(self.refit)
+
+
+def _if_refitted(method: Method) -> Method:
+    """`available_if`, keeping the types of the method."""
+    return available_if(_refitted)(method)
 
 
 class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
@@ -99,6 +115,16 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
     (2, 5)
     """
 
+    best_guidance_scale_: float
+    best_score_: float
+    best_index_: int
+    best_estimator_: BaseEstimator
+    cv_results_: dict[str, Any]
+    fit_times_: DoubleArray
+    score_times_: DoubleArray
+    n_splits_: int
+    scorer_: RankingScorer | Callable[..., float]
+
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "recommend_scales"])],
         "scales": ["array-like"],
@@ -110,14 +136,14 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator,
+        estimator: BaseEstimator,
         *,
-        scales=(0.0, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0),
-        cv=None,
-        scoring=None,
-        refit=True,
-        n_jobs=None,
-    ):
+        scales: ArrayLike = (0.0, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0),
+        cv: int | HasSplit | Iterable[tuple[Any, Any]] | Literal["prefit"] | None = None,
+        scoring: RankingScorer | str | Callable[..., float] | None = None,
+        refit: bool | str = True,
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimator = estimator
         self.scales = scales
         self.cv = cv
@@ -126,7 +152,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, **fit_params):
+    def fit(self, X: MatrixLike, y: MatrixLike | None = None, **fit_params: Any) -> Self:
         """Choose the scale, then fit to all users.
 
         Parameters
@@ -181,7 +207,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
                 self.feature_names_in_ = best.feature_names_in_
         return self
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """What goes where: to `fit` of the estimator, to `split` of the splitter.
 
         Returns
@@ -245,7 +271,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             self.best_score_ = float(results[f"mean_test_{name}"][self.best_index_])
             self.best_guidance_scale_ = float(scales[self.best_index_])
 
-    def score(self, X, y=None):
+    def score(self, X: MatrixLike, y: MatrixLike | None = None) -> float:
         """Score of the best estimator by `scorer_`, at the best scale.
 
         Parameters
@@ -261,10 +287,12 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self, "best_estimator_")
         score = self.scorer_(self.best_estimator_, X, y)
-        return score[self.refit] if _several(self.scorer_) else score
+        return score[str(self.refit)] if isinstance(score, dict) else score
 
-    @available_if(_refitted)
-    def recommend(self, user_ids=None, k=10, **options):
+    @_if_refitted
+    def recommend(
+        self, user_ids: ArrayLike | None = None, k: int = 10, **options: Any
+    ) -> tuple[IntArray, FloatArray]:
         """Lists of the best estimator, at the best scale.
 
         Parameters
@@ -283,8 +311,14 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.recommend(user_ids, k, **options)
 
-    @available_if(_refitted)
-    def recommend_scales(self, scales, user_ids=None, k=10, **options):
+    @_if_refitted
+    def recommend_scales(
+        self,
+        scales: ArrayLike,
+        user_ids: ArrayLike | None = None,
+        k: int = 10,
+        **options: Any,
+    ) -> tuple[IntArray, FloatArray]:
         """Lists of the best estimator at several scales.
 
         Parameters
@@ -305,8 +339,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.recommend_scales(scales, user_ids, k, **options)
 
-    @available_if(_refitted)
-    def decision_function(self, X):
+    @_if_refitted
+    def decision_function(self, X: MatrixLike) -> FloatArray:
         """Scores of the best estimator, at the best scale.
 
         Parameters
@@ -322,7 +356,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         return self.best_estimator_.decision_function(X)
 
     @property
-    def n_features_in_(self):
+    def n_features_in_(self) -> int:
         """Number of items."""
         return self.best_estimator_.n_features_in_
 

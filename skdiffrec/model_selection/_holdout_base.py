@@ -1,17 +1,20 @@
 """What all holdouts share: `hide`, and `split` for ``cv=``."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 
+from .._typing import IntArray, MatrixLike
 from .._validation import canonical_csr, check_holdout
 
 
 class BaseHoldout(BaseEstimator):
     """Base of the holdouts: a subclass defines ``_hide(X) -> (history, holdout)``."""
 
-    def hide(self, X):
+    def hide(self, X: MatrixLike) -> tuple[sp.csr_array, sp.csr_array]:
         """Split the interactions of X into a history and a holdout.
 
         Parameters
@@ -34,7 +37,9 @@ class BaseHoldout(BaseEstimator):
         self._validate_params()
         return self._hide(X)
 
-    def split(self, X, y=None, groups=None):
+    def split(
+        self, X: MatrixLike, y: MatrixLike | None = None, groups: object = None
+    ) -> Iterator[tuple[IntArray, IntArray]]:
         """All rows for training and all rows for testing, for ``cv=``: same users, hidden items.
 
         Row indices cannot hide items, so the items have to be hidden before::
@@ -61,7 +66,7 @@ class BaseHoldout(BaseEstimator):
         ValueError
             If `y` is not a matrix, or overlaps `X`, or has another shape.
         """
-        if np.ndim(y) != 2 and not sp.issparse(y):
+        if y is None or (np.ndim(y) != 2 and not sp.issparse(y)):
             name = type(self).__name__
             got = "None" if y is None else f"of shape {np.shape(y)}"
             raise ValueError(
@@ -73,7 +78,7 @@ class BaseHoldout(BaseEstimator):
         check_holdout(canonical_csr(X, "binary"), y)
         yield np.arange(X.shape[0]), np.arange(X.shape[0])
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
         """Number of splits: 1. All parameters are ignored.
 
         Returns

@@ -2,12 +2,14 @@
 
 import warnings
 from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
 
 from .._hashing import draw_seed
 from .._rows import hide_last, select_entries, share_of_rows, unit_free_keys
+from .._typing import RandomState
 from .._validation import Interval, StrOptions, canonical_csr, warn_without_order
 from ._holdout_base import BaseHoldout, check_matrix, seed_of
 
@@ -49,7 +51,13 @@ class SampleFraction(BaseHoldout):
         "random_state": _RANDOM_STATE,
     }
 
-    def __init__(self, fraction=0.2, *, min_history=1, random_state=None):
+    def __init__(
+        self,
+        fraction: float = 0.2,
+        *,
+        min_history: int = 1,
+        random_state: RandomState | np.random.Generator = None,
+    ) -> None:
         self.fraction = fraction
         self.min_history = min_history
         self.random_state = random_state
@@ -86,7 +94,13 @@ class SampleN(BaseHoldout):
         "random_state": _RANDOM_STATE,
     }
 
-    def __init__(self, n=1, *, min_history=1, random_state=None):
+    def __init__(
+        self,
+        n: int = 1,
+        *,
+        min_history: int = 1,
+        random_state: RandomState | np.random.Generator = None,
+    ) -> None:
         self.n = n
         self.min_history = min_history
         self.random_state = random_state
@@ -138,7 +152,13 @@ class LastFraction(BaseHoldout):
         "min_history": [_MIN_HISTORY],
     }
 
-    def __init__(self, fraction=0.2, *, by="value", min_history=1):
+    def __init__(
+        self,
+        fraction: float = 0.2,
+        *,
+        by: Literal["value", "order"] = "value",
+        min_history: int = 1,
+    ) -> None:
         self.fraction = fraction
         self.by = by
         self.min_history = min_history
@@ -182,7 +202,9 @@ class LastN(BaseHoldout):
         "min_history": [_MIN_HISTORY],
     }
 
-    def __init__(self, n=1, *, by="value", min_history=1):
+    def __init__(
+        self, n: int = 1, *, by: Literal["value", "order"] = "value", min_history: int = 1
+    ) -> None:
         self.n = n
         self.by = by
         self.min_history = min_history
@@ -217,7 +239,12 @@ class LeaveOneOut(BaseHoldout):
         "random_state": _RANDOM_STATE,
     }
 
-    def __init__(self, *, by="random", random_state=None):
+    def __init__(
+        self,
+        *,
+        by: Literal["random", "value", "order"] = "random",
+        random_state: RandomState | np.random.Generator = None,
+    ) -> None:
         self.by = by
         self.random_state = random_state
 
@@ -260,7 +287,7 @@ class TimeCut(BaseHoldout):
         "fraction": [_FRACTION, None],
     }
 
-    def __init__(self, time=None, *, fraction=None):
+    def __init__(self, time: float | None = None, *, fraction: float | None = None) -> None:
         self.time = time
         self.fraction = fraction
 

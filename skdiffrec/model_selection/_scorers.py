@@ -1,11 +1,16 @@
 """A scorer that hides a holdout itself, for ``scoring=`` of scikit-learn's tools."""
 
 import copy
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import numpy as np
+from scipy.sparse import csr_array
+from sklearn.base import BaseEstimator
 
 from .._hashing import draw_seed
 from .._topk import masked_topk
+from .._typing import ArrayLike, HasHide, IntArray, MatrixLike
 from .._validation import (
     VALUES,
     canonical_csr,
@@ -16,12 +21,15 @@ from .._validation import (
     drop_labels,
 )
 from ..base import hide_for_score
+from ..metrics import Convention
 from ..metrics._conventions import OPTIONS, define
 from ..metrics._registry import evaluate, parse
 from ._holdout_base import check_matrix, seed_of
 
 _BLOCK_ELEMENTS = 2**22  # scores held at once
 LESS_IS_BETTER = ("gini", "popularity_bias")
+
+Metric: TypeAlias = str | Callable[[IntArray, csr_array, int], float]
 
 
 class RankingScorer:
@@ -80,14 +88,22 @@ class RankingScorer:
     ['test_coverage@10', 'test_ndcg@10', 'test_recall@20']
     """
 
-    def __init__(self, metric="ndcg", k=10, holdout=None, *, convention="skdiffrec"):
+    def __init__(
+        self,
+        metric: Metric | Iterable[Metric] = "ndcg",
+        k: int = 10,
+        holdout: HasHide | None = None,
+        *,
+        convention: str | Convention = "skdiffrec",
+    ) -> None:
         self.metric, self.k, self.convention = metric, check_k(k), convention
         self.holdout = _with_fixed_seed(holdout)
         self.several = isinstance(metric, (list, tuple, set))
-        metrics = list(metric) if self.several else [metric]
+        metrics = list(metric) if isinstance(metric, (list, tuple, set)) else [metric]
         if not metrics:
             raise ValueError("metric must name at least one metric, got an empty list.")
-        self._callables, self._named = {}, {}
+        self._callables: dict[str, Callable[..., float]] = {}
+        self._named: dict[str, tuple[str, int, int]] = {}
         for metric in metrics:
             if not callable(metric):
                 self._add(metric)
@@ -119,21 +135,25 @@ class RankingScorer:
         self._named[f"{'neg_' * negative}{metric}@{k}"] = (metric, k, -1 if negative else 1)
 
     @property
-    def names(self):
+    def names(self) -> list[str]:
         """Keys of the scores, list of str."""
         return [*self._named, *self._callables]
 
     @property
-    def n_listed(self):
+    def n_listed(self) -> int:
         """Length of the lists that the metrics need."""
         return max([*(k for _, k, _ in self._named.values()), *[self.k] * len(self._callables)])
 
-    def __call__(self, estimator, X, y=None):
+    def __call__(
+        self, estimator: BaseEstimator, X: MatrixLike, y: MatrixLike | None = None
+    ) -> float | dict[str, float]:
         """Score of a fitted estimator: float, or dict of float for several metrics."""
         history, hidden = self.split(estimator, X, y)
         return self.judge(_lists(estimator, history, self.n_listed), history, hidden)
 
-    def split(self, estimator, X, y=None):
+    def split(
+        self, estimator: BaseEstimator, X: MatrixLike, y: MatrixLike | None = None
+    ) -> tuple[csr_array, csr_array]:
         """What `estimator` is judged by.
 
         Parameters
@@ -158,7 +178,9 @@ class RankingScorer:
         history = canonical_csr(check_matrix(X), values)
         return history, check_holdout(history, y)
 
-    def judge(self, ids, history, holdout):
+    def judge(
+        self, ids: ArrayLike, history: csr_array, holdout: csr_array
+    ) -> float | dict[str, float]:
         """Score of lists.
 
         Parameters
@@ -187,7 +209,7 @@ class RankingScorer:
         scores |= {name: m(ids, holdout, self.k) for name, m in self._callables.items()}
         return scores if self.several else scores[self.names[0]]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         metric = self.names if self.several else self.names[0]
         return (
             f"RankingScorer({metric!r}, k={self.k}, holdout={self.holdout!r}, "

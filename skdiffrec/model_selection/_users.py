@@ -1,11 +1,14 @@
 """Cross-validation over users: the test users are unknown to the model."""
 
+from collections.abc import Iterator
 from numbers import Integral
 
 import numpy as np
+from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold
 
+from .._typing import HasHide, IntArray, MatrixLike, RandomState
 from .._validation import Interval
 from ._holdout_base import seed_of
 from ._holdouts import SampleFraction
@@ -61,13 +64,22 @@ class UnseenUsers(BaseEstimator):
         "random_state": ["random_state", np.random.Generator],
     }
 
-    def __init__(self, n_splits=5, *, holdout=None, shuffle=True, random_state=None):
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        holdout: HasHide | None = None,
+        shuffle: bool = True,
+        random_state: RandomState | np.random.Generator = None,
+    ) -> None:
         self.n_splits = n_splits
         self.holdout = holdout
         self.shuffle = shuffle
         self.random_state = random_state
 
-    def split(self, X, y=None, groups=None):
+    def split(
+        self, X: MatrixLike, y: object = None, groups: object = None
+    ) -> Iterator[tuple[IntArray, IntArray]]:
         """Rows of the training users and of the test users, for ``cv=``.
 
         Parameters
@@ -89,7 +101,7 @@ class UnseenUsers(BaseEstimator):
         """
         yield from self._folds(self._hide(X)[1])
 
-    def parts(self, X):
+    def parts(self, X: MatrixLike) -> Iterator[tuple[csr_array, csr_array, csr_array]]:
         """The matrices of each split.
 
         Parameters
@@ -114,7 +126,7 @@ class UnseenUsers(BaseEstimator):
         for train, test in self._folds(holdout):
             yield whole[train], history[test], holdout[test]
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
         """Number of splits. All parameters are ignored.
 
         Returns

@@ -1,11 +1,15 @@
 """Quality by length of the history: whom does guidance, or a model, serve well?"""
 
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
+from .._typing import ArrayLike, Axes, DoubleArray, HasHide, MatrixLike, Style
 from .._validation import canonical_csr, check_any_holdout, check_holdout
 from ..metrics._registry import BY_USER, OPTIONS, parse
 from ..model_selection._holdout_base import check_matrix
@@ -78,7 +82,20 @@ class ActivityDisplay:
     (['5–9', '10–14', '15+'], array([ 56, 138, 106]))
     """
 
-    def __init__(self, *, history_lengths, values, bins=BINS, metric="metric"):
+    ax_: Axes
+    bin_labels_: list[str]
+    n_users_: NDArray[np.integer]
+    lines_: list[Any]
+    bands_: list[Any]
+
+    def __init__(
+        self,
+        *,
+        history_lengths: NDArray[np.integer],
+        values: Mapping[str, DoubleArray],
+        bins: Sequence[int] | NDArray[np.integer] = BINS,
+        metric: str = "metric",
+    ) -> None:
         self.history_lengths = history_lengths
         self.values = values
         self.bins = bins
@@ -87,20 +104,20 @@ class ActivityDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y=None,
+        estimator: BaseEstimator,
+        X: MatrixLike,
+        y: MatrixLike | None = None,
         *,
-        scales=None,
-        metric="ndcg",
-        k=10,
-        holdout=None,
-        bins=BINS,
-        ax=None,
-        line_kw=None,
-        band_kw=None,
-        bar_kw=None,
-    ):
+        scales: ArrayLike | None = None,
+        metric: str = "ndcg",
+        k: int = 10,
+        holdout: HasHide | None = None,
+        bins: int | Sequence[int] = BINS,
+        ax: Axes | None = None,
+        line_kw: Style | None = None,
+        band_kw: Style | None = None,
+        bar_kw: Style | None = None,
+    ) -> Self:
         """Judge a fitted recommender, and plot.
 
         Parameters
@@ -158,18 +175,18 @@ class ActivityDisplay:
     @classmethod
     def from_predictions(
         cls,
-        ids,
-        history,
-        holdout,
+        ids: ArrayLike | Mapping[str, ArrayLike],
+        history: MatrixLike,
+        holdout: MatrixLike,
         *,
-        metric="ndcg",
-        k=10,
-        bins=BINS,
-        ax=None,
-        line_kw=None,
-        band_kw=None,
-        bar_kw=None,
-    ):
+        metric: str = "ndcg",
+        k: int = 10,
+        bins: int | Sequence[int] = BINS,
+        ax: Axes | None = None,
+        line_kw: Style | None = None,
+        band_kw: Style | None = None,
+        bar_kw: Style | None = None,
+    ) -> Self:
         """Judge lists that are there already, of one or several models, and plot.
 
         Parameters
@@ -222,7 +239,14 @@ class ActivityDisplay:
         bins = _check_bins(bins, lengths[_judged_users(values)])
         return cls(history_lengths=lengths, values=values, bins=bins, metric=metric)
 
-    def plot(self, ax=None, *, line_kw=None, band_kw=None, bar_kw=None):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        line_kw: Style | None = None,
+        band_kw: Style | None = None,
+        bar_kw: Style | None = None,
+    ) -> Self:
         """Draw the stored values.
 
         Parameters

@@ -1,8 +1,14 @@
 """What draws are worth: their probabilities and their spread against what users took."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
 from .._topk import masked_topk
+from .._typing import ArrayLike, AxesLike, HasHide, MatrixLike, Style
 from .._validation import canonical_csr, check_any_holdout, check_holdout, check_k
 from ..model_selection._holdout_base import check_matrix
 from ._axes import (
@@ -57,7 +63,17 @@ class TopKCalibrationDisplay:
     (array([0.25, 0.75, 1.  ]), array([0., 0., 1.]))
     """
 
-    def __init__(self, *, predicted, observed, n_pairs, spread, hit_rate, n_listed, k):
+    def __init__(
+        self,
+        *,
+        predicted: NDArray[Any],
+        observed: NDArray[Any],
+        n_pairs: NDArray[Any],
+        spread: NDArray[Any],
+        hit_rate: NDArray[Any],
+        n_listed: NDArray[Any],
+        k: int,
+    ) -> None:
         self.predicted = predicted
         self.observed = observed
         self.n_pairs = n_pairs
@@ -69,19 +85,19 @@ class TopKCalibrationDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y=None,
+        estimator: BaseEstimator,
+        X: MatrixLike,
+        y: MatrixLike | None = None,
         *,
-        k=10,
-        n_samples=50,
-        holdout=None,
-        n_bins=10,
-        n_spread_bins=5,
-        ax=None,
-        line_kw=None,
-        **sampling,
-    ):
+        k: int = 10,
+        n_samples: int = 50,
+        holdout: HasHide | None = None,
+        n_bins: int = 10,
+        n_spread_bins: int = 5,
+        ax: AxesLike | None = None,
+        line_kw: Style | None = None,
+        **sampling: Any,
+    ) -> Self:
         """Draw scores with a fitted recommender, hold them against holdout items, and plot.
 
         Parameters
@@ -139,8 +155,17 @@ class TopKCalibrationDisplay:
 
     @classmethod
     def from_predictions(
-        cls, summary, history, holdout, *, k=10, n_bins=10, n_spread_bins=5, ax=None, line_kw=None
-    ):
+        cls,
+        summary: Sequence[ArrayLike],
+        history: MatrixLike,
+        holdout: MatrixLike,
+        *,
+        k: int = 10,
+        n_bins: int = 10,
+        n_spread_bins: int = 5,
+        ax: AxesLike | None = None,
+        line_kw: Style | None = None,
+    ) -> Self:
         """Hold draws that are there already against holdout items, and plot.
 
         Parameters
@@ -193,7 +218,7 @@ class TopKCalibrationDisplay:
             k=k,
         )
 
-    def plot(self, ax=None, *, line_kw=None):
+    def plot(self, ax: AxesLike | None = None, *, line_kw: Style | None = None) -> Self:
         """Draw the stored values.
 
         Parameters
@@ -208,7 +233,8 @@ class TopKCalibrationDisplay:
         self : object
         """
         axes, new = new_or_given_axes(ax, 2, (4.6, 4.0))
-        self.ax_, self.figure_, self.lines_ = as_attribute(axes), axes[0].figure, []
+        self.ax_, self.figure_ = as_attribute(axes), axes[0].figure
+        self.lines_: list[Any] = []
         left, right = axes
         left.plot([0, 1], [0, 1], label="taken as often as drawn", **REFERENCE)
         look = dict(color=COLORS[0], marker="o", markersize=5, label="mean ± 1.96 standard errors")

@@ -1,11 +1,15 @@
 """One user's list along the sampling steps."""
 
 import copy
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
 from .._topk import masked_topk
+from .._typing import ArrayLike, Axes, MatrixLike, Names, Style
 from .._validation import canonical_csr, check_k
 from ..model_selection._holdout_base import check_matrix
 from ._axes import COLORS, import_pyplot, new_or_given_axes, styled_line
@@ -49,7 +53,16 @@ class DenoisingDisplay:
            [1, 2]]))
     """
 
-    def __init__(self, *, ranks, items, item_names=None):
+    ax_: Axes
+    lines_: list[Any]
+
+    def __init__(
+        self,
+        *,
+        ranks: NDArray[np.integer],
+        items: NDArray[np.integer],
+        item_names: Names | None = None,
+    ) -> None:
         self.ranks = ranks
         self.items = items
         self.item_names = item_names
@@ -57,16 +70,16 @@ class DenoisingDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: BaseEstimator,
+        X: MatrixLike,
         *,
-        k=10,
-        n_sampling_steps=10,
-        guidance_scale=None,
-        item_names=None,
-        ax=None,
-        line_kw=None,
-    ):
+        k: int = 10,
+        n_sampling_steps: int | None = 10,
+        guidance_scale: float | None = None,
+        item_names: Names | None = None,
+        ax: Axes | None = None,
+        line_kw: Style | None = None,
+    ) -> Self:
         """Sample one user's list with a fitted recommender, and plot.
 
         Parameters
@@ -115,7 +128,16 @@ class DenoisingDisplay:
         )
 
     @classmethod
-    def from_predictions(cls, scores, *, seen=None, k=10, item_names=None, ax=None, line_kw=None):
+    def from_predictions(
+        cls,
+        scores: ArrayLike,
+        *,
+        seen: MatrixLike | None = None,
+        k: int = 10,
+        item_names: Names | None = None,
+        ax: Axes | None = None,
+        line_kw: Style | None = None,
+    ) -> Self:
         """Plot from one user's scores.
 
         Parameters
@@ -153,14 +175,14 @@ default=None
                 f"item_names must have one name for each of {n_items} items, got "
                 f"{len(item_names)}; give those of all items, in the order of the columns."
             )
-        seen = _seen_at_every_step(seen, n_steps, n_items)
-        order, _ = masked_topk(scores, n_items - seen[[0]].nnz, seen)
+        history = _seen_at_every_step(seen, n_steps, n_items)
+        order, _ = masked_topk(scores, n_items - history[[0]].nnz, history)
         items = order[-1, :k]
         ranks = 1 + np.argmax(order[:, :, None] == items, axis=1)
         names = None if item_names is None else np.asarray(item_names)[items]
         return cls(ranks=ranks, items=items, item_names=names).plot(ax, line_kw=line_kw)
 
-    def plot(self, ax=None, *, line_kw=None):
+    def plot(self, ax: Axes | None = None, *, line_kw: Style | None = None) -> Self:
         """Draw the stored values.
 
         Parameters

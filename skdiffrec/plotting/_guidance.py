@@ -1,9 +1,12 @@
 """Metrics against the guidance scale."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
+from .._typing import ArrayLike, AxesLike, DataFrame, DoubleArray, HasHide, MatrixLike, Style
 from ._axes import (
     COLORS,
     REFERENCE,
@@ -69,31 +72,36 @@ class GuidanceCurveDisplay:
     (3,)
     """
 
-    def __init__(self, *, scales, values, unit="users"):
+    lines_: list[Any]
+    bands_: list[Any]
+
+    def __init__(
+        self, *, scales: DoubleArray, values: Mapping[str, DoubleArray], unit: str = "users"
+    ) -> None:
         self.scales = scales
         self.values = values
         self.unit = unit
 
     @property
-    def best_scale(self):
+    def best_scale(self) -> float:
         mean, _ = mean_and_error(next(iter(self.values.values())))
         return float(self.scales[np.nanargmax(mean)])
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y=None,
+        estimator: BaseEstimator,
+        X: MatrixLike,
+        y: MatrixLike | None = None,
         *,
-        scales=SCALES,
-        metrics=("ndcg", "coverage", "novelty"),
-        k=10,
-        holdout=None,
-        ax=None,
-        line_kw=None,
-        band_kw=None,
-    ):
+        scales: ArrayLike = SCALES,
+        metrics: str | Sequence[str] = ("ndcg", "coverage", "novelty"),
+        k: int = 10,
+        holdout: HasHide | None = None,
+        ax: AxesLike | None = None,
+        line_kw: Style | None = None,
+        band_kw: Style | None = None,
+    ) -> Self:
         """Judge a fitted recommender at several scales, and plot.
 
         Parameters
@@ -148,14 +156,14 @@ class GuidanceCurveDisplay:
     @classmethod
     def from_cv_results(
         cls,
-        cv_results,
+        cv_results: Mapping[str, Any] | DataFrame,
         *,
-        param_name=None,
-        score_name="score",
-        ax=None,
-        line_kw=None,
-        band_kw=None,
-    ):
+        param_name: str | None = None,
+        score_name: str = "score",
+        ax: AxesLike | None = None,
+        line_kw: Style | None = None,
+        band_kw: Style | None = None,
+    ) -> Self:
         """Plot what a search over the guidance scale has found; nothing is computed anew.
 
         Where other parameters were searched too, each scale stands for the best candidate that has
@@ -211,7 +219,13 @@ class GuidanceCurveDisplay:
         display = cls(scales=scales[candidates], values=values, unit="folds")
         return display.plot(ax, line_kw=line_kw, band_kw=band_kw)
 
-    def plot(self, ax=None, *, line_kw=None, band_kw=None):
+    def plot(
+        self,
+        ax: AxesLike | None = None,
+        *,
+        line_kw: Style | None = None,
+        band_kw: Style | None = None,
+    ) -> Self:
         """Draw the stored values.
 
         Parameters

@@ -1,7 +1,13 @@
 """Loss and validation nDCG by epoch."""
 
-import numpy as np
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from .._typing import AxesLike, DoubleArray, Style
 from ._axes import (
     COLORS,
     REFERENCE,
@@ -51,19 +57,33 @@ class TrainingCurveDisplay:
     array([1, 2, 3])
     """
 
-    def __init__(self, *, epochs, loss, validation_ndcg=None):
+    lines_: list[Any]
+
+    def __init__(
+        self,
+        *,
+        epochs: NDArray[np.integer],
+        loss: DoubleArray,
+        validation_ndcg: DoubleArray | None = None,
+    ) -> None:
         self.epochs = epochs
         self.loss = loss
         self.validation_ndcg = validation_ndcg
 
     @property
-    def best_epoch(self):
+    def best_epoch(self) -> int | None:
         if self.validation_ndcg is None:
             return None
         return int(self.epochs[np.nanargmax(self.validation_ndcg)])
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, line_kw=None):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        *,
+        ax: AxesLike | None = None,
+        line_kw: Style | None = None,
+    ) -> Self:
         """Plot how a fitted recommender was trained.
 
         Parameters
@@ -95,7 +115,13 @@ class TrainingCurveDisplay:
         return cls.from_history(recommender.history_, ax=ax, line_kw=line_kw)
 
     @classmethod
-    def from_history(cls, history, *, ax=None, line_kw=None):
+    def from_history(
+        cls,
+        history: Iterable[Mapping[str, float]],
+        *,
+        ax: AxesLike | None = None,
+        line_kw: Style | None = None,
+    ) -> Self:
         """Plot records of training.
 
         Parameters
@@ -141,7 +167,7 @@ class TrainingCurveDisplay:
         )
         return display.plot(ax, line_kw=line_kw)
 
-    def plot(self, ax=None, *, line_kw=None):
+    def plot(self, ax: AxesLike | None = None, *, line_kw: Style | None = None) -> Self:
         """Draw the stored values.
 
         Parameters

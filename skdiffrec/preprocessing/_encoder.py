@@ -119,7 +119,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         duplicates: str = "auto",
         unknown_users: str = "keep",
         unknown_items: str = "error",
-    ):
+    ) -> None:
         self.user = user
         self.item = item
         self.weight = weight

@@ -4,12 +4,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._rows import unit_free
+from .._typing import MatrixLike
 from .._validation import canonical_csr
 
 RECENCY_FLOOR = 0.1
 
 
-def recency_weights(times, half_life=5.0, floor=RECENCY_FLOOR):
+def recency_weights(
+    times: MatrixLike, half_life: float = 5.0, floor: float = RECENCY_FLOOR
+) -> sp.csr_array:
     """Weigh every interaction by how recent it is among its user's own.
 
     ``max(floor, 0.5 ** (age / half_life))``, where an item's age is the number of items that the
