@@ -113,8 +113,7 @@ def write_lists(n_users, batch_size):
 
     table = lists_table(n_users)
     encoder = InteractionEncoder()
-    encode_seconds, X = timed(functools.partial(encoder.fit_transform, table))
-    del table
+    encode_seconds, X = timed(lambda: encoder.fit_transform(table))
     model = CFGDiffusionRecommender(max_epochs=1, random_state=0)
     fit_seconds, _ = timed(lambda: model.fit(X))
     ids, _ = model.recommend(np.arange(min(batch_size, n_users)), k=K)  # warm
