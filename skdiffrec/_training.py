@@ -170,13 +170,17 @@ def train(
             if not (history and keep_interrupted):
                 raise
             complete = False
-            warnings.warn(
-                f"Interrupted in epoch {len(history) + 1} of at most {max_epochs}: fit keeps the "
-                f"{'last' if best is None else 'best'} weights of the epochs before it.",
-                stacklevel=2,
-            )
+            _warn_interrupted(len(history) + 1, max_epochs, "last" if best is None else "best")
     ema.load(best)
     return complete
+
+
+def _warn_interrupted(epoch, max_epochs, kept):
+    warnings.warn(
+        f"Interrupted in epoch {epoch} of at most {max_epochs}: fit keeps the {kept} weights of "
+        "the epochs before it.",
+        stacklevel=3,
+    )
 
 
 def _judged(record, monitor, ema, learning_rate):
