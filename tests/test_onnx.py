@@ -4,13 +4,13 @@ import os
 
 import numpy as np
 import pytest
+from conftest import tiny_cfg
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
 
 from skdiffrec import CFGDiffusionRecommender, _onnx
 from skdiffrec.datasets import load_npz
-from tests.conftest import tiny_cfg
 from tests.test_real_data import SHARED_DATA
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime runs the exported graphs")

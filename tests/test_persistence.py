@@ -13,6 +13,7 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from conftest import tiny_cfg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -24,7 +25,6 @@ from skdiffrec import CFGDiffusionRecommender, __version__, _tensor_file, persis
 from skdiffrec.base import BaseRecommender
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 from skdiffrec.persistence import PersistenceError
-from tests.conftest import tiny_cfg
 
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
