@@ -8,10 +8,10 @@ from conftest import tiny_cfg
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
+from test_real_data import SHARED_DATA
 
 from skdiffrec import CFGDiffusionRecommender, _onnx
 from skdiffrec.datasets import load_npz
-from tests.test_real_data import SHARED_DATA
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime runs the exported graphs")
 pytest.importorskip("onnx", reason="onnx writes the graphs")
