@@ -1,7 +1,6 @@
 """scikit-learn's callbacks (from 1.9 on) around the epochs of a fit."""
 
-from contextlib import contextmanager
-from contextvars import ContextVar
+import sys
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -21,22 +20,19 @@ else:
 CALLBACK_STATE = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
 
 
-_one_of_many = ContextVar("one_of_many", default=False)
+def inside_search():
+    """Whether a search or cross-validation, ours or scikit-learn's, called for the present fit.
 
-
-@contextmanager
-def one_of_many():
-    """A fit in here belongs to a search: when it is interrupted, so is the search."""
-    token = _one_of_many.set(True)
-    try:
-        yield
-    finally:
-        _one_of_many.reset(token)
-
-
-def inside_search(estimator):
-    """Whether the estimator is being fitted by a search, ours or scikit-learn's."""
-    return _one_of_many.get() or hasattr(estimator, "_parent_callback_ctx")
+    Nothing but the stack tells: contexts of callbacks know of pipelines too, and not of
+    `cross_validate`.
+    """
+    frame = sys._getframe()
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith(("sklearn.model_selection.", "skdiffrec.model_selection.")):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class EpochCallbacks:
@@ -57,7 +53,7 @@ class EpochCallbacks:
 
     def __init__(self, estimator, max_epochs, X, y, attributes):
         self.estimator, self.attributes = estimator, attributes
-        self.keep_interrupted = not inside_search(estimator)
+        self.keep_interrupted = not inside_search()
         self.data, self.fit_context, self.epoch_context = {"X": X, "y": y}, None, None
         if hasattr(estimator, "_init_callback_context"):
             self.fit_context = estimator._init_callback_context(max_subtasks=max_epochs)

@@ -8,12 +8,16 @@ numbers a row), where x_t is wider than that.
 import torch
 from torch.nn import functional as F
 
+from ._spaces import ItemSpace
+
 
 def chain_space(denoiser, sampler):
     """The space for a sampler, "hidden_space" or "item_space"; the narrowest that is exact."""
     if sampler == "item_space":
         return ItemChainSpace(denoiser)
-    if denoiser.space.dim > denoiser.read_state.out_features:
+    # where scores are read off x̂_0, the hidden space can give back a row itself, not its image
+    readable = denoiser.write_items is not None or isinstance(denoiser.space, ItemSpace)
+    if readable and denoiser.space.dim > denoiser.read_state.out_features:
         return HiddenChainSpace(denoiser)
     return OwnChainSpace(denoiser)
 

@@ -105,7 +105,7 @@ class Explanation:
             "path": self.path.ravel(),
             "network": self.network.ravel(),
         }
-        order = np.argsort(-self.total.reshape(-1, n), axis=1, kind="stable")
+        order = np.argsort(-self.total.reshape(len(item_ids), n), axis=1, kind="stable")
         order += n * np.arange(len(item_ids))[:, None]
         return pd.DataFrame(columns).iloc[order.ravel()].reset_index(drop=True)
 

@@ -83,7 +83,7 @@ class FittedModel:
         """The attributes of an estimator that was fitted to this model."""
         return {
             "_model": self,
-            "history_": self.history,
+            "history_": TrainingHistory(self.history),
             "n_iter_": len(self.history),
             "best_validation_score_": self.best_validation_score,
             "item_path_weight_": self.path_weight,

@@ -42,7 +42,7 @@ def loss_blocks(condition, target, n_items, n_loss_items=None, generator=None):
             for rows in slices
         ]
     device = target.items.device
-    pool = torch.randperm(n_items, generator=generator, device=device)[:n_loss_items]
+    pool = torch.randperm(n_items, generator=generator, device=device)
     place = torch.full((n_items,), -1, device=device)
     blocks = []
     for rows in _by_targets(target.offsets, n_loss_items):
@@ -65,8 +65,10 @@ def _by_targets(offsets, n_targets):
 def _draw(targets, pool, place, n_loss_items):
     """Items, and the logarithm of how many each stands for: the targets, and some of the pool."""
     n_others = len(place) - len(targets)
+    n_wanted = max(n_loss_items - len(targets), math.ceil(n_loss_items / 4))
+    pool = pool[: len(targets) + n_wanted]  # enough of it are no targets
     place[targets] = 0
-    drawn = pool[place[pool] < 0][: max(n_loss_items - len(targets), n_loss_items // 4)]
+    drawn = pool[place[pool] < 0][:n_wanted]
     place[targets] = -1
     items, order = torch.cat([targets, drawn]).sort()
     weight = torch.zeros(len(items), device=items.device)

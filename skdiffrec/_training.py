@@ -170,17 +170,14 @@ def train(
             if not (history and keep_interrupted):
                 raise
             complete = False
-            _warn_interrupted(len(history) + 1, max_epochs, "last" if best is None else "best")
+            _warn_interrupted(len(history), best)
     ema.load(best)
     return complete
 
 
-def _warn_interrupted(epoch, max_epochs, kept):
-    warnings.warn(
-        f"Interrupted in epoch {epoch} of at most {max_epochs}: fit keeps the {kept} weights of "
-        "the epochs before it.",
-        stacklevel=3,
-    )
+def _warn_interrupted(n_epochs, best):
+    kept = "weights that it has come to" if best is None else "best weights so far"
+    warnings.warn(f"Interrupted after {n_epochs} whole epochs: fit keeps the {kept}.", stacklevel=3)
 
 
 def _judged(record, monitor, ema, learning_rate):

@@ -76,13 +76,21 @@ def check_interactions(estimator, X, *, values, reset):
         for "weight" and "time" (seconds since 1970 need more than float32's 24 bits).
         Never shares memory that a caller could see change.
     """
-    X = validate_data(
-        estimator,
-        X,
-        accept_sparse=("csr", "csc", "coo"),
-        dtype=(np.float32, np.float64) if values == "binary" else np.float64,
-        reset=reset,
-    )
+    try:
+        X = validate_data(
+            estimator,
+            X,
+            accept_sparse=("csr", "csc", "coo"),
+            dtype=(np.float32, np.float64) if values == "binary" else np.float64,
+            reset=reset,
+        )
+    except ValueError as error:
+        if "convert string to float" not in str(error):
+            raise
+        raise ValueError(
+            f"X holds text ({error}), but must be a users x items matrix of numbers. If it is a "
+            "table of events, skdiffrec.preprocessing.InteractionEncoder makes a matrix of it."
+        ) from None
     entries = X.data if sp.issparse(X) else X
     if entries.size and entries.min() < 0:
         raise ValueError(

@@ -5,7 +5,9 @@ import pytest
 from conftest import tiny_cfg
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skdiffrec import _training
 from skdiffrec.model_selection import GuidanceScaleCV, RankingScorer
@@ -158,7 +160,7 @@ class TestInterrupt:
         expected = tiny_cfg(max_epochs=2, **settings).fit(interactions)
         interrupt(2 * n + 1)
         model = tiny_cfg(max_epochs=9, memory=tmp_path, **settings)
-        with pytest.warns(UserWarning, match="Interrupted in epoch 3 of at most 9"):
+        with pytest.warns(UserWarning, match="after 2 whole epochs: fit keeps the weights"):
             model.fit(interactions)
         assert model.n_iter_ == 2
         assert model.history_ == expected.history_
@@ -174,14 +176,22 @@ class TestInterrupt:
         with pytest.raises(NotFittedError):
             model.recommend()
 
-    @needs_callbacks  # by which scikit-learn's searches are known
-    def test_it_ends_a_grid_search(self, interactions, interrupt):
+    @pytest.mark.parametrize(
+        "search",
+        [
+            lambda model, X: GridSearchCV(model, {"dropout": [0.1, 0.5]}, cv=2).fit(X),
+            lambda model, X: GuidanceScaleCV(model, scales=[1.0, 1.5], cv=2).fit(X),
+            lambda model, X: cross_validate(model, X, cv=2),
+        ],
+    )
+    def test_it_ends_a_search(self, interactions, interrupt, search):
         interrupt(2 * steps_of_an_epoch(interactions))
         with pytest.raises(KeyboardInterrupt):
-            GridSearchCV(tiny_cfg(max_epochs=9), {"dropout": [0.1, 0.5]}, cv=2).fit(interactions)
+            search(tiny_cfg(max_epochs=9), interactions)
 
-    def test_it_ends_our_search_but_not_its_refit(self, interactions, interrupt):
-        search = GuidanceScaleCV(tiny_cfg(max_epochs=9), scales=[1.0, 1.5], cv=2)
+    def test_a_pipeline_is_no_search(self, interactions, interrupt):
         interrupt(2 * steps_of_an_epoch(interactions))
-        with pytest.raises(KeyboardInterrupt):
-            search.fit(interactions)
+        pipeline = make_pipeline(FunctionTransformer(), tiny_cfg(max_epochs=9))
+        with pytest.warns(UserWarning, match="Interrupted"):
+            pipeline.fit(interactions)
+        assert pipeline[-1].n_iter_ < 9

@@ -688,6 +688,15 @@ def test_a_noised_history_of_ages_is_one_of_recency_weights():
     assert_allclose(scores_of(denoiser, ages, [0.0], settings), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("settings", [SINGLE, SETTINGS["DDIM"]])
+@torch.no_grad()
+def test_a_latent_space_wider_than_the_network_is_ranked_by_its_own_scores(settings):
+    denoiser = make_denoiser(10, "squared", widths=(4, 4))
+    X, scale = random_csr(6, seed=1), [0.0, 1.0, 2.5, 1.7, -0.5, 1.0]
+    expected = scores_of(denoiser, X, scale, settings._replace(sampler="item_space"))
+    assert_allclose(scores_of(denoiser, X, scale, settings), expected, rtol=1e-3, atol=1e-4)
+
+
 SPACES = pytest.mark.parametrize(
     ("latent_dim", "loss"), [(None, "squared"), (None, "multinomial"), (LATENT, "multinomial")]
 )

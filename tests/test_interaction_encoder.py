@@ -194,8 +194,42 @@ FRAMES = {
 def as_kept(users):
     """A zone is not kept: date times are in UTC."""
     if isinstance(users[0], dt.datetime):
-        return [user.replace(tzinfo=None) for user in users]
+        return [np.datetime64(user.replace(tzinfo=None)) for user in users]
     return users
+
+
+class TestLookUps:
+    @settings(max_examples=30, deadline=None)
+    @given(
+        ids=st.sets(st.text(alphabet="abé ", max_size=45), min_size=1, max_size=30),
+        length=st.sampled_from([0, 8, 40]),
+        data=st.data(),
+    )
+    def test_any_part_of_texts_of_any_length(self, ids, length, data):
+        """NumPy's own search goes wrong in text of over 15 bytes, but not where all is asked."""
+        known = ["x" * length + text for text in sorted(ids)]
+        asked = data.draw(st.lists(st.sampled_from([*known, "no", "y" * 50]), min_size=1))
+        encoder = InteractionEncoder().fit(pd.DataFrame({"user": known, "item": known}))
+        expected = [known.index(text) if text in known else -1 for text in asked]
+        for form in (list, np.array, lambda a: np.array(a, np.dtypes.StringDType()), pd.Series):
+            assert_array_equal(encoder.user_index(form(asked), unknown=-1), expected)
+            assert_array_equal(encoder.item_index(form(asked), unknown=-1), expected)
+
+    @pytest.mark.parametrize("length", [4, 30])
+    def test_parts_of_a_table_keep_their_events(self, length):
+        rng = np.random.default_rng(0)
+        users, items = (rng.integers(n, size=2_000) for n in (200, 90))
+        events = pd.DataFrame(
+            {"user": [f"{u:0{length}d}" for u in users], "item": [f"{i:0{length}d}" for i in items]}
+        )
+        encoder = InteractionEncoder(unknown_items="ignore").fit(events)
+        part = events.sample(150, random_state=0)
+        X = encoder.transform(part, users=encoder.users_)
+        assert X.nnz == len(part.drop_duplicates())
+        back = encoder.inverse_transform(X)
+        assert set(zip(back["user"], back["item"], strict=True)) == set(
+            part.itertuples(index=False, name=None)
+        )
 
 
 class TestIds:

@@ -17,7 +17,6 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from .._callbacks import one_of_many
 from .._typing import (
     ArrayLike,
     DoubleArray,
@@ -373,8 +372,7 @@ def _fit_and_judge(estimator, X, y, train, test, scales, scorer, fit_params):
         for name, value in fit_params.items()
     }
     start = time.perf_counter()
-    with one_of_many():
-        estimator.fit(safe_indexing(X, train), **params)
+    estimator.fit(safe_indexing(X, train), **params)
     seconds = time.perf_counter() - start
     y = None if y is None else safe_indexing(y, test)
     return seconds, *_judge(estimator, safe_indexing(X, test), y, scales, scorer)

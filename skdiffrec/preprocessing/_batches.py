@@ -42,7 +42,8 @@ def recommend_batches(
     items, filter_items : array-like of ids, default=None
         Recommend only these; never recommend those.
     **options
-        Further arguments of ``model.recommend``. A sequence holds one entry per user.
+        Further arguments of ``model.recommend``. A sequence holds one entry per user, in the order
+        of `users`, and without them of ascending ids, in which the tables come.
 
     Yields
     ------
@@ -86,6 +87,16 @@ def recommend_batches(
     else:
         rows = encoder.user_index(users)
         users = encoder.users_[rows]
+    for name, value in options.items():
+        if (
+            name not in ("items", "filter_items")
+            and np.ndim(value) == 1
+            and len(value) != len(users)
+        ):
+            raise ValueError(
+                f"{name} has {len(value)} values for {len(users)} users. Give one number, or one "
+                "for each user."
+            )
     return _batches(model, encoder, rows, users, k, batch_size, options, X is not None)
 
 

@@ -275,6 +275,8 @@ class InteractionEncoder(  # type: ignore[call-arg]
             if self.values_ == "binary":
                 columns.pop(names["value"])
         else:
+            if users is None and np.ndim(X) == 1:
+                raise ValueError("users is None, but X is one list: say whose it is, users=id.")
             owners = self.users_ if users is None else users
             user, rank, item, score = list_columns(X, scores, owners, self.items_)
             columns = {names["user"]: user, "rank": rank, names["item"]: item}

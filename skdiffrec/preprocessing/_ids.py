@@ -56,7 +56,8 @@ def factorize(column, name):
 
 def positions(known, wanted):
     """Where each of `wanted` is in the distinct ids `known` of `factorize`; −1 where it is not."""
-    if known.dtype.kind == wanted.dtype.kind and known.dtype.kind not in "OV":
+    # NumPy's searchsorted takes StringDType, and loses its way in strings of over 15 bytes
+    if known.dtype.kind == wanted.dtype.kind and known.dtype.kind not in "OVT":
         if not len(known):
             return np.full(len(wanted), -1)
         place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
@@ -71,12 +72,14 @@ def _distinct(column, name):
         if isinstance(column.dtype, _TEXT):
             return _distinct_series(column, name)
         column = column.to_numpy()
+    if column.dtype.kind == "T":  # which older versions of Arrow cannot read
+        column = column.astype(object)
     kind = column.dtype.kind
     if kind in "iu" and len(column):
         low, high = int(column.min()), int(column.max())
         if high - low <= _TABLE_SHARE * len(column) and high < 2**63:
             return _distinct_integers(column, low, high)
-    if kind in "iuUT" and (pyarrow := _import("pyarrow")):
+    if kind in "iuU" and (pyarrow := _import("pyarrow")):
         return _distinct_arrow(pyarrow, pyarrow.array(column))
     if kind in "biufmM":
         ids, codes = np.unique(column, return_inverse=True)

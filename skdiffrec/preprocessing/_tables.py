@@ -1,5 +1,6 @@
 """Tables in and out: data frames, Arrow tables, NumPy columns, lists of tuples."""
 
+import os
 from collections.abc import Mapping
 
 import narwhals as nw
@@ -29,6 +30,8 @@ def read_columns(X, names):
     backend : str or None
         The library that `X` is of ("pandas", "polars", "pyarrow"); None if it is of none.
     """
+    if isinstance(X, (str, os.PathLike)):
+        raise TypeError(f"X is the path {X!r}. Read it first: pandas.read_csv({X!r}), for example.")
     frame = nw.from_native(X, pass_through=True)
     if isinstance(frame, nw.LazyFrame):
         known = frame.collect_schema().names()
