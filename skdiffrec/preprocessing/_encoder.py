@@ -15,7 +15,7 @@ from ._interactions import DUPLICATES, k_core, to_csr
 from ._lists import interaction_columns, list_columns, make_table
 from ._lookup import look_up_ids, refuse_unknown
 from ._tables import as_column, read_columns
-from ._values import as_times, as_weights
+from ._values import as_times, as_weights, resolved_values
 
 _COUNT = [Interval(numbers.Integral, 1, None, closed="left")]
 
@@ -58,7 +58,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
 
     Attributes
     ----------
-    users_, items_ : ndarray of shape (n_users_,) and (n_items_,)
+    users_, items_ : ndarray of shape (n_users,) and (n_items,)
         The ids of rows and columns. Ascending, and typed as numbers, dates or
         ``numpy.dtypes.StringDType`` where all are of one such type; mixed and other ids are
         objects, in order of appearance if they cannot be compared.
@@ -168,10 +168,10 @@ class InteractionEncoder(  # type: ignore[call-arg]
 
         Returns
         -------
-        X_new : csr_array of shape (n_users_, n_items_)
+        X_new : csr_array of shape (n_users, n_items)
             float32 ones for binary values, else float64. Row r is the user ``users_[r]``.
         """
-        values = self._resolved_values()
+        values = resolved_values(self)
         rows, columns, numbers, users, items, backend = self._read(X, values)
         X_new = self._matrix(rows, columns, numbers, (len(users), len(items)), values)
         n_events = len(rows)
@@ -212,7 +212,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
 
         Returns
         -------
-        X_new : csr_array of shape (n_rows, n_items_)
+        X_new : csr_array of shape (n_rows, n_items)
         users : ndarray of shape (n_rows,)
             Their ids; only if `return_users`.
 
@@ -246,7 +246,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
 
         Parameters
         ----------
-        X : ndarray of int, shape (n, k) or (k,), or sparse matrix of shape (n, n_items_)
+        X : ndarray of int, shape (n, k) or (k,), or sparse matrix of shape (n, n_items)
             What `recommend` returns: columns, best first, −1 where a list ends; or a matrix of
             interactions.
         scores : ndarray of shape (n, k) or (k,), default=None
@@ -314,26 +314,19 @@ class InteractionEncoder(  # type: ignore[call-arg]
         return look_up_ids("users", self.users_, ids, unknown)
 
     def item_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
-        """Columns of items, for `items` and `filter_items` of `recommend`; see `user_index`."""
+        """Columns of items, for `items` and `filter_items` of `recommend`.
+
+        Parameters
+        ----------
+        ids, unknown
+            As in `user_index`.
+
+        Returns
+        -------
+        columns : ndarray of int64, shape (n,), or int for one id
+        """
         check_is_fitted(self)
         return look_up_ids("items", self.items_, ids, unknown)
-
-    def _resolved_values(self):
-        values = self.values
-        if values == "auto":
-            values = "time" if self.timestamp is not None else "weight"
-            values = "binary" if self.timestamp is self.weight is None else values
-        for value, column in (("weight", self.weight), ("time", self.timestamp)):
-            if values == value and column is None:
-                name = "timestamp" if value == "time" else value
-                raise ValueError(f"values={value!r} needs a column; name it by {name}=.")
-        if self.min_weight is not None and self.weight is None:
-            raise ValueError(f"min_weight={self.min_weight} needs a column; name it by weight=.")
-        if values == "time" and self.duplicates in ("sum", "mean"):
-            raise ValueError(
-                f"duplicates={self.duplicates!r} of times means nothing; use 'last' or 'first'."
-            )
-        return values
 
     def _read(self, X, values):
         """(user and item of every event as numbers, its value or None, users, items, library)."""

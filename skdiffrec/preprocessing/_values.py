@@ -71,3 +71,22 @@ def _as_numbers(values, name):
             "leave the rows out."
         )
     return numbers
+
+
+def resolved_values(encoder):
+    """What the matrix of an encoder holds: "binary", "weight" or "time"."""
+    values = encoder.values
+    if values == "auto":
+        values = "time" if encoder.timestamp is not None else "weight"
+        values = "binary" if encoder.timestamp is encoder.weight is None else values
+    for value, column in (("weight", encoder.weight), ("time", encoder.timestamp)):
+        if values == value and column is None:
+            name = "timestamp" if value == "time" else value
+            raise ValueError(f"values={value!r} needs a column; name it by {name}=.")
+    if encoder.min_weight is not None and encoder.weight is None:
+        raise ValueError(f"min_weight={encoder.min_weight} needs a column; name it by weight=.")
+    if values == "time" and encoder.duplicates in ("sum", "mean"):
+        raise ValueError(
+            f"duplicates={encoder.duplicates!r} of times means nothing; use 'last' or 'first'."
+        )
+    return values
