@@ -264,7 +264,8 @@ class TimeCut(BaseHoldout):
     Parameters
     ----------
     time : float, default=None
-        The moment, in the unit of the values of `X`.
+        The moment, in the unit of the values of `X`: seconds since 1970 where `InteractionEncoder`
+        read dates, ``pandas.Timestamp("2024-01-05").timestamp()``.
     fraction : float, default=None
         In place of `time`: the share of all interactions that are at or after the cut. Equal times
         are never split, so the share found is the nearest one that leaves something on both sides;
