@@ -226,7 +226,8 @@ def _integer_ids(name, ids, n, what):
     if array.dtype.kind not in "iu":
         raise TypeError(
             f"{name} must be integers, got {array.ravel()[:3].tolist()} of dtype {array.dtype}. "
-            f"Valid ids are 0 to {n - 1} ({what}); for a boolean mask give np.flatnonzero(mask)."
+            f"Valid ids are 0 to {n - 1} ({what}); for a boolean mask give np.flatnonzero(mask), "
+            "for names what InteractionEncoder.user_index and item_index return."
         )
     flat = array.ravel()
     bad = flat[(flat < 0) | (flat >= n)]
