@@ -75,11 +75,6 @@ class Diffusion:
             return (x_t - sigma * raw) / alpha
         return alpha * x_t - sigma * raw
 
-    def to_epsilon(self, x_t, x_0, t):
-        """The noise that leads from x_0 to x_t, both (n, d); t ≥ 1."""
-        alpha, sigma = self.scales(t)
-        return (x_t - alpha * x_0) / sigma
-
     def step(self, t, t_next, eta):
         """Coefficients of one reverse step from `t` to `t_next` (DDIM, arXiv 2010.02502, eq. 12).
 

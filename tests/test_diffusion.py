@@ -125,15 +125,6 @@ def test_to_x0_is_affine_in_the_raw_output(prediction_type, seed):
     assert_allclose(guided, b + 2.5 * (a - b), atol=1e-4)
 
 
-@properties
-@given(seeds)
-def test_to_epsilon_finds_the_noise(seed):
-    x_0, noise, t = draw_rows(seed)
-    diffusion = Diffusion(MODERATE, "x0")
-    x_t = diffusion.add_noise(x_0, noise, t)
-    assert_allclose(diffusion.to_epsilon(x_t, x_0, t), noise, atol=1e-4)
-
-
 @all_schedules
 def test_ancestral_step_to_the_neighbour_is_ddpm_equation_7(alpha_bar):
     diffusion = Diffusion(alpha_bar, "x0")

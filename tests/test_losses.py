@@ -167,7 +167,7 @@ def cut_and_scores(n_items=60):
     return condition, target, scores
 
 
-def test_drawn_items_that_are_all_make_the_loss_on_all():
+def test_the_loss_on_all_but_one_item_is_nearly_that_on_all():
     condition, target, scores = cut_and_scores()
     arguments = dict(masked=True, weight=torch.ones(5))
     expected = loss_of_scores(scores, condition, target, **arguments)
