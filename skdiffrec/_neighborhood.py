@@ -34,9 +34,24 @@ class SparseGram:
         item = np.repeat(np.arange(self.n_items), np.diff(self._by_item.indptr))
         self.diagonal = np.bincount(item, squares, minlength=self.n_items)
 
-    def rows(self, items, out):
-        """Rows of XᵀX, written to `out`, ndarray (n, n_items)."""
-        return (self._by_item[items] @ self.X).toarray(out=out)
+    def row_blocks(self, items):
+        """Yield (slice of `items`, their rows of XᵀX laid end to end), in consecutive blocks.
+
+        The rows, ndarray of float32, are read-only and valid until the next block is asked for.
+        """
+        step = max(1, _ROW_NUMBERS // self.n_items)
+        rows = np.zeros(step * self.n_items, np.float32)
+        for part in _parts(self._sizes(self._by_item, items), _SEARCH_ENTRIES):
+            product = self._by_item[items[part]] @ self.X
+            n = product.shape[0]
+            cells = np.repeat(np.arange(n) % step * self.n_items, np.diff(product.indptr))
+            cells += product.indices
+            for first in range(0, n, step):
+                last = min(first + step, n)
+                filled = slice(product.indptr[first], product.indptr[last])
+                rows[cells[filled]] = product.data[filled]
+                yield slice(part.start + first, part.start + last), rows
+                rows[cells[filled]] = 0  # not all of it: most of a long row is zero
 
     def cross(self, items):
         """The columns `items` of XᵀY as rows, csr_array (n, n_items)."""
@@ -44,9 +59,12 @@ class SparseGram:
 
     def cross_sizes(self, items):
         """How many entries each of these rows of `cross` has at most."""
+        return self._sizes(self._by_target, items)
+
+    def _sizes(self, by_item, items):
         lengths = np.diff(self.X.indptr)
-        reached = np.concatenate([[0], np.cumsum(lengths[self._by_target.indices])])
-        return np.minimum(np.diff(reached[self._by_target.indptr])[items], self.n_items)
+        reached = np.concatenate([[0], np.cumsum(lengths[by_item.indices])])
+        return np.minimum(np.diff(reached[by_item.indptr])[items], self.n_items)
 
 
 class DenseGram:
@@ -82,8 +100,13 @@ class DenseGram:
             own * self.whole_cross + factor * other.whole_cross,
         )
 
-    def rows(self, items, out):
-        return self.gram.take(items, axis=0, out=out, mode="clip")
+    def row_blocks(self, items):
+        step = max(1, _ROW_NUMBERS // self.n_items)
+        buffer = np.empty((step, self.n_items), np.float32)
+        for first in range(0, len(items), step):
+            block = slice(first, min(first + step, len(items)))
+            rows = buffer[: block.stop - first]
+            yield block, self.gram.take(items[block], axis=0, out=rows, mode="clip").ravel()
 
     def cross(self, items):
         return sp.csr_array(np.ascontiguousarray(self.whole_cross[:, items].T))
@@ -205,11 +228,8 @@ def _local_grams(gram, neighbors, counts, buffer):
     places = places[np.argsort(neighbors.ravel()[places], kind="stable")]
     members, starts = np.unique(neighbors.ravel()[places], return_index=True)
     starts = np.append(starts, len(places))
-    step = max(1, _ROW_NUMBERS // gram.n_items)
-    row_buffer = np.empty((step, gram.n_items), np.float32)
-    for first in range(0, len(members), step):
-        last = min(first + step, len(members))
-        rows = gram.rows(members[first:last], row_buffer[: last - first]).ravel()
+    for block, rows in gram.row_blocks(members):
+        first, last = block.start, block.stop
         offset = np.repeat(np.arange(last - first), np.diff(starts[first : last + 1]))
         offset *= gram.n_items
         for start in range(0, len(offset), _PAIRS):

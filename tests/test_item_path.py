@@ -143,22 +143,39 @@ def test_block_sizes_change_nothing(sizes, monkeypatch):
 def test_work_is_done_in_blocks_of_the_stated_size(monkeypatch):
     """No more rows of XᵀX at once, nor local Gram matrices, than the limits allow."""
     X, rows, local = random_csr(300, 100), [], []
-    true_rows, true_local = SparseGram.rows, _neighborhood._local_grams
+    true_blocks, true_local = SparseGram.row_blocks, _neighborhood._local_grams
 
-    def watched_rows(self, items, out):
-        rows.append(out.size)
-        return true_rows(self, items, out)
+    def watched_blocks(self, items):
+        for block, found in true_blocks(self, items):
+            rows.append((block.stop - block.start, found.size))
+            yield block, found
 
     def watched_local(gram, neighbors, counts, buffer):
         local.append(buffer.size)
         return true_local(gram, neighbors, counts, buffer)
 
-    monkeypatch.setattr(SparseGram, "rows", watched_rows)
+    monkeypatch.setattr(SparseGram, "row_blocks", watched_blocks)
     monkeypatch.setattr(_neighborhood, "_local_grams", watched_local)
     monkeypatch.setattr(_neighborhood, "_ROW_NUMBERS", 700)
     monkeypatch.setattr(_neighborhood, "_BLOCK_NUMBERS", 1_000)
     neighborhood_matrices(SparseGram(X), [2.0], 5)
-    assert max(rows) == 700 and max(local) <= 1_000
+    assert max(rows) == (7, 700) and max(local) <= 1_000
+
+
+def test_blocks_of_rows_are_the_rows_of_the_gram_matrix(monkeypatch):
+    X = random_csr(90, 61)
+    monkeypatch.setattr(_neighborhood, "_ROW_NUMBERS", 200)
+    monkeypatch.setattr(_neighborhood, "_SEARCH_ENTRIES", 300)
+    items = np.array([3, 4, 5, 20, 21, 22, 23, 40, 60])
+    for gram in both_grams(X):
+        found, covered = [], []
+        for block, rows in gram.row_blocks(items):
+            n = block.stop - block.start
+            found.append(rows.reshape(-1, 61)[:n].copy())
+            covered += range(block.start, block.stop)
+        assert covered == list(range(len(items))) and len(found) > 2
+        expected = (X.T @ X).toarray()[items]
+        assert_allclose(np.concatenate(found), expected, rtol=1e-6)
 
 
 def test_what_nobody_took():
