@@ -32,8 +32,8 @@ FEW, MORE = 1, 3  # epochs, of whose difference an epoch's seconds are half
 _load = functools.cache(load_npz)
 
 
-def load(options, name):
-    return _load(options.folder / f"{name}.npz")
+def load(options, name, values="binary"):
+    return _load(options.folder / f"{name}.npz", values=values)
 
 
 def fitted(options, name, **parameters):
