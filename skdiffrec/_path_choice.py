@@ -11,6 +11,13 @@ from ._transitions import transitions
 from .metrics import ndcg_at_k
 from .preprocessing import history_weights
 
+# Items that are hidden at random are more like those that stay than what users take next: they
+# choose too little ridge. So without times only the form is chosen, whose ridge is given; fewer
+# variables need less.
+_WITHOUT_TIMES = {
+    "ease": PathSettings("ease", 10.0, 0.0),
+    "neighborhood": PathSettings("neighborhood", 3.0, 0.5),
+}
 _RIDGES = (3.0, 10.0, 30.0)  # candidates for λ, in users of a mean item
 _LENGTH_EXPONENT = 0.5  # tried once, against 0
 _HIDDEN, _MAX_USERS, _K = 0.2, 2_000, 10
@@ -59,6 +66,8 @@ def build_path(X, row_weight, item_path, reg, *, values, half_life, seed):
 def choose_path(X, row_weight, kinds, values, half_life, seed):
     """The settings whose closed form finds most of the hidden items of up to 2,000 users.
 
+    With times all settings are chosen, without only the form.
+
     Parameters
     ----------
     X, row_weight, values, half_life, seed
@@ -70,8 +79,8 @@ def choose_path(X, row_weight, kinds, values, half_life, seed):
     settings : PathSettings
     """
     divisible = np.flatnonzero(np.diff(X.indptr) > 1)
-    if not len(divisible):
-        return PathSettings(kinds[0], _RIDGES[1], 0.0)
+    if not len(divisible) or (len(kinds) == 1 and values != "time"):
+        return _WITHOUT_TIMES[kinds[0]]
     n_chosen = min(len(divisible), _MAX_USERS)
     chosen = np.sort(np.random.default_rng(seed).choice(divisible, n_chosen, replace=False))
     history, hidden = hide_items(X[chosen], values, _HIDDEN, seed)
@@ -94,7 +103,7 @@ def choose_path(X, row_weight, kinds, values, half_life, seed):
             judged = ~np.isnan(ndcg)
             yield settings, np.average(ndcg[judged], weights=row_weight[chosen][judged])
 
-    return _search(qualities, kinds, values == "time" and len(moments.rows) > 0)
+    return _search(qualities, kinds, moments)
 
 
 def ranked_items(hidden, seed):
@@ -110,7 +119,7 @@ def ranked_items(hidden, seed):
     return np.sort(items)
 
 
-def _search(qualities, kinds, with_transitions):
+def _search(qualities, kinds, moments):
     """One choice after the other: the form and its ridge, then what it is fitted on."""
     found = {}
 
@@ -118,6 +127,8 @@ def _search(qualities, kinds, with_transitions):
         found.update(qualities([c for c in candidates if c not in found]))
         return max(found, key=found.get)
 
+    if moments is None:
+        return best_of(_WITHOUT_TIMES[kind] for kind in kinds)
     # fewer variables need less ridge
     best = best_of(
         PathSettings(kind, ridge, 0.0)
@@ -125,7 +136,7 @@ def _search(qualities, kinds, with_transitions):
         for ridge in (_RIDGES if kind == kinds[0] else _RIDGES[:2])
     )
     best = best_of([best._replace(length_exponent=_LENGTH_EXPONENT)])
-    if not with_transitions:
+    if not len(moments.rows):
         return best
     best = best_of(
         best._replace(transition_share=_SHARE, target_half_life=near) for near in _TARGET_HALF_LIVES

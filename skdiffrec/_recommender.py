@@ -91,17 +91,20 @@ class CFGDiffusionRecommender(
     item_path : {"auto", "ease", "neighborhood"} or None, default="auto"
         Closed-form item-item model added to the ranking head after training: EASE, or a ridge
         regression of every item on its 100 nearest. "auto" chooses on hidden items of the training
-        rows; above 5,000 items it takes the latter. With times the choice includes the share of
-        steps from earlier to later items (SLIST, arXiv 2103.16104) that it is fitted on.
+        rows; above 5,000 items it takes the latter. With times the choice includes the ridge and
+        the share of steps from earlier to later items (SLIST, arXiv 2103.16104) that it is fitted
+        on.
     item_path_reg : "auto" or float, default="auto"
-        Ridge λ of the closed form, in users; "auto" chooses it with the form. With a number,
-        ``item_path="auto"`` chooses nothing: it is EASE up to 5,000 items.
+        Ridge λ of the closed form, in users; "auto" is 10 users of a mean item for EASE, 3 for the
+        other, where a user of n items counts as 1/√n users. With a number, ``item_path="auto"``
+        chooses nothing: it is EASE up to 5,000 items.
     item_path_weight : "auto" or float, default="auto"
         Weight of the closed form, where 1 makes its scores spread over the items as wide as the
-        network's. "auto" chooses on the hidden items of early stopping (0.5 without it).
+        network's. "auto" takes the largest of those that rank the hidden items of early stopping
+        within 1 % of the best (0.5 without it).
     hidden_dims : "auto" or array-like of int, default="auto"
         Widths of the layers; one as wide as the layer before it is a residual block. "auto" is one
-        layer, and a residual block after it where at least 1.5 % of X is filled; 256 wide.
+        layer, and a residual block after it where at least 1.5 % of X is filled; 240 wide.
     time_dim : int, default=16
         Dimension of the sinusoidal time embedding.
     dropout : "auto" or float, default="auto"

@@ -300,7 +300,8 @@ def test_the_chosen_path_is_the_best_of_the_candidates(monkeypatch):
 
     monkeypatch.setattr(PathSolver, "solve", watched)
     chosen = choose_path(X, np.ones(200), ("ease", "neighborhood"), "binary", None, 0)
-    assert len(tried) == 6 and chosen in tried
+    assert [settings.kind for settings in tried] == ["ease", "neighborhood"]
+    assert chosen in tried
     history, hidden = hide_items(X[np.diff(X.indptr) > 1], "binary", 0.2, 0)
     quality = {
         settings: ndcg_at_k(
@@ -315,6 +316,15 @@ def test_the_chosen_path_is_the_best_of_the_candidates(monkeypatch):
         for settings, B in tried.items()
     }
     assert quality[chosen] == pytest.approx(max(quality.values()), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["ease", "neighborhood"])
+def test_without_times_only_the_form_is_chosen(kind, monkeypatch):
+    """Items hidden at random would choose too little ridge."""
+    X = random_csr(200, n_items=40)
+    monkeypatch.setattr(PathSolver, "solve", None)  # nothing needs solving
+    chosen = choose_path(X, np.ones(200), (kind,), "binary", None, 0)
+    assert chosen[:3] == {"ease": ("ease", 10, 0), "neighborhood": ("neighborhood", 3, 0.5)}[kind]
 
 
 def test_a_path_for_rows_that_cannot_be_divided():
