@@ -289,8 +289,10 @@ def test_long_rows_can_count_for_less(kind):
     assert_allclose(fixed.toarray() if sp.issparse(fixed) else fixed, B, atol=1e-4)
 
 
-def test_the_chosen_path_is_the_best_of_the_candidates(monkeypatch):
-    X, tried = random_csr(200, n_items=40), {}
+@pytest.mark.parametrize("seed", range(4))
+def test_the_chosen_form_finds_more_of_the_hidden_items(seed, monkeypatch):
+    """By 3 %, where it is the one with less ridge."""
+    X, tried = random_csr(200, n_items=40, seed=seed), {}
     true = PathSolver.solve
 
     def watched(self, candidates):
@@ -315,7 +317,8 @@ def test_the_chosen_path_is_the_best_of_the_candidates(monkeypatch):
         )
         for settings, B in tried.items()
     }
-    assert quality[chosen] == pytest.approx(max(quality.values()), abs=1e-6)
+    ease, neighborhood = quality.values()
+    assert chosen.kind == ("ease" if ease >= 0.97 * neighborhood else "neighborhood")
 
 
 @pytest.mark.parametrize("kind", ["ease", "neighborhood"])
