@@ -485,8 +485,8 @@ class TestTraining:
             return csr_array((np.ones(n_users * n), (rows, items)), shape=(n_users, n_items))
 
         dense, sparse = shape(50, 100, 10), shape(50, 1_000, 10)
-        assert check_hidden_dims("auto", dense) == (256, 256)
-        assert check_hidden_dims("auto", sparse) == (256,)
+        assert check_hidden_dims("auto", dense) == (240, 240)
+        assert check_hidden_dims("auto", sparse) == (240,)
         assert [check_dropout("auto", X) for X in (dense, sparse)] == [0.3, 0.5]
         assert check_dropout(0.1, dense) == 0.1
         assert [check_loss_items("auto", n) for n in (8_192, 8_193)] == [None, 4_096]

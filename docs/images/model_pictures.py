@@ -119,7 +119,7 @@ def network():
     box(ax, 0.2, 3.0, 1.9, 0.6, "noisy row $x_t$")
     box(ax, 0.2, 1.9, 1.9, 0.6, "timestep $t$")
     box(ax, 0.2, 0.8, 1.9, 0.6, "history $c$, or ∅", BLUE)
-    box(ax, 3.1, 1.7, 1.9, 1.0, "body\n$h = \\varphi(\\cdot)$\n256 numbers", BLUE, "#eaf3fa")
+    box(ax, 3.1, 1.7, 1.9, 1.0, "body\n$h = \\varphi(\\cdot)$\n240 numbers", BLUE, "#eaf3fa")
     arrow(ax, (2.2, 3.25), (3.1, 2.55))
     ax.text(2.55, 3.15, "$W$")
     arrow(ax, (2.2, 2.2), (3.05, 2.2))
