@@ -10,13 +10,11 @@ from .metrics import ndcg_at_k
 _K = 10
 _HIDDEN = 0.2
 _MAX_USERS = 1_000
-# Of the item path, relative to the spread of the network's scores. No smaller ones: on no data set
-# was the network better alone, yet few hidden users choose it by luck.
+# Of the item path, relative to the spread of the network's scores. The first is only looked at, to
+# see the network learn, and never taken: hidden items flatter the network, being more like what it
+# was trained on than what users take next.
 _PATH_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
 _DEFAULT_PATH_WEIGHT = 0.5
-# The largest weight this near to the best is taken: hidden items flatter the network, being more
-# like what it was trained on than what users take next.
-_TOLERANCE = 0.01
 _SCALES = (0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
 
 
@@ -86,9 +84,9 @@ class Monitor:
         self.history, self.hidden = history, hidden
         self.score_network, self.score_path = score_network, score_path
         self.blocks, self.patience, self.row_weight = blocks, patience, row_weight
-        self.weights = _PATH_WEIGHTS if isinstance(path_weight, str) else (float(path_weight),)
-        if score_path is None:
-            self.weights = (0.0,)
+        self.weights, self.first = _PATH_WEIGHTS, 1
+        if score_path is None or not isinstance(path_weight, str):
+            self.weights, self.first = (0.0 if score_path is None else float(path_weight),), 0
         self.best, self.best_mean, self.risen, self.epoch = -np.inf, -np.inf, 0, 0
         self.best_path_scale, self.best_path_weight = 0.0, 0.0
 
@@ -107,9 +105,9 @@ class Monitor:
                 scores = network + np.float32(weight * scale) * path if weight else network.copy()
                 ids.append(masked_topk(scores, _K, history)[0])
         ndcg = [self._ndcg(np.concatenate(ids)) for ids in lists]
-        # means with the neighbours, so that no weight wins by luck alone
+        # a mean with its neighbours, so that no weight wins by luck alone
         smooth = uniform_filter1d(ndcg, 3, mode="nearest")
-        chosen = int(np.flatnonzero(smooth >= (1 - _TOLERANCE) * smooth.max())[-1])
+        chosen = self.first + int(np.argmax(smooth[self.first :]))
         improved = ndcg[chosen] > self.best
         # A young network adds nothing to its path: that it learns shows in the mean over weights.
         if improved or np.mean(ndcg) > self.best_mean:

@@ -632,7 +632,7 @@ def test_monitor_picks_the_best_path_weight(seed):
     stage.network = stage.noise + 2 * stage.truth * half[:, None].astype(np.float32)
     stage.path = 3 * (rng.normal(size=stage.noise.shape) + 3 * stage.truth).astype(np.float32)
     ratio = stage.network.std(1).mean() / stage.path.std(1).mean()
-    weights = [0.25, 0.5, 1.0, 2.0, 4.0]
+    weights = [0.5, 1.0, 2.0, 4.0]
     by_weight = [stage.ndcg(stage.network + w * ratio * stage.path) for w in weights]
     monitor = stage.monitor()
     ndcg, improved = monitor.evaluate()
@@ -645,28 +645,19 @@ def test_monitor_picks_the_best_path_weight(seed):
 
 def test_a_weight_must_not_win_by_luck(monkeypatch):
     monitor = Stage().monitor()
-    by_weight = [0.5, 0.1, 0.4, 0.45, 0.3]
+    by_weight = [0.6, 0.5, 0.1, 0.4, 0.45]
     values = iter(by_weight)
     monkeypatch.setattr(monitor, "_ndcg", lambda ids: next(values))
     assert monitor.evaluate() == (0.45, True)
-    assert monitor.best == 0.45 and monitor.best_path_weight == 2.0
+    assert monitor.best == 0.45 and monitor.best_path_weight == 4.0
 
 
-def test_of_weights_that_are_nearly_as_good_the_largest_is_taken(monkeypatch):
-    """Their means with their neighbours must be within 1 % of the best such mean."""
-    monitor = Stage().monitor()
-    values = iter([0.4, 0.4, 0.397, 0.397, 0.3])
-    monkeypatch.setattr(monitor, "_ndcg", lambda ids: next(values))
-    assert monitor.evaluate() == (0.397, True)
-    assert monitor.best_path_weight == 1.0
-
-
-def test_monitor_gives_a_useless_path_little_weight():
+def test_monitor_gives_a_useless_path_its_least_weight():
     stage = Stage()
     stage.network, stage.path = stage.truth, stage.noise
     monitor = stage.monitor()
     assert monitor.evaluate()[0] == 1
-    assert monitor.best_path_weight == 0.5  # as perfect as with 0.25
+    assert monitor.best_path_weight == 0.5
 
 
 def test_monitor_with_a_given_weight_tries_no_other():
