@@ -96,8 +96,8 @@ class CFGDiffusionRecommender(
         on.
     item_path_reg : "auto" or float, default="auto"
         Ridge λ of the closed form, in users; "auto" is 10 users of a mean item for EASE, 3 for the
-        other, where a user of n items counts as 1/√n users. With a number, ``item_path="auto"``
-        chooses nothing: it is EASE up to 5,000 items.
+        other, where a user of n items counts as 1/√n users; with times it is chosen. With a number,
+        ``item_path="auto"`` chooses nothing: it is EASE up to 5,000 items.
     item_path_weight : "auto" or float, default="auto"
         Weight of the closed form, where 1 makes its scores spread over the items as wide as the
         network's. "auto" takes the one of 0.5, 1, 2 and 4 that is best on the hidden items of early
