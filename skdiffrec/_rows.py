@@ -9,7 +9,7 @@ from ._hashing import entry_keys
 
 # Matrix products of few rows take other code paths and round differently; with rows in multiples
 # of this a user's scores do not depend on who else is in the block.
-ROW_MULTIPLE = 8
+ROW_MULTIPLE = 16
 
 _SORT_ENTRIES, _HASH_ENTRIES = 2**13, 2**17
 

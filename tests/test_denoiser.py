@@ -823,7 +823,7 @@ def network_calls(denoiser):
     return sizes
 
 
-@pytest.mark.parametrize(("n", "padded"), [(5, 8), (16, 16), (17, 24)])
+@pytest.mark.parametrize(("n", "padded"), [(5, 16), (16, 16), (17, 32)])
 @pytest.mark.parametrize(("n_steps", "n_samples"), [(1, 1), (4, 1), (3, 2)])
 def test_denoiser_calls_and_their_sizes(n, padded, n_steps, n_samples):
     denoiser = make_denoiser()
@@ -842,7 +842,7 @@ def test_rows_that_need_one_branch_do_not_pay_for_two():
     dense = np.ones((40, N_ITEMS), np.float32)
     dense[:3] = 0  # unconditional, whatever their scale
     scores_of(denoiser, sp.csr_array(dense), np.repeat([2.0, 1.0, 0.0], [20, 18, 2]))
-    assert sorted(sizes) == [8, 24, 48]  # 5 rows, 18 rows, twice 17 rows, padded
+    assert sorted(sizes) == [16, 32, 64]  # 5 rows, 18 rows, twice 17 rows, padded
 
 
 def test_no_rows_no_scores():
