@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ._chain_spaces import chain_space
+from ._long_walk import leaping_walk, plan_leaps
 from ._random import row_normal
 from ._readout import HeadReadout, SpaceReadout
 from ._rows import ROW_MULTIPLE, pad_rows
@@ -39,6 +40,14 @@ class Prepared:
         timesteps = torch.arange(diffusion.n_timesteps + 1, device=denoiser.null.device)
         self.time = denoiser.time(timesteps)
         self.input_scale = diffusion.input_scale(timesteps)
+        self.leaps = {}  # by walk
+
+    def leaps_of(self, timesteps, diffusion, eta):
+        """The leaps of a walk (None: all steps are taken), planned once."""
+        walk = (*map(int, timesteps), eta)
+        if walk not in self.leaps:
+            self.leaps[walk] = plan_leaps(timesteps, diffusion, eta)
+        return self.leaps[walk]
 
 
 def prepared(denoiser, diffusion, sampler):
@@ -93,6 +102,10 @@ class Chain:
         self.start = self.diffusion.n_timesteps if start is None else start
         self.timesteps = sampling_timesteps(self.start, self.settings.n_sampling_steps)
         self.denoise = self._guided(scale)
+        self.leaps = None
+        settings, reference = self.settings, self.settings.sampler == "item_space"
+        if not reference and (settings.temperature == 0 or settings.eta == 0):
+            self.leaps = made.leaps_of(self.timesteps, self.diffusion, settings.eta)
 
     def _padded(self, values, dtype):
         padded = np.zeros(self.n_padded, dtype)
@@ -165,7 +178,15 @@ class Chain:
 
     def drawn_estimate(self, draw):
         """(x̂_0, h) after the last step of one draw."""
-        return deque(self.estimates(draw), maxlen=1)[0]
+        if self.leaps is None:
+            return deque(self.estimates(draw), maxlen=1)[0]
+        first = self._first(self._noise(draw))
+        estimate, trusted = leaping_walk(self.denoise, first, self.start, self.leaps)
+        if not trusted.all():
+            trusted, (step_by_step,) = trusted[:, None], deque(self.estimates(draw), maxlen=1)
+            pairs = zip(estimate, step_by_step, strict=True)
+            estimate = tuple(torch.where(trusted, a, b) for a, b in pairs)
+        return estimate
 
     def last_estimate(self):
         """(x̂_0, h) after the last step, averaged over draws."""

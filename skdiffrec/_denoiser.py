@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from .preprocessing import RECENCY_FLOOR
 
 _HISTORY_NORM = 5.0  # length to which histories are scaled: some 25 items' worth
+_TURNS = 4 * math.pi  # angle that the fastest part of the time embedding covers
 _SPANS = (0.125, 0.5, 2.0)  # half-lives of the sums in which an aged history is read
 
 
@@ -63,11 +64,14 @@ class FeedForwardLayer(nn.Module):
         return torch.tanh(self.linear(h))
 
 
-def sinusoidal(t, dim):
-    """Sinusoidal embedding (n, dim) of timesteps t (n,) (Vaswani et al. 2017)."""
+def sinusoidal(share, dim):
+    """Sinusoidal embedding (n, dim) of shares t/T (n,) of all timesteps (Vaswani et al. 2017).
+
+    Two turns at the most over all of them: however many there are, neighbours are alike.
+    """
     half = (dim + 1) // 2
-    steps = torch.arange(half, device=t.device, dtype=torch.float32)
-    angle = t[:, None].float() * torch.exp(-math.log(10_000) * steps / half)
+    steps = torch.arange(half, device=share.device, dtype=torch.float32)
+    angle = _TURNS * share[:, None] * torch.exp(-math.log(10_000) * steps / half)
     return torch.cat([angle.cos(), angle.sin()], dim=1)[:, :dim]
 
 
@@ -82,6 +86,8 @@ class Denoiser(nn.Module):
     hidden_dims : sequence of int
         Widths; a layer as wide as the one before it is residual.
     time_dim : int
+    n_timesteps : int
+        T.
     dropout : float
     ranking_head : bool
         False ranks by the estimate of x_0 itself.
@@ -101,6 +107,7 @@ class Denoiser(nn.Module):
         hidden_dims,
         *,
         time_dim,
+        n_timesteps,
         dropout,
         ranking_head,
         half_life=None,
@@ -113,7 +120,7 @@ class Denoiser(nn.Module):
             time_dim,
             item_path,
         )
-        self.hidden_dims = tuple(hidden_dims)
+        self.hidden_dims, self.n_timesteps = tuple(hidden_dims), n_timesteps
         self.half_lives = [None] if half_life is None else [half_life * span for span in _SPANS]
         self.path_half_life = half_life
         first, last = hidden_dims[0], hidden_dims[-1]
@@ -176,7 +183,7 @@ class Denoiser(nn.Module):
 
     def time(self, t):
         """What timesteps t (n,) add to what the first layer reads, (n, H)."""
-        return self.read_time(sinusoidal(t, self.time_dim))
+        return self.read_time(sinusoidal(t.float() / self.n_timesteps, self.time_dim))
 
     def hidden(self, read, generator=None):
         """The last hidden layer (n, H) for `read` = s_t·W·x_t + U·c + time(t), (n, H)."""

@@ -297,6 +297,7 @@ def _new_denoiser(X, weight, p, seed):
         time_dim=p.time_dim,
         dropout=check_dropout(p.dropout, X),
         half_life=p.half_life if p.values == "time" else None,
+        n_timesteps=p.n_timesteps,
         seed=seed,
     )
 

@@ -21,6 +21,7 @@ def build_denoiser(
     path,
     hidden_dims,
     time_dim,
+    n_timesteps,
     dropout,
     seed,
     half_life=None,
@@ -33,7 +34,7 @@ def build_denoiser(
     row_weight : ndarray of float64, shape (n_rows,)
         How many users a row stands for.
     path : ItemPath or None
-    loss, latent_dim, hidden_dims, time_dim, dropout, half_life
+    loss, latent_dim, hidden_dims, time_dim, n_timesteps, dropout, half_life
         As in `CFGDiffusionRecommender`.
     seed : int
         Of the randomised SVD.
@@ -56,6 +57,7 @@ def build_denoiser(
             space,
             hidden_dims,
             time_dim=time_dim,
+            n_timesteps=n_timesteps,
             dropout=dropout,
             ranking_head=loss == "multinomial",
             half_life=half_life,

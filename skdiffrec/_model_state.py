@@ -75,7 +75,7 @@ def restored(record, tensors):
     if not falling or (np.diff(alpha_bar) > 0).any():
         raise PersistenceError("'alpha_bar' is no noise schedule: it must fall from 1, above 0.")
     diffusion = Diffusion(alpha_bar.copy(), record["prediction_type"])
-    denoiser = _blank_denoiser(record)
+    denoiser = _blank_denoiser(record, diffusion.n_timesteps)
     weights = {
         name: take(tensors, _WEIGHTS + name, str(blank.dtype)[6:], blank.shape)
         for name, blank in denoiser.state_dict().items()
@@ -95,7 +95,7 @@ def restored(record, tensors):
     )
 
 
-def _blank_denoiser(record):
+def _blank_denoiser(record, n_timesteps):
     """The network without memory: its tensors have types and shapes alone."""
     n_items, latent_dim, kind = record["n_items"], record["latent_dim"], record["path_kind"]
     ranks = record["loss"] == "multinomial"
@@ -114,6 +114,7 @@ def _blank_denoiser(record):
             space,
             record["hidden_dims"],
             time_dim=record["time_dim"],
+            n_timesteps=n_timesteps,
             dropout=record["dropout"],
             ranking_head=ranks,
             half_life=record["half_life"] if record["values"] == "time" else None,

@@ -171,6 +171,7 @@ class ServedChain(Chain):
         self.n_rows = self.n_padded = scale.shape[0]
         self.bags, self.scale = bags, scale
         self._begin(made, None)
+        self.leaps = None  # a graph takes one way for all rows
 
 
 class ServingGraph(nn.Module):

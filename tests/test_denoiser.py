@@ -89,6 +89,7 @@ def make_denoiser(
         time_dim=time_dim,
         dropout=0.5,
         seed=0,
+        n_timesteps=T,
     )
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -192,6 +193,7 @@ def test_a_row_of_weight_2_is_two_rows(item_path):
         time_dim=6,
         dropout=0.0,
         seed=0,
+        n_timesteps=T,
     )
 
     def build(X, weight):
@@ -395,12 +397,12 @@ def test_build_denoiser_assembles_what_was_asked_for(latent_dim, item_path, loss
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 4, 7, 16])
 def test_sinusoidal_embedding(dim):
-    t = torch.tensor([0, 1, 7, 100])
-    embedding = sinusoidal(t, dim)
+    share = torch.tensor([0, 0.01, 0.07, 1])
+    embedding = sinusoidal(share, dim)
     assert embedding.shape == (4, dim)
     half = math.ceil(dim / 2)  # of an odd number one more is a cosine
-    for row, time in enumerate(t.tolist()):
-        angles = [time / 10_000 ** (place / half) for place in range(half)]
+    for row, turned in enumerate((4 * math.pi * share).tolist()):
+        angles = [turned / 10_000 ** (place / half) for place in range(half)]
         expected = [*map(math.cos, angles), *map(math.sin, angles)]
         assert_allclose(embedding[row], expected[:dim], atol=1e-5)
 
@@ -409,7 +411,7 @@ def slow_forward(denoiser, x_t, t, alpha, u):
     """(raw, h) in numpy, from the module's docstring."""
     weights = {name: p.detach().double().numpy() for name, p in denoiser.named_parameters()}
     half = denoiser.time_dim // 2
-    angle = np.asarray(t)[:, None] / 10_000 ** (np.arange(half) / half)
+    angle = 4 * math.pi / T * np.asarray(t)[:, None] / 10_000 ** (np.arange(half) / half)
     time = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
     h = np.asarray(alpha) * np.asarray(x_t, float) @ weights["read_state.weight"].T + np.asarray(u)
     h = np.tanh(h + time @ weights["read_time.weight"].T + weights["read_time.bias"])
@@ -534,7 +536,9 @@ def test_an_empty_history_is_not_the_null_token():
 
 
 def fresh_denoiser(seed=0):
-    denoiser = Denoiser(50, ItemSpace(50), (30, 30), time_dim=8, dropout=0.0, ranking_head=True)
+    denoiser = Denoiser(
+        50, ItemSpace(50), (30, 30), time_dim=8, n_timesteps=T, dropout=0.0, ranking_head=True
+    )
     counts = np.arange(50)
     denoiser.initialize(torch.Generator().manual_seed(seed), counts, 100)
     return denoiser

@@ -405,7 +405,7 @@ def overtrained(drift_data):
     model = tiny_cfg(
         max_epochs=14,
         n_iter_no_change=14,
-        learning_rate=0.02,
+        learning_rate=0.03,
         dropout=0.0,
         validation_fraction=0.1,
     )

@@ -737,7 +737,13 @@ def small_problem(ranking=True, prediction_type="x0", **changed):
     """A denoiser, its diffusion and rows small enough to learn by heart."""
     rows = training_rows(to_csr(marked_rows(8, N_ITEMS, 5)), **changed)
     denoiser = Denoiser(
-        N_ITEMS, ItemSpace(N_ITEMS), (32, 32), time_dim=8, dropout=0.0, ranking_head=ranking
+        N_ITEMS,
+        ItemSpace(N_ITEMS),
+        (32, 32),
+        time_dim=8,
+        n_timesteps=10,
+        dropout=0.0,
+        ranking_head=ranking,
     )
     denoiser.initialize(torch.Generator().manual_seed(0), np.ones(N_ITEMS), 8)
     diffusion = Diffusion(cumulative_alphas("cosine", 10, 0.1, 0.2), prediction_type)

@@ -1,0 +1,141 @@
+"""Long walks without noise: the denoiser is called at some steps, polynomials stand in at the rest.
+
+From one of those steps to the next, x_a becomes ``Q·x_a + Σ_k c_k·x̂_0(t_k)``, a sum over the steps
+that are passed. Along the walk of a row x̂_0 is a smooth function of t: the polynomial through the
+last few calls gives it at the steps in between, first without the next call (predictor), then with
+it (corrector). That is Adams' method with sums in place of integrals. How far a prediction is from
+what the denoiser then says is known for every row, so that none is trusted blindly.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+_ORDER = 5  # calls that a polynomial goes through
+_SINGLE_STEPS = 10  # at the start: the cosine schedule has a kink at T
+_SPACING = 1 / 100  # of calls, at the most: as a share of all timesteps
+_SPACING_AT_END = 1 / 20  # and of the timestep: x̂_0 changes fastest towards t = 0
+_TOLERANCE = 5e-4  # of predictions, relative to a row's largest number; rounding alone makes 1e-4
+_LARGEST_SHARE = 0.7  # of the steps, at which the denoiser is called; above, all may be
+
+
+class Leap(NamedTuple):
+    """From one call of the denoiser to the next: ``x = q·x + weights·estimates``, newest last."""
+
+    t: int  # of the next call
+    q: float
+    weights: np.ndarray  # (n,) of the last n estimates
+    prediction: np.ndarray  # (n,): weights that give the estimate at the next call
+    correction: float  # weight of what the prediction missed
+
+
+def plan_leaps(timesteps, diffusion, eta):
+    """The leaps of a walk, or None where too few steps can be passed over.
+
+    Parameters
+    ----------
+    timesteps : ndarray of int64, shape (n_steps + 1,)
+        Strictly decreasing, ending in 0.
+    diffusion : Diffusion
+    eta : float
+
+    Returns
+    -------
+    leaps : list of Leap or None
+    """
+    calls = _places_of_calls(timesteps[:-1], diffusion.n_timesteps)
+    if len(calls) > _LARGEST_SHARE * (len(timesteps) - 1):
+        return None
+    steps = [
+        diffusion.step(int(t), int(t_next), eta)
+        for t, t_next in zip(timesteps[:-2], timesteps[1:-1], strict=True)
+    ]
+    return [
+        _leap(timesteps, steps, calls[max(0, i - _ORDER) : i], calls[i])
+        for i in range(1, len(calls))
+    ]
+
+
+def _places_of_calls(timesteps, n_timesteps):
+    """At which places of a walk the denoiser is called: the first, the last, some in between."""
+    places, stride = [0], 1
+    while places[-1] < len(timesteps) - 1:
+        place = places[-1]
+        most = min(n_timesteps * _SPACING, timesteps[place] * _SPACING_AT_END)
+        longest = 1 if len(places) <= _SINGLE_STEPS else stride + 1
+        distance = timesteps[place] - timesteps[place + 1 : place + 1 + longest]
+        stride = max(1, np.count_nonzero(distance <= most))
+        places.append(place + stride)
+    return places
+
+
+def _leap(timesteps, steps, known, place):
+    """The leap from the last of the `known` places to another."""
+    passed = range(known[-1], place)
+    q = np.array([steps[k].q for k in passed])
+    left = np.append(np.cumprod(q[:0:-1])[::-1], 1.0)  # of each step's x̂_0 when all are done
+    factors = np.array([steps[k].p for k in passed]) * left
+    times = timesteps[[*passed, place]].astype(float)
+    basis = _lagrange(timesteps[known], times)
+    last_with_next = _lagrange(timesteps[[*known, place]], times[:-1])[-1]
+    return Leap(
+        t=int(timesteps[place]),
+        q=float(q.prod()),
+        weights=basis[:, :-1] @ factors,
+        prediction=basis[:, -1],
+        correction=float(last_with_next @ factors),
+    )
+
+
+def _lagrange(nodes, times):
+    """The polynomials (n_nodes, n_times) that are 1 at one node and 0 at the others."""
+    nodes = nodes.astype(float)
+    return np.array(
+        [
+            np.prod((times[:, None] - others) / (node - others), axis=1)
+            for node, others in ((nodes[i], np.delete(nodes, i)) for i in range(len(nodes)))
+        ]
+    )
+
+
+def leaping_walk(denoise, x, start, leaps):
+    """The last estimate of a walk.
+
+    Parameters
+    ----------
+    denoise, x
+        As in `sample`.
+    start : int
+        The first timestep.
+    leaps : list of Leap
+
+    Returns
+    -------
+    estimate : tuple of tensors
+        As of `sample`.
+    trusted : bool tensor (n,)
+        Rows of which all predictions came true.
+    """
+
+    def estimate_at(x, t):
+        return denoise(x, torch.full((len(x),), t, device=x.device))
+
+    estimate = estimate_at(x, start)
+    known = torch.zeros(_ORDER, *x.shape, dtype=x.dtype, device=x.device)
+    largest, missed = x.new_zeros(len(x)), x.new_zeros(len(x))
+    for leap in leaps:
+        known = torch.cat([known[1:], estimate[0][None]])
+        largest = torch.maximum(largest, estimate[0].abs().amax(1))
+        if leap.correction == 0:  # a step of the walk itself
+            x = torch.add(leap.q * x, estimate[0], alpha=leap.weights[-1])
+            estimate = estimate_at(x, leap.t)
+            continue
+        weights = torch.from_numpy(np.stack([leap.weights, leap.prediction])).to(x)
+        passed, predicted = (weights @ known.flatten(1)).unflatten(1, x.shape)
+        x = torch.add(passed, x, alpha=leap.q)
+        estimate = estimate_at(x, leap.t)
+        miss = estimate[0] - predicted
+        x = torch.add(x, miss, alpha=leap.correction)
+        missed = torch.maximum(missed, miss.abs().amax(1))
+    return estimate, missed <= _TOLERANCE * largest

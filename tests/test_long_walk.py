@@ -1,0 +1,270 @@
+"""Walks that pass over steps: the same ends as step by step, or the steps themselves."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skdiffrec import CFGDiffusionRecommender
+from skdiffrec._chain import Chain
+from skdiffrec._diffusion import PREDICTION_TYPES, Diffusion
+from skdiffrec._long_walk import leaping_walk, plan_leaps
+from skdiffrec._sampling import sample
+from skdiffrec._schedules import SCHEDULES, cumulative_alphas, sampling_timesteps
+from skdiffrec.datasets import make_interactions
+
+T = 1000
+properties = settings(max_examples=30, deadline=None)
+seeds = st.integers(0, 2**31 - 1)
+
+
+def diffusion_of(schedule="cosine", prediction_type="x0", n_timesteps=T):
+    return Diffusion(cumulative_alphas(schedule, n_timesteps, 1e-4, 0.02), prediction_type)
+
+
+def tensor(seed, *shape):
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
+
+
+class Counting:
+    """``denoise(x, t)`` from ``f(x, t/T)``, with a second estimate; counts its calls."""
+
+    def __init__(self, f):
+        self.f, self.times = f, []
+
+    def __call__(self, x, t):
+        assert (t == t[0]).all() and t.shape == (len(x),)
+        self.times.append(int(t[0]))
+        x_0 = self.f(x, self.times[-1] / T)
+        return x_0, 2 * x_0[:, :1]
+
+
+def both_ways(f, x, timesteps, diffusion, eta=0.0):
+    """The last estimates of a leaping walk and of `sample`; which rows of the first are trusted."""
+    leaps = plan_leaps(timesteps, diffusion, eta)
+    leaping, stepping = Counting(f), Counting(f)
+    found, trusted = leaping_walk(leaping, x, int(timesteps[0]), leaps)
+    *_, expected = sample(stepping, x, timesteps, diffusion, eta=eta)
+    assert leaping.times == [int(timesteps[0]), *(leap.t for leap in leaps)]
+    assert set(leaping.times) <= set(stepping.times)
+    return found, expected, trusted
+
+
+# The plan
+
+
+@pytest.mark.parametrize("n_steps", [251, 500, 777, 1000])
+@pytest.mark.parametrize("eta", [0.0, 0.6])
+def test_a_plan_ends_where_the_walk_does_and_passes_over_most_steps(n_steps, eta):
+    timesteps = sampling_timesteps(T, n_steps)
+    leaps = plan_leaps(timesteps, diffusion_of(), eta)
+    times = [T, *(leap.t for leap in leaps)]
+    assert times[-1] == timesteps[-2]
+    assert (np.diff(times) < 0).all()
+    assert set(times) <= set(timesteps.tolist())
+    assert len(times) < 200
+    assert np.max(-np.diff(times)) <= T / 100
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 50, 100, 150])
+def test_short_walks_take_all_steps(n_steps):
+    assert plan_leaps(sampling_timesteps(T, n_steps), diffusion_of(), 0.0) is None
+
+
+def test_a_walk_from_half_way_has_half_of_the_calls():
+    whole, half = (
+        len(plan_leaps(sampling_timesteps(start, start), diffusion_of(), 0.0))
+        for start in (T, T // 2)
+    )
+    assert half < 0.7 * whole
+
+
+# Against the steps
+
+
+@properties
+@given(
+    seed=seeds,
+    degree=st.integers(0, 4),
+    schedule=st.sampled_from(list(SCHEDULES)),
+    eta=st.sampled_from([0.0, 0.5, 1.0]),
+    n_steps=st.integers(300, T),
+)
+def test_polynomials_in_t_lose_nothing(seed, degree, schedule, eta, n_steps):
+    """Whatever x says: up to degree 4 the filled-in estimates are the true ones."""
+    factors, x = tensor([seed, 0], degree + 1, 3, 2), tensor([seed, 1], 3, 2)
+
+    def f(x, share):
+        return sum(factor * share**power for power, factor in enumerate(factors))
+
+    timesteps = sampling_timesteps(T, n_steps)
+    diffusion, states = diffusion_of(schedule), []
+
+    def noting(x, share):
+        states.append(x)
+        return f(x, share)
+
+    both_ways(noting, x, timesteps, diffusion, eta)
+    # the last x of the leaping walk, then that of the walk itself
+    leaping, stepping = states[-n_steps - 1], states[-1]
+    assert_allclose(leaping, stepping, rtol=1e-7, atol=1e-9)
+
+
+@properties
+@given(
+    seed=seeds,
+    schedule=st.sampled_from(list(SCHEDULES)),
+    eta=st.sampled_from([0.0, 1.0]),
+    prediction_type=st.sampled_from(["x0", "v"]),
+    start=st.sampled_from([T, T // 2]),
+)
+def test_smooth_denoisers_come_to_the_same_end(seed, schedule, eta, prediction_type, start):
+    """In float64, where rounding hides nothing: a network's x̂_0, of x and of t."""
+    diffusion = diffusion_of(schedule, prediction_type)
+    n, d = 6, 4
+    reads, writes, x = tensor([seed, 0], d, 9) / 2, tensor([seed, 1], 9, d) / 3, tensor(seed, n, d)
+    time = tensor([seed, 2], 9)
+
+    def f(x, share):
+        t = torch.tensor([round(share * T)])
+        alpha = diffusion.scales(t)[0].double()
+        raw = torch.tanh(alpha * x @ reads + time * np.cos(6 * share) / 2) @ writes
+        return diffusion.to_x0(x, raw, t).double()
+
+    timesteps = sampling_timesteps(start, start)
+    found, expected, trusted = both_ways(f, x, timesteps, diffusion, eta)
+    assert trusted.all()
+    for a, b in zip(found, expected, strict=True):
+        assert_allclose(a, b, atol=3e-5 * float(expected[0].abs().max()))
+
+
+@pytest.mark.parametrize("where", [0.9, 0.5, 0.2])
+def test_a_row_that_jumps_is_not_trusted(where):
+    def f(x, share):
+        jump = torch.tensor([0.0, 0.01, 1.0])[:, None] * (share < where)
+        return x * 0 + np.sin(share) + jump
+
+    _, _, trusted = both_ways(f, torch.zeros(3, 2), sampling_timesteps(T, T), diffusion_of())
+    assert_array_equal(trusted, [True, False, False])
+
+
+def test_a_row_that_flickers_between_the_calls_is_not_trusted():
+    def f(x, share):
+        flicker = torch.tensor([0.0, 1.0])[:, None] * np.cos(T * share)
+        return x * 0 + 1 + flicker
+
+    _, _, trusted = both_ways(f, torch.zeros(2, 2), sampling_timesteps(T, T), diffusion_of())
+    assert_array_equal(trusted, [True, False])
+
+
+def test_the_size_of_a_row_has_no_say():
+    def f(x, share):
+        return torch.tensor([1e-6, 1.0, 1e6])[:, None] * np.sin(6 * share) + 0 * x
+
+    start = torch.zeros(3, 1)
+    found, _, trusted = both_ways(f, start, sampling_timesteps(T, T), diffusion_of())
+    assert trusted.all()
+    assert_allclose(found[0][:, 0] / found[0][1, 0], [1e-6, 1, 1e6], rtol=1e-5)
+
+
+# In a model
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_interactions(n_users=300, n_items=150, random_state=0)
+
+
+def fitted(data, **parameters):
+    settings = dict(n_timesteps=T, n_sampling_steps=T, max_epochs=6, hidden_dims=(48,))
+    settings |= dict(latent_dim=24, guidance_scale=2.0, random_state=0)
+    return CFGDiffusionRecommender(**settings | parameters).fit(data.train)
+
+
+def count_calls(monkeypatch):
+    """A list that grows by a timestep with every call of the denoiser."""
+    calls, guided = [], Chain._guided
+
+    def counting(self, scale):
+        denoise = guided(self, scale)
+
+        def counted(x, t):
+            calls.append(int(t[0]))
+            return denoise(x, t)
+
+        return counted
+
+    monkeypatch.setattr(Chain, "_guided", counting)
+    return calls
+
+
+MODELS = {
+    "default": {},
+    "residual": dict(hidden_dims=(48, 48)),
+    "v": dict(prediction_type="v"),
+    "epsilon, linear": dict(prediction_type="epsilon", noise_schedule="linear"),
+    "squared": dict(loss="squared"),
+    "hidden space": dict(loss="squared", latent_dim=None),
+    "from the history": dict(start_timestep=700, n_sampling_steps=700),
+    "a draw": dict(temperature=1.0),
+    "ancestral, no noise": dict(eta=1.0),
+    "every other step": dict(n_sampling_steps=500),
+}
+
+
+@pytest.mark.parametrize("parameters", MODELS.values(), ids=MODELS)
+def test_long_walks_give_the_scores_of_all_steps(data, parameters, monkeypatch):
+    model = fitted(data, **parameters)
+    users = np.arange(64)
+    leaping = model.decision_function(data.train[users])
+    monkeypatch.setattr("skdiffrec._chain.plan_leaps", lambda *walk: None)
+    model._model.denoiser.prepared = None
+    calls = count_calls(monkeypatch)
+    stepping = model.decision_function(data.train[users])
+    assert len(calls) == model.n_sampling_steps
+    spread = stepping.std(axis=1, keepdims=True)
+    assert_allclose(leaping / spread, stepping / spread, atol=1e-4)
+
+
+def test_a_long_walk_calls_the_denoiser_seldom(data, monkeypatch):
+    calls = count_calls(monkeypatch)
+    fitted(data).decision_function(data.train[:64])
+    assert len(calls) < 200
+
+
+def test_noise_in_every_step_and_the_reference_take_all_steps(data, monkeypatch):
+    model = fitted(data, latent_dim=8)
+    calls = count_calls(monkeypatch)
+    for parameters in (dict(eta=0.5, temperature=1.0), dict(sampler="item_space")):
+        calls.clear()
+        model.set_params(**parameters).decision_function(data.train[:8])
+        assert len(calls) == T
+        model.set_params(eta=0.0, temperature=0.0, sampler="hidden_space")
+
+
+@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+def test_untrusted_rows_get_all_steps_and_others_do_not_notice(data, prediction_type, monkeypatch):
+    model = fitted(data, prediction_type=prediction_type)
+    X = data.train[:40]
+    leaping = model.decision_function(X)
+
+    def suspicious(*walk):
+        estimate, trusted = leaping_walk(*walk)
+        return estimate, trusted & (torch.arange(len(trusted)) % 2 == 0)
+
+    monkeypatch.setattr("skdiffrec._chain.leaping_walk", suspicious)
+    mixed = model.decision_function(X)
+    monkeypatch.setattr("skdiffrec._chain.plan_leaps", lambda *walk: None)
+    model._model.denoiser.prepared = None
+    stepping = model.decision_function(X)
+    assert_array_equal(mixed[1::2], stepping[1::2])
+    if prediction_type != "epsilon":  # of which the cosine schedule trusts few rows
+        assert_array_equal(mixed[::2], leaping[::2])
+
+
+def test_company_does_not_matter(data):
+    model = fitted(data)
+    alone = model.decision_function(data.train[:8])
+    assert_array_equal(model.decision_function(data.train[:64])[:8], alone)
