@@ -12,8 +12,9 @@ _HIDDEN = 0.2
 _MAX_USERS = 1_000
 # Of the item path, relative to the spread of the network's scores. The first is only looked at, to
 # see the network learn, and never taken: hidden items flatter the network, being more like what it
-# was trained on than what users take next.
-_PATH_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
+# was trained on than what users take next. With the last ones the path ranks all but alone, while a
+# young network has nothing to add.
+_PATH_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 16.0, 64.0)
 _DEFAULT_PATH_WEIGHT = 0.5
 _SCALES = (0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
 

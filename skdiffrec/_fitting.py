@@ -25,7 +25,7 @@ from ._parameters import (
     check_hidden_dims,
     check_loss_items,
 )
-from ._path_choice import build_path
+from ._path_choice import Judges, build_path
 from ._rows import unit_free
 from ._sample_weight import merge_rows
 from ._schedules import cumulative_alphas
@@ -220,15 +220,16 @@ def fit_model(X, sample_weight, parameters, seed, device, blocks, callbacks):
     fraction = p.validation_fraction if p.early_stopping else 0.0
     X, history, hidden, chosen = split_validation(X, p.values, fraction, seed)
     generator = torch.Generator(device).manual_seed(seed)
-    denoiser = _new_denoiser(X, weight, p, seed).to(device)
+    judges = None if history is None else Judges(history, hidden, weight[chosen])
+    denoiser = _new_denoiser(X, weight, judges, p, seed).to(device)
     counts = X.astype(bool).T @ weight
     denoiser.initialize(generator, counts, weight.sum())
     model = FittedModel(
         denoiser, new_diffusion(p), seed=seed, values=p.values, half_life=p.half_life, loss=p.loss
     )
     monitor = None
-    if history is not None:
-        monitor = _new_monitor(model, history, hidden, weight[chosen], p, blocks)
+    if judges is not None:
+        monitor = _new_monitor(model, judges, p, blocks)
     rows = _training_rows(X, weight, p, generator)
     sample = X[: min(_N_SPREAD_ROWS, blocks(X.shape[0])[0].stop)]
     finish = functools.partial(_finish, monitor=monitor, counts=counts, sample=sample, p=p)
@@ -275,7 +276,7 @@ def _so_far(model, ema, finish):
     return now
 
 
-def _new_denoiser(X, weight, p, seed):
+def _new_denoiser(X, weight, judges, p, seed):
     path = None
     if p.item_path is not None and p.loss == "multinomial":
         path = build_path(
@@ -286,6 +287,7 @@ def _new_denoiser(X, weight, p, seed):
             values=p.values,
             half_life=p.half_life,
             seed=seed,
+            judges=judges,
         )
     return build_denoiser(
         history_weights(X, "binary", None),
@@ -295,9 +297,9 @@ def _new_denoiser(X, weight, p, seed):
         path=path,
         hidden_dims=check_hidden_dims(p.hidden_dims, X),
         time_dim=p.time_dim,
+        n_timesteps=p.n_timesteps,
         dropout=check_dropout(p.dropout, X),
         half_life=p.half_life if p.values == "time" else None,
-        n_timesteps=p.n_timesteps,
         seed=seed,
     )
 
@@ -314,16 +316,16 @@ def _training_rows(X, weight, p, generator):
     )
 
 
-def _new_monitor(model, history, hidden, weight, p, blocks):
+def _new_monitor(model, judges, p, blocks):
     return Monitor(
-        history,
-        hidden,
+        judges.history,
+        judges.hidden,
         model.score_plainly,
         None if model.denoiser.item_path is None else model.score_path,
-        blocks=blocks(history.shape[0]),
+        blocks=blocks(len(judges.weight)),
         path_weight=p.item_path_weight,
         patience=p.n_iter_no_change,
-        row_weight=weight,
+        row_weight=judges.weight,
     )
 
 

@@ -1,5 +1,7 @@
 """Which closed form joins the network, chosen on hidden items of the training rows."""
 
+from typing import NamedTuple
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -22,6 +24,7 @@ _HANDICAP = {"ease": 1.0, "neighborhood": 0.97}
 _RIDGES = (3.0, 10.0, 30.0)  # candidates for λ, in users of a mean item
 _LENGTH_EXPONENT = 0.5  # tried once, against 0
 _HIDDEN, _MAX_USERS, _K = 0.2, 2_000, 10
+_ENOUGH_JUDGES = 200
 _MAX_TARGETS = 5_000  # items that are ranked while choosing, in larger catalogues
 _MAX_ENTRIES, _CHOICE_ENTRIES = 20_000_000, 5_000_000  # of the rows in the fit, and in the choice
 _CHOICE_CUT_ENTRIES = 3_000_000  # of transitions, while choosing
@@ -36,7 +39,15 @@ def path_kinds(item_path, n_items):
     return (item_path,)
 
 
-def build_path(X, row_weight, item_path, reg, *, values, half_life, seed):
+class Judges(NamedTuple):
+    """Rows with hidden items, and how many users each stands for."""
+
+    history: sp.csr_array  # (n_rows, n_items)
+    hidden: sp.csr_array  # (n_rows, n_items)
+    weight: np.ndarray  # float64 (n_rows,)
+
+
+def build_path(X, row_weight, item_path, reg, *, values, half_life, seed, judges=None):
     """The closed-form path of canonical rows.
 
     Parameters
@@ -47,6 +58,9 @@ def build_path(X, row_weight, item_path, reg, *, values, half_life, seed):
     item_path, reg, values, half_life
         As in `CFGDiffusionRecommender`.
     seed : int
+    judges : Judges, default=None
+        Of items that are hidden from X already. They can judge forms that are solved for good;
+        without times, where they are many enough, no others are hidden.
     """
     kinds = path_kinds(item_path, X.shape[1])
     mean_history = history_weights(X, values, half_life).T @ (row_weight / row_weight.sum())
@@ -54,14 +68,31 @@ def build_path(X, row_weight, item_path, reg, *, values, half_life, seed):
     kept = sampled_rows(X, _MAX_ENTRIES, seed)
     if len(kept) < X.shape[0]:
         X, row_weight = X[kept], row_weight[kept]
+    ones = history_weights(X, "binary", None)
     if isinstance(reg, str):
+        judged = judges is not None and len(judges.weight) >= _ENOUGH_JUDGES
+        if judged and len(kinds) > 1 and values != "time":
+            return ItemPath(_better_form(ones, row_weight, judges, values), mean_history)
         settings = choose_path(X, row_weight, kinds, values, half_life, seed)
     else:
         share = np.diff(X.indptr) @ row_weight / entries if entries else 1.0
         settings = PathSettings(kinds[0], 0.0, 0.0, float(reg) * share)
     moments = transitions(X, half_life, seed) if settings.transition_share else None
-    ones = history_weights(X, "binary", None)
     return ItemPath(solve_path(ones, row_weight, settings, moments), mean_history)
+
+
+def _better_form(X, row_weight, judges, values):
+    """The closed form that finds most of the hidden items of judges."""
+    forms = dict(PathSolver(X, row_weight).solve(_WITHOUT_TIMES.values()))
+    read = history_weights(judges.history, values, None)
+    return forms[
+        _best_form({s: _quality(B, judges._replace(history=read)) for s, B in forms.items()})
+    ]
+
+
+def _best_form(found):
+    """The best of settings whose qualities are `found`."""
+    return max(found, key=lambda settings: found[settings] * _HANDICAP[settings.kind])
 
 
 def choose_path(X, row_weight, kinds, values, half_life, seed):
@@ -94,15 +125,13 @@ def choose_path(X, row_weight, kinds, values, half_life, seed):
     if values == "time":
         moments = transitions(train, half_life, seed, _CHOICE_CUT_ENTRIES)
     train = history_weights(train, "binary", None)
-    read = history_weights(history, values, half_life)
+    judges = Judges(history_weights(history, values, half_life), hidden, row_weight[chosen])
     ranked = ranked_items(hidden, seed)
     solver = PathSolver(train, weight, moments, ranked)
 
     def qualities(candidates):
         for settings, B in solver.solve(candidates):
-            ndcg = _ndcg_of_path(B, read, hidden, ranked)
-            judged = ~np.isnan(ndcg)
-            yield settings, np.average(ndcg[judged], weights=row_weight[chosen][judged])
+            yield settings, _quality(B, judges, ranked)
 
     return _search(qualities, kinds, moments)
 
@@ -130,7 +159,7 @@ def _search(qualities, kinds, moments):
 
     if moments is None:
         best_of(_WITHOUT_TIMES[kind] for kind in kinds)
-        return max(found, key=lambda settings: found[settings] * _HANDICAP[settings.kind])
+        return _best_form(found)
     # fewer variables need less ridge
     best = best_of(
         PathSettings(kind, ridge, 0.0)
@@ -149,12 +178,13 @@ def _search(qualities, kinds, moments):
     return best
 
 
-def _ndcg_of_path(B, read, hidden, ranked=None):
-    """nDCG@10 of every row for weighted histories `read` among the `ranked` items (None: all).
+def _quality(B, judges, ranked=None):
+    """Mean nDCG@10 by judges with weighted histories, among the `ranked` items (None: all).
 
-    ndarray (n_rows,), NaN where none of them was hidden.
+    Rows of which none of these is hidden do not count.
     """
     ndcg = []
+    read, hidden, weight = judges
     seen = read
     if ranked is not None:
         seen, hidden = read[:, ranked], hidden[:, ranked]
@@ -164,4 +194,6 @@ def _ndcg_of_path(B, read, hidden, ranked=None):
         scores = scores.toarray() if sp.issparse(scores) else scores
         ids = masked_topk(scores.astype(np.float32), _K, seen[block])[0]
         ndcg.append(ndcg_at_k(ids, hidden[block], k=_K, per_user=True))
-    return np.concatenate(ndcg)
+    ndcg = np.concatenate(ndcg)
+    judged = ~np.isnan(ndcg)
+    return np.average(ndcg[judged], weights=weight[judged])

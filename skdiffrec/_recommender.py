@@ -100,8 +100,8 @@ class CFGDiffusionRecommender(
         ``item_path="auto"`` chooses nothing: it is EASE up to 5,000 items.
     item_path_weight : "auto" or float, default="auto"
         Weight of the closed form, where 1 makes its scores spread over the items as wide as the
-        network's. "auto" takes the one of 0.5, 1, 2 and 4 that is best on the hidden items of early
-        stopping (0.5 without it).
+        network's. "auto" takes the one of 0.5, 1, 2, 4, 16 and 64 that is best on the hidden items
+        of early stopping (0.5 without it).
     hidden_dims : "auto" or array-like of int, default="auto"
         Widths of the layers; one as wide as the layer before it is a residual block. "auto" is one
         layer, and a residual block after it where at least 1.5 % of X is filled; 240 wide.

@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skdiffrec._chain import SamplingSettings
 from skdiffrec._denoiser import Denoiser, Dropout, sinusoidal
 from skdiffrec._diffusion import PREDICTION_TYPES, Diffusion
+from skdiffrec._early_stopping import split_validation
 from skdiffrec._hashing import row_keys
 from skdiffrec._item_path import (
     PathSettings,
@@ -23,7 +24,7 @@ from skdiffrec._item_path import (
     truncated_svd,
 )
 from skdiffrec._model import build_denoiser, latent_space
-from skdiffrec._path_choice import build_path, choose_path, path_kinds
+from skdiffrec._path_choice import Judges, build_path, choose_path, path_kinds
 from skdiffrec._random import row_normal
 from skdiffrec._readout import HeadReadout
 from skdiffrec._rows import hide_items
@@ -32,6 +33,7 @@ from skdiffrec._scoring import guided_scores, path_scores
 from skdiffrec._spaces import Bags, ItemPath, ItemSpace, LatentSpace
 from skdiffrec._topk import masked_topk
 from skdiffrec.metrics import ndcg_at_k
+from skdiffrec.preprocessing import history_weights
 
 N_ITEMS, LATENT, T = 20, 4, 12
 properties = settings(max_examples=40, deadline=None)
@@ -87,9 +89,9 @@ def make_denoiser(
         path=path_of(X, np.ones(30), item_path) if item_path and loss == "multinomial" else None,
         hidden_dims=widths,
         time_dim=time_dim,
+        n_timesteps=T,
         dropout=0.5,
         seed=0,
-        n_timesteps=T,
     )
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -191,9 +193,9 @@ def test_a_row_of_weight_2_is_two_rows(item_path):
         latent_dim=LATENT,
         hidden_dims=(8,),
         time_dim=6,
+        n_timesteps=T,
         dropout=0.0,
         seed=0,
-        n_timesteps=T,
     )
 
     def build(X, weight):
@@ -330,6 +332,53 @@ def test_without_times_only_the_form_is_chosen(kind, monkeypatch):
     monkeypatch.setattr(PathSolver, "solve", None)  # nothing needs solving
     chosen = choose_path(X, np.ones(200), (kind,), "binary", None, 0)
     assert chosen[:3] == {"ease": ("ease", 10, 0), "neighborhood": ("neighborhood", 3, 0.5)}[kind]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("values", ["binary", "weight"])
+def test_hidden_items_that_there_are_judge_what_is_solved_for_good(seed, values, monkeypatch):
+    """Both forms are solved once, on all rows."""
+    X = random_csr(300, n_items=40, seed=seed, weighted=values == "weight")
+    row_weight = np.arange(300) % 3 + 1.0
+    X, history, hidden, chosen = split_validation(X, values, 0.8, 0)
+    judges = Judges(history, hidden, row_weight[chosen])
+    assert len(chosen) > 200
+    solved, true = [], PathSolver.solve
+
+    def watched(self, candidates):
+        candidates = list(candidates)
+        solved.append((self.X.shape, [settings.kind for settings in candidates]))
+        return true(self, candidates)
+
+    monkeypatch.setattr(PathSolver, "solve", watched)
+    options = dict(values=values, half_life=None, seed=0)
+    path = build_path(X, row_weight, "auto", "auto", **options, judges=judges)
+    assert solved == [(X.shape, ["ease", "neighborhood"])]
+    forms = {
+        kind: build_path(X, row_weight, kind, "auto", **options)
+        for kind in ("ease", "neighborhood")
+    }
+    read = history_weights(history, values, None)
+    quality = {}
+    for kind, form in forms.items():
+        lists = masked_topk(form(to_bags(read)).numpy(), 10, history)[0]
+        ndcg = ndcg_at_k(lists, hidden, k=10, per_user=True)
+        quality[kind] = np.average(ndcg, weights=judges.weight)
+    better = "ease" if quality["ease"] >= 0.97 * quality["neighborhood"] else "neighborhood"
+    assert path.sparse == (better == "neighborhood")
+    assert_allclose(path(to_bags(read)), forms[better](to_bags(read)), atol=1e-5)
+
+
+def test_few_judges_are_not_asked(monkeypatch):
+    X = random_csr(300, n_items=40)
+    X, history, hidden, chosen = split_validation(X, "binary", 0.5, 0)
+    assert len(chosen) < 200
+    monkeypatch.setattr("skdiffrec._path_choice._better_form", None)
+    options = dict(values="binary", half_life=None, seed=0)
+    judges = Judges(history, hidden, np.ones(len(chosen)))
+    path = build_path(X, np.ones(300), "auto", "auto", **options, judges=judges)
+    again = build_path(X, np.ones(300), "auto", "auto", **options)
+    assert_array_equal(path(to_bags(X)), again(to_bags(X)))
 
 
 def test_a_path_for_rows_that_cannot_be_divided():
