@@ -64,6 +64,11 @@ def prepared(denoiser, diffusion, sampler):
     return denoiser.prepared[1]
 
 
+def kept(estimate):
+    """An estimate in memory of its own."""
+    return tuple(part.clone() for part in estimate)
+
+
 def mean_of_draws(estimates):
     """The mean of estimates, each a tuple of tensors."""
     return tuple(sum(parts) / len(estimates) for parts in zip(*estimates, strict=True))
@@ -84,6 +89,8 @@ class Chain:
         Guidance scales: all 0, all 1, or none of either.
     settings : SamplingSettings
     """
+
+    reuses_memory = True  # new memory costs more than what is computed in it
 
     def __init__(self, denoiser, diffusion, X, keys, scale, settings):
         self.denoiser, self.diffusion, self.settings = denoiser, diffusion, settings
@@ -113,7 +120,10 @@ class Chain:
         return to_device(padded, self.device)
 
     def _guided(self, scale):
-        """The denoiser as ``denoise(x_t, t) -> (x̂_0, h)``, guided where the scale asks for it."""
+        """The denoiser as ``denoise(x_t, t) -> (x̂_0, h)``, guided where the scale asks for it.
+
+        What it returns lives until the next call.
+        """
         conditions = []
         if scale != 0:
             conditions.append(self.denoiser.condition(self.bags))
@@ -121,24 +131,32 @@ class Chain:
             conditions.append(self.denoiser.unconditional(self.n_padded))
         hidden = self._hidden(torch.stack(conditions))
         if len(conditions) > 1:
-            hidden = guide(hidden, self.scale)
+            hidden = guide(hidden, self.scale, out=self._memory(*conditions[0].shape))
+        raw = self._memory(self.n_padded, self.space.dim)
 
         def denoise(x_t, t):
             # x̂_0 is affine in h: to guide h is to guide both
             (h,) = hidden(x_t, t[:1])
-            return self.diffusion.to_x0(x_t, self.space.write(h), t[:1]), h
+            return self.diffusion.to_x0(x_t, self.space.write(h, out=raw), t[:1]), h
 
         return denoise
 
     def _hidden(self, conditions):
         """``hidden(x_t, t) -> (h,)``, the rows of one condition (n, H) below those of another."""
         time, input_scale = self.prepared.time, self.prepared.input_scale
+        read, sums = self._memory(*conditions.shape[1:]), self._memory(*conditions.shape)
 
         def hidden(x_t, t):
-            read = torch.addcmul(time[t], self.space.read(x_t), input_scale[t])
-            return (self.denoiser.hidden((conditions + read).flatten(0, 1)),)
+            of_state = self.space.read(x_t, out=read)
+            of_state = torch.addcmul(time[t], of_state, input_scale[t], out=read)
+            both = torch.add(conditions, of_state, out=sums)
+            return (self.denoiser.hidden(both.flatten(0, 1)),)
 
         return hidden
+
+    def _memory(self, *shape):
+        """What results are written to, call after call; None where each has memory of its own."""
+        return torch.empty(shape, device=self.device) if self.reuses_memory else None
 
     def _normal(self, dim, draw, step):
         """Standard normal numbers (n, dim) of each row for a step of a draw."""
@@ -164,11 +182,14 @@ class Chain:
         z = torch.zeros_like(x_0) if noise is None else noise(-1)
         return self.diffusion.add_noise(x_0, z, t)
 
-    def estimates(self, draw=0, denoise=None):
+    def estimates(self, draw=0):
         """(x̂_0, h) at every step of one draw."""
+        yield from map(kept, self._steps(draw, self.denoise))
+
+    def _steps(self, draw, denoise):
         noise = self._noise(draw)
         return sample(
-            self.denoise if denoise is None else denoise,
+            denoise,
             self._first(noise),
             self.timesteps,
             self.diffusion,
@@ -179,14 +200,17 @@ class Chain:
     def drawn_estimate(self, draw):
         """(x̂_0, h) after the last step of one draw."""
         if self.leaps is None:
-            return deque(self.estimates(draw), maxlen=1)[0]
+            return self._stepped_estimate(draw)
         first = self._first(self._noise(draw))
         estimate, trusted = leaping_walk(self.denoise, first, self.start, self.leaps)
+        estimate = kept(estimate)
         if not trusted.all():
-            trusted, (step_by_step,) = trusted[:, None], deque(self.estimates(draw), maxlen=1)
-            pairs = zip(estimate, step_by_step, strict=True)
-            estimate = tuple(torch.where(trusted, a, b) for a, b in pairs)
+            pairs = zip(estimate, self._stepped_estimate(draw), strict=True)
+            estimate = tuple(torch.where(trusted[:, None], a, b) for a, b in pairs)
         return estimate
+
+    def _stepped_estimate(self, draw):
+        return kept(deque(self._steps(draw, self.denoise), maxlen=1)[0])
 
     def last_estimate(self):
         """(x̂_0, h) after the last step, averaged over draws."""
@@ -209,8 +233,8 @@ class Chain:
                 states.append((x_t, t))
                 return self.denoise(x_t, t)
 
-            deque(self.estimates(draw, denoise), maxlen=0)
-            yield [branch(*states[0]) for branch in branches]
+            deque(self._steps(draw, denoise), maxlen=0)
+            yield [kept(branch(*states[0])) for branch in branches]
 
     def tiles(self, estimate, stage=-1, *, scale=None, draw=0, low_precision=False):
         """`Tiles` of item scores of the estimate after a step, padded rows too.

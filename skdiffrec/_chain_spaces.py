@@ -50,13 +50,13 @@ class OwnChainSpace:
         """x_0 (n, d) of rows."""
         return self.space.encode(bags)
 
-    def read(self, x):
-        """W·x_t (n, H)."""
-        return self.read_state(x)
+    def read(self, x, out=None):
+        """W·x_t (n, H); `out` may be what it is written to."""
+        return torch.mm(x, self.read_state.weight.T, out=out)
 
-    def write(self, h):
-        """The raw estimate (n, d) of a last hidden layer (n, H)."""
-        return self.write_state(h)
+    def write(self, h, out=None):
+        """The raw estimate (n, d) of a last hidden layer (n, H); `out` as in `read`."""
+        return torch.addmm(self.write_state.bias, h, self.write_state.weight.T, out=out)
 
     def decode(self, x_0, bags, unseen=None):
         """Item scores of an estimate (n, d)."""
@@ -76,10 +76,10 @@ class ItemChainSpace(OwnChainSpace):
     def encode(self, bags):
         return self.space.lift(self.space.encode(bags))
 
-    def read(self, x):
+    def read(self, x, out=None):
         return self.read_state(self.space.project(x))
 
-    def write(self, h):
+    def write(self, h, out=None):
         return self.space.lift(self.write_state(h))
 
     def decode(self, x_0, bags, unseen=None):
@@ -134,10 +134,10 @@ class HiddenChainSpace(OwnChainSpace):
     def encode(self, bags):
         return self._beside(bags.multiply(self.table), history=1.0)
 
-    def read(self, x):
+    def read(self, x, out=None):
         return x[:, : self.width]
 
-    def write(self, h):
+    def write(self, h, out=None):
         return self._beside(F.linear(h, self.mixed, self.bias), hidden=h, bias=1.0)
 
     def decode(self, x_0, bags, unseen=None):

@@ -186,8 +186,11 @@ class Denoiser(nn.Module):
         return self.read_time(sinusoidal(t.float() / self.n_timesteps, self.time_dim))
 
     def hidden(self, read, generator=None):
-        """The last hidden layer (n, H) for `read` = s_t·W·x_t + U·c + time(t), (n, H)."""
-        h = torch.tanh(read)
+        """The last hidden layer (n, H) for `read` = s_t·W·x_t + U·c + time(t), (n, H).
+
+        `read` is overwritten.
+        """
+        h = read.tanh_()
         for layer in self.body:
             h = layer(h, generator)
         return h

@@ -165,6 +165,8 @@ class PaddedBags:
 class ServedChain(Chain):
     """The chain of rows that each have a scale of their own, and no noise."""
 
+    reuses_memory = False  # a graph has none
+
     def __init__(self, denoiser, diffusion, bags, scale, settings, made):
         self.denoiser, self.diffusion, self.settings = denoiser, diffusion, settings
         self.device, self.keys = denoiser.null.device, None

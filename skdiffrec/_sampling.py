@@ -8,7 +8,7 @@ of it under a linear map makes no difference here.
 import torch
 
 
-def guide(denoise_both, scale):
+def guide(denoise_both, scale, out=None):
     """Classifier-free guidance (arXiv 2207.12598, eq. 6; arXiv 2409.10494): wrap a denoiser.
 
     Parameters
@@ -17,6 +17,8 @@ def guide(denoise_both, scale):
         ``denoise_both(x_t, t)``, one call on a doubled batch: for x_t of n rows it returns tensors
         of 2·n rows, the conditional estimates first, then the unconditional ones.
     scale : float tensor of shape (n, 1)
+    out : float tensor, default=None
+        Where to write what `denoise` returns, if that is one tensor.
 
     Returns
     -------
@@ -27,7 +29,7 @@ def guide(denoise_both, scale):
     def denoise(x_t, t):
         # one pass over memory, where a difference, a product and a sum are three
         halves = (estimate.chunk(2) for estimate in denoise_both(x_t, t))
-        return tuple(torch.lerp(uncond, cond, scale.to(cond)) for cond, uncond in halves)
+        return tuple(torch.lerp(uncond, cond, scale.to(cond), out=out) for cond, uncond in halves)
 
     return denoise
 
@@ -53,14 +55,14 @@ def sample(denoise, x, timesteps, diffusion, *, eta=0.0, noise=None):
     Yields
     ------
     estimate : tuple of tensors
-        What the denoiser said at each step; the last one is the result.
+        What the denoiser said at each step; the last one is the result. As long as the denoiser
+        leaves it alone: one that reuses its memory overwrites it when it is called again.
     """
     for step, (t, t_next) in enumerate(zip(timesteps[:-1], timesteps[1:], strict=True)):
         estimate = denoise(x, torch.full((len(x),), int(t), device=x.device))
+        if t_next:  # before others may call `denoise`, which may write to the same memory
+            p, q, r = diffusion.step(int(t), int(t_next), eta)
+            x = (q * x).add_(estimate[0], alpha=p)
+            if r and noise is not None:
+                x = x + r * noise(step)
         yield estimate
-        if t_next == 0:
-            return
-        p, q, r = diffusion.step(int(t), int(t_next), eta)
-        x = torch.add(q * x, estimate[0], alpha=p)
-        if r and noise is not None:
-            x = x + r * noise(step)

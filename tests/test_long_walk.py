@@ -65,7 +65,7 @@ def test_a_plan_ends_where_the_walk_does_and_passes_over_most_steps(n_steps, eta
     assert (np.diff(times) < 0).all()
     assert set(times) <= set(timesteps.tolist())
     assert len(times) < 200
-    assert np.max(-np.diff(times)) <= T / 100
+    assert np.max(-np.diff(times)) <= T / 80
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 50, 100, 150])
@@ -78,7 +78,7 @@ def test_a_walk_from_half_way_has_half_of_the_calls():
         len(plan_leaps(sampling_timesteps(start, start), diffusion_of(), 0.0))
         for start in (T, T // 2)
     )
-    assert half < 0.7 * whole
+    assert half < 0.75 * whole
 
 
 # Against the steps
