@@ -40,14 +40,14 @@ class Prepared:
         timesteps = torch.arange(diffusion.n_timesteps + 1, device=denoiser.null.device)
         self.time = denoiser.time(timesteps)
         self.input_scale = diffusion.input_scale(timesteps)
-        self.leaps = {}  # by walk
+        self.planned = None, None  # a walk, its leaps
 
     def leaps_of(self, timesteps, diffusion, eta):
-        """The leaps of a walk (None: all steps are taken), planned once."""
-        walk = (*map(int, timesteps), eta)
-        if walk not in self.leaps:
-            self.leaps[walk] = plan_leaps(timesteps, diffusion, eta)
-        return self.leaps[walk]
+        """The leaps of a walk (None: all steps are taken); those of the last walk are kept."""
+        walk, planned = (*map(int, timesteps), eta), self.planned
+        if planned[0] != walk:
+            planned = self.planned = walk, plan_leaps(timesteps, diffusion, eta)
+        return planned[1]
 
 
 def prepared(denoiser, diffusion, sampler):
@@ -59,9 +59,10 @@ def prepared(denoiser, diffusion, sampler):
         (diffusion.prediction_type, diffusion.n_timesteps, float(diffusion.alpha_bar.sum())),
         *((w._version, w.data_ptr()) for w in weights),
     )
-    if denoiser.prepared is None or denoiser.prepared[0] != version:
-        denoiser.prepared = version, Prepared(denoiser, diffusion, sampler)
-    return denoiser.prepared[1]
+    found = denoiser.prepared  # read once: other threads may put another there
+    if found is None or found[0] != version:
+        found = denoiser.prepared = version, Prepared(denoiser, diffusion, sampler)
+    return found[1]
 
 
 def kept(estimate):
@@ -110,8 +111,9 @@ class Chain:
         self.timesteps = sampling_timesteps(self.start, self.settings.n_sampling_steps)
         self.denoise = self._guided(scale)
         self.leaps = None
-        settings, reference = self.settings, self.settings.sampler == "item_space"
-        if not reference and (settings.temperature == 0 or settings.eta == 0):
+        settings = self.settings
+        without_noise = settings.temperature == 0 or settings.eta == 0  # but at the start
+        if without_noise and settings.sampler != "item_space":  # the reference takes all steps
             self.leaps = made.leaps_of(self.timesteps, self.diffusion, settings.eta)
 
     def _padded(self, values, dtype):
@@ -131,7 +133,9 @@ class Chain:
             conditions.append(self.denoiser.unconditional(self.n_padded))
         hidden = self._hidden(torch.stack(conditions))
         if len(conditions) > 1:
-            hidden = guide(hidden, self.scale, out=self._memory(*conditions[0].shape))
+            hidden = guide(
+                hidden, self.scale, out=self._memory(self.n_padded, self.denoiser.hidden_dims[-1])
+            )
         raw = self._memory(self.n_padded, self.space.dim)
 
         def denoise(x_t, t):
@@ -219,7 +223,8 @@ class Chain:
     def last_branches(self):
         """The conditional and the unconditional estimate of the last step, averaged over draws.
 
-        Both start from where the guided walk has come to: guided, they are `last_estimate`.
+        Both start from where the guided walk has come to, step by step: guided, they are
+        `last_estimate`, up to rounding.
         """
         return [mean_of_draws(draws) for draws in zip(*self._branches(), strict=True)]
 

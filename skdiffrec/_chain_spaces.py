@@ -51,7 +51,7 @@ class OwnChainSpace:
         return self.space.encode(bags)
 
     def read(self, x, out=None):
-        """W·x_t (n, H); `out` may be what it is written to."""
+        """W·x_t (n, H), written to `out` where it is computed here and `out` is given."""
         return torch.mm(x, self.read_state.weight.T, out=out)
 
     def write(self, h, out=None):

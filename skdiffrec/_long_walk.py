@@ -13,25 +13,31 @@ import numpy as np
 import torch
 
 _ORDER = 5  # calls that a polynomial goes through
-_SINGLE_STEPS = 10  # at the start: the cosine schedule has a kink at T
+_SINGLE_STEPS = 10  # at the start, at least _ORDER: the cosine schedule has a kink at T
 _SPACING = 1 / 80  # of calls, at the most: as a share of all timesteps
 _SPACING_AT_END = 1 / 16  # and of the timestep: x̂_0 changes fastest towards t = 0
-_TOLERANCE = 3e-4  # of what predictions miss, relative to estimates; rounding alone makes 5e-5
+# Of what predictions miss, relative to the estimates: the largest numbers of a row, each the root
+# of a sum of squares over the walk. Rounding alone makes up to 5e-5.
+_TOLERANCE = 3e-4
 _LARGEST_SHARE = 0.7  # of the steps, at which the denoiser is called; above, all may be
 
 
 class Leap(NamedTuple):
-    """From one call of the denoiser to the next: ``x = q·x + weights·estimates``, newest last."""
+    """From one call of the denoiser to the next: ``x = q·x + Σ weights·x̂_0``, the newest last."""
 
     t: int  # of the next call
+    is_step: bool  # of the walk itself: passes over nothing
     q: float
-    weights: np.ndarray  # (n,) of the last n estimates
-    prediction: np.ndarray  # (n,): weights that give the estimate at the next call
-    correction: float  # weight of what the prediction missed
+    weights: np.ndarray  # (n,) of the last n x̂_0
+    prediction: np.ndarray  # (n,): weights of the same that give the next x̂_0
+    correction: float  # weight of what that prediction missed
 
 
 def plan_leaps(timesteps, diffusion, eta):
-    """The leaps of a walk, or None where too few steps can be passed over.
+    """The leaps of a walk, or None where it takes every step.
+
+    So it does where too few steps can be passed over, and where noise is predicted: x̂_0 is divided
+    by α_t then, which is next to nothing at the start and blows up all that predictions miss.
 
     Parameters
     ----------
@@ -45,7 +51,7 @@ def plan_leaps(timesteps, diffusion, eta):
     leaps : list of Leap or None
     """
     calls = _places_of_calls(timesteps[:-1], diffusion.n_timesteps)
-    if len(calls) > _LARGEST_SHARE * (len(timesteps) - 1):
+    if diffusion.prediction_type == "epsilon" or len(calls) > _LARGEST_SHARE * (len(timesteps) - 1):
         return None
     steps = [
         diffusion.step(int(t), int(t_next), eta)
@@ -63,8 +69,8 @@ def _places_of_calls(timesteps, n_timesteps):
     while places[-1] < len(timesteps) - 1:
         place = places[-1]
         most = min(n_timesteps * _SPACING, timesteps[place] * _SPACING_AT_END)
-        longest = 1 if len(places) <= _SINGLE_STEPS else stride + 1
-        distance = timesteps[place] - timesteps[place + 1 : place + 1 + longest]
+        most_steps = 1 if len(places) <= _SINGLE_STEPS else stride + 1
+        distance = timesteps[place] - timesteps[place + 1 : place + 1 + most_steps]
         stride = max(1, np.count_nonzero(distance <= most))
         places.append(place + stride)
     return places
@@ -81,6 +87,7 @@ def _leap(timesteps, steps, known, place):
     last_with_next = _lagrange(timesteps[[*known, place]], times[:-1])[-1]
     return Leap(
         t=int(timesteps[place]),
+        is_step=len(passed) == 1,
         q=float(q.prod()),
         weights=basis[:, :-1] @ factors,
         prediction=basis[:, -1],
@@ -123,22 +130,22 @@ def leaping_walk(denoise, x, start, leaps):
 
     # all of it in memory that is there: new memory costs more than a sum
     known, sums = x.new_zeros(_ORDER + 1, *x.shape), x.new_empty(2, *x.shape)
-    missed, said, state = x.new_zeros(x.shape), x.new_zeros(x.shape), known[_ORDER]
-    state.copy_(x)
+    squared_misses, squared_estimates = x.new_zeros(x.shape), x.new_zeros(x.shape)
+    state = known[_ORDER].copy_(x)
     estimate = estimate_at(state, start)
     for place, leap in enumerate(leaps):
         known[place % _ORDER] = estimate[0]
-        if leap.correction == 0:  # a step of the walk itself
+        if leap.is_step:
             state.mul_(leap.q).add_(estimate[0], alpha=leap.weights[-1])
             estimate = estimate_at(state, leap.t)
             continue
         weights = np.roll([leap.weights, leap.prediction], place + 1, axis=1)
         weights = torch.from_numpy(np.column_stack([weights, [leap.q, 0]])).to(x)
         torch.mm(weights, known.flatten(1), out=sums.flatten(1))
-        ahead, miss = sums
-        estimate = estimate_at(ahead, leap.t)
-        miss.sub_(estimate[0])
-        torch.sub(ahead, miss, alpha=leap.correction, out=state)
-        missed.addcmul_(miss, miss)
-        said.addcmul_(estimate[0], estimate[0])
-    return estimate, missed.amax(1) <= _TOLERANCE**2 * said.amax(1)
+        predicted_state, predicted = sums
+        estimate = estimate_at(predicted_state, leap.t)
+        miss = predicted.sub_(estimate[0])
+        torch.sub(predicted_state, miss, alpha=leap.correction, out=state)
+        squared_misses.addcmul_(miss, miss)
+        squared_estimates.addcmul_(estimate[0], estimate[0])
+    return estimate, squared_misses.amax(1) <= _TOLERANCE**2 * squared_estimates.amax(1)

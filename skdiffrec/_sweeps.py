@@ -24,7 +24,8 @@ class SweepMixin:
         Yields
         ------
         scores : ndarray of float32, shape (n_users, n_items)
-            After the first step, the second, ...; the last is that of `decision_function`.
+            After the first step, the second, ...; the last is that of `decision_function`,
+            up to rounding.
         """
         check_is_fitted(self)
         rows = self._check_rows(X)
