@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ._item_path import EASE_MAX_ITEMS, PathSettings, PathSolver, solve_path
+from ._parameters import is_dense
 from ._rows import hide_items, sampled_rows
 from ._spaces import ItemPath
 from ._topk import masked_topk
@@ -70,6 +71,8 @@ def build_path(X, row_weight, item_path, reg, *, values, half_life, seed, judges
         X, row_weight = X[kept], row_weight[kept]
     ones = history_weights(X, "binary", None)
     if isinstance(reg, str):
+        if values != "time" and is_dense(X):
+            kinds = kinds[:1]  # EASE where it may be: there the other has never won
         judged = judges is not None and len(judges.weight) >= _ENOUGH_JUDGES
         if judged and len(kinds) > 1 and values != "time":
             return ItemPath(_better_form(ones, row_weight, judges, values), mean_history)

@@ -90,10 +90,10 @@ class CFGDiffusionRecommender(
         noise is added and removed; None is item space itself.
     item_path : {"auto", "ease", "neighborhood"} or None, default="auto"
         Closed-form item-item model added to the ranking head after training: EASE, or a ridge
-        regression of every item on its 100 nearest. "auto" chooses on hidden items of the training
-        rows; above 5,000 items it takes the latter. With times the choice includes the ridge and
-        the share of steps from earlier to later items (SLIST, arXiv 2103.16104) that it is fitted
-        on.
+        regression of every item on its 100 nearest. "auto" is the former where at least 1.5 % of X
+        is filled, and the latter above 5,000 items; else it chooses on hidden items of the training
+        rows. With times the choice is always made, and includes the ridge and the share of steps
+        from earlier to later items (SLIST, arXiv 2103.16104) that it is fitted on.
     item_path_reg : "auto" or float, default="auto"
         Ridge λ of the closed form, in users; "auto" is 10 users of a mean item for EASE, 3 for the
         other, where a user of n items counts as 1/√n users; with times it is chosen. With a number,

@@ -338,6 +338,7 @@ def test_without_times_only_the_form_is_chosen(kind, monkeypatch):
 @pytest.mark.parametrize("values", ["binary", "weight"])
 def test_hidden_items_that_there_are_judge_what_is_solved_for_good(seed, values, monkeypatch):
     """Both forms are solved once, on all rows."""
+    monkeypatch.setattr("skdiffrec._path_choice.is_dense", lambda X: False)
     X = random_csr(300, n_items=40, seed=seed, weighted=values == "weight")
     row_weight = np.arange(300) % 3 + 1.0
     X, history, hidden, chosen = split_validation(X, values, 0.8, 0)
@@ -369,11 +370,37 @@ def test_hidden_items_that_there_are_judge_what_is_solved_for_good(seed, values,
     assert_allclose(path(to_bags(read)), forms[better](to_bags(read)), atol=1e-5)
 
 
+@pytest.mark.parametrize(("n_filled", "kind"), [(24, "ease"), (23, "either")])
+@pytest.mark.parametrize("judged", [True, False])
+def test_where_much_is_filled_nothing_is_judged(n_filled, kind, judged, monkeypatch):
+    """At 1.5 % of the cells EASE it is."""
+    X = sp.random_array((400, 4), density=n_filled / 1600, rng=0, format="csr", dtype=np.float32)
+    chosen = []
+
+    def choose(*args):
+        chosen.append(args[2])
+        return PathSettings("ease", 1.0, 0.0)
+
+    def judge(X, *args):
+        chosen.append(("ease", "neighborhood"))
+        return ease_matrix(X, 1.0)
+
+    monkeypatch.setattr("skdiffrec._path_choice.choose_path", choose)
+    monkeypatch.setattr("skdiffrec._path_choice._better_form", judge)
+    judges = Judges(X[:200], X[:200], np.ones(200)) if judged else None
+    for item_path in ("auto", "neighborhood"):
+        options = dict(values="binary", half_life=None, seed=0, judges=judges)
+        build_path(X, np.ones(400), item_path, "auto", **options)
+    both = ("ease", "neighborhood")
+    assert chosen == [both[:1] if kind == "ease" else both, ("neighborhood",)]
+
+
 def test_few_judges_are_not_asked(monkeypatch):
     X = random_csr(300, n_items=40)
     X, history, hidden, chosen = split_validation(X, "binary", 0.5, 0)
     assert len(chosen) < 200
     monkeypatch.setattr("skdiffrec._path_choice._better_form", None)
+    monkeypatch.setattr("skdiffrec._path_choice.is_dense", lambda X: False)
     options = dict(values="binary", half_life=None, seed=0)
     judges = Judges(history, hidden, np.ones(len(chosen)))
     path = build_path(X, np.ones(300), "auto", "auto", **options, judges=judges)
