@@ -102,8 +102,10 @@ class Monitor:
             path = None if self.score_path is None else self.score_path(history)
             if scale is None:
                 scale = spread_ratio(network, path)
+            scores = np.empty_like(network)
             for weight, ids in zip(self.weights, lists, strict=True):
-                scores = network + np.float32(weight * scale) * path if weight else network.copy()
+                np.multiply(0.0 if path is None else path, np.float32(weight * scale), out=scores)
+                scores += network
                 ids.append(masked_topk(scores, _K, history)[0])
         ndcg = [self._ndcg(np.concatenate(ids)) for ids in lists]
         # a mean with its neighbours, so that no weight wins by luck alone

@@ -173,7 +173,8 @@ class ItemPath(nn.Module):
         for name, value in parts.items():
             dtype = {"weights": torch.float32, "items": torch.int32, "offsets": torch.int64}[name]
             self.register_buffer(name, torch.as_tensor(value).to(dtype))
-        self.register_buffer("unknown", torch.as_tensor(mean_history @ D, dtype=torch.float32))
+        mean_scores = mean_history.astype(np.float32) @ D  # in float64, D would be copied
+        self.register_buffer("unknown", torch.as_tensor(mean_scores, dtype=torch.float32))
 
     @classmethod
     def blank(cls, n_items, n_entries=None):
