@@ -150,6 +150,7 @@ def swept_scores(denoiser, diffusion, X, keys, scales, settings):
     Yields
     ------
     scores : ndarray of float32, shape (n_rows, n_items)
+        May be overwritten by those of the next scale.
     """
 
     def at(scale):
@@ -160,12 +161,14 @@ def swept_scores(denoiser, diffusion, X, keys, scales, settings):
         yield from map(at, scales)
         return
     unconditional, conditional = at(0), at(1)
-    lift = conditional - unconditional
+    lift, scores = conditional - unconditional, np.empty_like(conditional)
     for scale in scales:
         if scale == 1:
-            yield conditional.copy()
+            scores[:] = conditional
         else:
-            yield unconditional + np.float32(scale) * lift
+            np.multiply(lift, np.float32(scale), out=scores)
+            scores += unconditional
+        yield scores
 
 
 def _chains(denoiser, diffusion, X, keys, scale, settings):
