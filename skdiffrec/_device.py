@@ -2,13 +2,14 @@
 
 import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 
 import joblib
 import torch
 from threadpoolctl import threadpool_limits
+
+from ._threads import side_by_side
 
 _MAX_WORKERS = 8
 
@@ -73,16 +74,11 @@ def run_blocks(run, blocks, most=None):
     n_threads = torch.get_num_threads()
     n_workers = min(n_threads, len(blocks), most or _MAX_WORKERS)
     if n_workers < 2:
-        with _torch_threads(1 if most is None else n_threads):
-            for block in blocks:
-                run(block)
-        return
-    with (
-        _torch_threads(max(1, n_threads // n_workers)),
-        ThreadPoolExecutor(n_workers) as pool,
-    ):
-        for done in [pool.submit(run, block) for block in blocks]:
-            done.result()
+        of_a_block = 1 if most is None else n_threads
+    else:
+        of_a_block = max(1, n_threads // n_workers)
+    with _torch_threads(of_a_block):
+        side_by_side(run, blocks, n_workers)
 
 
 @contextmanager

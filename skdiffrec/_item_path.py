@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from scipy.linalg import lapack
 from sklearn.utils.extmath import randomized_svd
 
-from ._neighborhood import DenseGram, SparseGram, neighborhood_matrices
+from ._neighborhood import DenseGram, SparseGram, gram_matrix, neighborhood_matrices
 from ._transitions import scale_rows, scaled_pair
 
 # The exact path takes n_items² numbers and n_items³ operations: 0.1 GB and a few seconds here.
@@ -54,12 +54,15 @@ def ease_matrix(X, reg, dtype=np.float64, targets=None):
         Least ``‖targets − X·B‖² + λ‖B‖²`` of a zero diagonal. Scores are ``X @ B``.
     """
     X = X.astype(dtype)
-    cross = None if targets is None else (X.T @ targets.astype(dtype)).toarray()
-    return _ease_of_gram((X.T @ X).toarray(), reg, cross)
+    cross = None if targets is None else gram_matrix(X, targets.astype(dtype))
+    return _ease_of_gram(gram_matrix(X), reg, cross)
 
 
 def _ease_of_gram(gram, reg, cross=None):
-    """`ease_matrix` from XᵀX, which is overwritten, and XᵀY."""
+    """`ease_matrix` from XᵀX, which is overwritten, and XᵀY (None: the same).
+
+    New memory can cost as much as what is computed, hence all in the place of XᵀX.
+    """
     gram[np.diag_indices_from(gram)] += reg
     potrf, potri = lapack.get_lapack_funcs(("potrf", "potri"), (gram,))
     # transposed it is in LAPACK's order, and the same, being symmetric
@@ -71,7 +74,8 @@ def _ease_of_gram(gram, reg, cross=None):
     inverse = inverse.T  # the same, but as others than LAPACK order it
     _mirror(inverse)
     if cross is None:
-        B = inverse / -np.diag(inverse)
+        B = inverse
+        B /= -np.diag(inverse).copy()
     else:
         B = inverse @ cross
         B -= inverse * (np.diag(B) / np.diag(inverse))
@@ -135,7 +139,7 @@ def solve_path(X, row_weight, settings, moments=None):
     -------
     B : ndarray or csr_array of float32, shape (n_items, n_items)
     """
-    return next(PathSolver(X, row_weight, moments).solve([settings]))[1]
+    return PathSolver(X, row_weight, moments).solve_once(settings)
 
 
 class PathSolver:
@@ -155,24 +159,31 @@ class PathSolver:
 
     def solve(self, candidates):
         """Yield (settings, B) for every PathSettings; B has one column for each of `columns`."""
-        for (kind, *fitted_on), group in groupby(candidates, key=_fitted_on):
+        for _, group in groupby(candidates, key=_fitted_on):
             group = list(group)
-            dense = kind == "ease" or self.X.shape[1] <= EASE_MAX_ITEMS
-            gram = (self._dense_gram if dense else self._sparse_gram)(*fitted_on)
-            regs = [
-                settings.ridge * gram.diagonal.mean() if settings.reg is None else settings.reg
-                for settings in group
-            ]
-            if kind == "ease":
-                matrices = self._ease(gram, regs)
-            else:
-                matrices = neighborhood_matrices(gram, regs, N_NEIGHBORS, self.columns)
-            yield from zip(group, matrices, strict=True)
+            yield from zip(group, self._matrices(group), strict=True)
 
-    def _ease(self, gram, regs):
+    def solve_once(self, settings):
+        """The B of one PathSettings, in the place of its Gram matrix: the solver is used up."""
+        return next(iter(self._matrices([settings], overwrite=True)))
+
+    def _matrices(self, group, overwrite=False):
+        """B for each of PathSettings that are fitted on the same."""
+        kind, *fitted_on = _fitted_on(group[0])
+        dense = kind == "ease" or self.X.shape[1] <= EASE_MAX_ITEMS
+        gram = (self._dense_gram if dense else self._sparse_gram)(*fitted_on)
+        regs = [
+            settings.ridge * gram.diagonal.mean() if settings.reg is None else settings.reg
+            for settings in group
+        ]
+        if kind == "ease":
+            return self._ease(gram, regs, overwrite)
+        return neighborhood_matrices(gram, regs, N_NEIGHBORS, self.columns)
+
+    def _ease(self, gram, regs, overwrite):
         cross = None if gram.whole_cross is gram.gram else gram.whole_cross
         for reg in regs:
-            B = _ease_of_gram(gram.gram.copy(), reg, cross)
+            B = _ease_of_gram(gram.gram if overwrite else gram.gram.copy(), reg, cross)
             yield B if self.columns is None else B[:, self.columns]
 
     def _rows(self, length_exponent):

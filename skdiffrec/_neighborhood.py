@@ -10,8 +10,11 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import lapack
 
+from ._threads import blas_threads, side_by_side
+
 # In numbers held at once: 1 GB of local Gram matrices; rows that the cache can hold.
 _BLOCK_NUMBERS, _ROW_NUMBERS, _SEARCH_ENTRIES = 250_000_000, 1_000_000, 2_000_000
+_GRAM_BLOCKS = 16
 _PAIRS = 256  # rows of local Gram matrices that are copied at once: few enough for the cache
 
 
@@ -84,11 +87,10 @@ class DenseGram:
     def of_rows(cls, X, targets=None):
         """Of a csr_array (n_rows, n_items), and what is to be predicted from it (None: itself)."""
         X = X.astype(np.float32, copy=False)
-        by_item = X.T.tocsr()  # a CSR times a CSR is dense by rows
-        gram = (by_item @ X).toarray()
+        gram = gram_matrix(X)
         if targets is None:
             return cls(gram, gram)
-        return cls(gram, (by_item @ targets.astype(np.float32, copy=False)).toarray())
+        return cls(gram, gram_matrix(X, targets.astype(np.float32, copy=False)))
 
     def mixed(self, other, share):
         """``(1 - share)·self + share·other``, after giving `other` the mean diagonal of self."""
@@ -113,6 +115,27 @@ class DenseGram:
 
     def cross_sizes(self, items):
         return np.full(len(items), self.n_items)
+
+
+def gram_matrix(X, targets=None):
+    """XᵀY as an ndarray (n_items, n_items), of csr_arrays (n_rows, n_items); Y is X or `targets`.
+
+    XᵀX is computed on and above the diagonal alone.
+    """
+    n_items, by_item = X.shape[1], X.T.tocsr()  # a CSR times a CSR is dense by rows
+    gram = np.empty((n_items, n_items), X.dtype)
+
+    def fill(part):
+        if targets is not None:
+            (by_item[part] @ targets).toarray(out=gram[part])
+            return
+        block = (by_item[part] @ X[:, part.start :]).toarray()
+        gram[part, part.start :] = block
+        gram[part.start :, part] = block.T
+
+    parts = _parts(np.diff(by_item.indptr), max(X.nnz // _GRAM_BLOCKS, 1))
+    side_by_side(fill, parts, blas_threads())
+    return gram
 
 
 def neighborhood_matrices(gram, regs, n_neighbors, columns=None):

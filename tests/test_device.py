@@ -8,9 +8,9 @@ import pytest
 import torch
 from conftest import tiny_cfg
 from numpy.testing import assert_array_equal
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from skdiffrec import base
+from skdiffrec import _threads, base
 from skdiffrec._device import run_blocks, training_threads
 
 
@@ -76,6 +76,12 @@ def test_training_limits_threads_and_puts_them_back(four_threads):
         raise KeyError
     assert torch.get_num_threads() == 4
     assert blas_threads() == before
+
+
+def test_threads_beside_products_are_as_many_as_theirs():
+    assert _threads.blas_threads() == max(blas_threads())
+    with threadpool_limits(1, "blas"):
+        assert _threads.blas_threads() == 1
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 1.7])

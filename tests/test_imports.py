@@ -28,6 +28,7 @@ WITHOUT_TORCH = {
     "_tensor_file",
     "_hashing",
     "_item_path",
+    "_threads",
     "_transitions",
     "_typing",
     "_validation",

@@ -15,7 +15,13 @@ from skdiffrec._item_path import (
     neighborhood_matrix,
     solve_path,
 )
-from skdiffrec._neighborhood import DenseGram, SparseGram, nearest_items, neighborhood_matrices
+from skdiffrec._neighborhood import (
+    DenseGram,
+    SparseGram,
+    gram_matrix,
+    nearest_items,
+    neighborhood_matrices,
+)
 from skdiffrec._path_choice import build_path, choose_path, ranked_items, sampled_rows
 from skdiffrec._rows import hide_items
 from skdiffrec._transitions import transitions
@@ -178,6 +184,21 @@ def test_blocks_of_rows_are_the_rows_of_the_gram_matrix(monkeypatch):
         assert_allclose(np.concatenate(found), expected, rtol=1e-6)
 
 
+@properties
+@given(seeds, st.integers(1, 40), st.integers(1, 50), st.booleans(), st.integers(1, 9))
+def test_a_gram_matrix_by_blocks_on_threads(seed, n, n_items, crossed, n_blocks):
+    X = random_csr(n, n_items, seed).astype(np.float64)
+    targets = random_csr(n, n_items, seed + 1).astype(np.float64) if crossed else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_neighborhood, "_GRAM_BLOCKS", n_blocks)
+        patch.setattr(_neighborhood, "blas_threads", lambda: 3)
+        found = gram_matrix(X, targets)
+    dense = X.toarray()
+    assert_allclose(found, dense.T @ (targets.toarray() if crossed else dense), atol=1e-12)
+    # every number is the same sum, whatever the blocks
+    assert_array_equal(found, (X.T.tocsr() @ (targets if crossed else X)).toarray())
+
+
 def test_what_nobody_took():
     for X in (sp.csr_array((4, 6), dtype=np.float32), sp.csr_array(np.eye(4, 6, dtype=np.float32))):
         for gram in both_grams(X):
@@ -220,7 +241,8 @@ def test_a_solver_of_many_settings_gives_each_its_own(kind, wide, monkeypatch):
     part = list(PathSolver(ones, weight, moments, columns).solve(paths(kind)))
     assert [tried for tried, _ in whole] == paths(kind)
     for (tried, B), (_, some) in zip(whole, part, strict=True):
-        assert_same(B, solve_path(ones, weight, tried, moments))
+        alone = solve_path(ones, weight, tried, moments)  # in the place of its Gram matrix
+        assert_array_equal(*(M.toarray() if sp.issparse(M) else M for M in (B, alone)))
         assert_same(some, B[:, columns])
 
 
