@@ -186,11 +186,11 @@ def all_models(options):
 
 
 def _join_quality(rows, path):
-    """Seconds to EASE's quality, from part c where it has run."""
+    """Seconds to EASE's quality on test, from part c where it has run."""
     path = pathlib.Path(path)
     before = json.loads(path.read_text()) if path.exists() else {}
     seconds = {
-        row["model"].removesuffix(", defaults"): row.get("s to EASE's on valid")
+        row["model"].removesuffix(", defaults"): row.get("s to EASE's on test")
         for row in before.get("c", {}).get("rows", ())
     }
     for row in rows:
