@@ -1,7 +1,8 @@
-"""Ridge regression of every item on its nearest items, from a Gram matrix that is never whole.
+"""Gram matrices, and ridge regression of every item on its nearest items from rows of them.
 
 All work goes by blocks of stated size, so that memory does not grow with users or items beyond X
-and the weights themselves; block sizes change no result.
+and the weights themselves (and the Gram matrix, where it is made whole); block sizes change no
+result.
 """
 
 from itertools import pairwise
@@ -14,7 +15,7 @@ from ._threads import blas_threads, side_by_side
 
 # In numbers held at once: 1 GB of local Gram matrices; rows that the cache can hold.
 _BLOCK_NUMBERS, _ROW_NUMBERS, _SEARCH_ENTRIES = 250_000_000, 1_000_000, 2_000_000
-_GRAM_BLOCKS = 16
+_GRAM_BLOCKS = 16  # with fewer more is computed twice, with more X is cut more often
 _PAIRS = 256  # rows of local Gram matrices that are copied at once: few enough for the cache
 
 
