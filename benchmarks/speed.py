@@ -186,7 +186,7 @@ def all_models(options):
 
 
 def _join_quality(rows, path):
-    """Seconds to EASE's quality on test, from part c where it has run."""
+    """Seconds to EASE's quality on test, from part c where it has run and judged on test."""
     path = pathlib.Path(path)
     before = json.loads(path.read_text()) if path.exists() else {}
     seconds = {

@@ -164,8 +164,10 @@ class PathSolver:
             yield from zip(group, self._matrices(group), strict=True)
 
     def solve_once(self, settings):
-        """The B of one PathSettings, in the place of its Gram matrix: the solver is used up."""
-        return next(iter(self._matrices([settings], overwrite=True)))
+        """The B of one PathSettings, in the place of its Gram matrix, which is not kept."""
+        B = next(iter(self._matrices([settings], overwrite=True)))
+        self._dense.clear()
+        return B
 
     def _matrices(self, group, overwrite=False):
         """B for each of PathSettings that are fitted on the same."""

@@ -15,7 +15,7 @@ from ._threads import blas_threads, side_by_side
 
 # In numbers held at once: 1 GB of local Gram matrices; rows that the cache can hold.
 _BLOCK_NUMBERS, _ROW_NUMBERS, _SEARCH_ENTRIES = 250_000_000, 1_000_000, 2_000_000
-_GRAM_BLOCKS = 16  # with fewer more is computed twice, with more X is cut more often
+_GRAM_BLOCKS = 8  # with fewer more is computed twice, with more in shorter runs
 _PAIRS = 256  # rows of local Gram matrices that are copied at once: few enough for the cache
 
 
@@ -121,7 +121,7 @@ class DenseGram:
 def gram_matrix(X, targets=None):
     """XᵀY as an ndarray (n_items, n_items), of csr_arrays (n_rows, n_items); Y is X or `targets`.
 
-    XᵀX is computed on and above the diagonal alone.
+    XᵀX is computed on and below the diagonal alone.
     """
     n_items, by_item = X.shape[1], X.T.tocsr()  # a CSR times a CSR is dense by rows
     gram = np.empty((n_items, n_items), X.dtype)
@@ -130,13 +130,20 @@ def gram_matrix(X, targets=None):
         if targets is not None:
             (by_item[part] @ targets).toarray(out=gram[part])
             return
-        block = (by_item[part] @ X[:, part.start :]).toarray()
-        gram[part, part.start :] = block
-        gram[part.start :, part] = block.T
+        block = (_rows_from(by_item, part.start) @ X[:, part]).toarray()
+        gram[part.start :, part] = block
+        gram[part, part.start :] = block.T
 
     parts = _parts(np.diff(by_item.indptr), max(X.nnz // _GRAM_BLOCKS, 1))
     side_by_side(fill, parts, blas_threads())
     return gram
+
+
+def _rows_from(X, first):
+    """The rows from `first` on, in the memory of X."""
+    start = X.indptr[first]
+    rows = X.data[start:], X.indices[start:], X.indptr[first:] - start
+    return sp.csr_array(rows, shape=(X.shape[0] - first, X.shape[1]))
 
 
 def neighborhood_matrices(gram, regs, n_neighbors, columns=None):

@@ -1,6 +1,9 @@
 """Threads: blocks side by side, and every setting put back."""
 
+import subprocess
+import sys
 import threading
+import time
 
 import joblib
 import numpy as np
@@ -67,6 +70,39 @@ def test_an_error_in_a_block_is_the_callers(four_threads):
     assert torch.get_num_threads() == 4
 
 
+def test_what_has_not_begun_ends_with_an_error(four_threads):
+    begun, gate = [], threading.Event()
+
+    def run(block):
+        begun.append(block)
+        if block == 0:
+            gate.set()
+            raise KeyError
+        gate.wait(10)
+        time.sleep(0.2)
+
+    with pytest.raises(KeyError):
+        run_blocks(run, list(range(100)))
+    assert len(begun) < 20
+
+
+def test_threads_that_outlive_the_main_one_work_alone():
+    script = """
+import threading
+from skdiffrec._threads import side_by_side
+
+def work():
+    threading.main_thread().join()
+    done = []
+    side_by_side(done.append, list(range(5)), 2)
+    print(done)
+
+threading.Thread(target=work).start()
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert found.stdout.strip() == "[0, 1, 2, 3, 4]", found.stderr
+
+
 def test_training_limits_threads_and_puts_them_back(four_threads):
     before = blas_threads()
     with pytest.raises(KeyError), training_threads():
@@ -79,7 +115,7 @@ def test_training_limits_threads_and_puts_them_back(four_threads):
 
 
 def test_threads_beside_products_are_as_many_as_theirs():
-    assert _threads.blas_threads() == max(blas_threads())
+    assert _threads.blas_threads() == max(blas_threads(), default=1)
     with threadpool_limits(1, "blas"):
         assert _threads.blas_threads() == 1
 

@@ -1,5 +1,7 @@
 """Closed forms by blocks: neighbourhoods against a slow definition, several λ, samples of rows."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -197,6 +199,19 @@ def test_a_gram_matrix_by_blocks_on_threads(seed, n, n_items, crossed, n_blocks)
     assert_allclose(found, dense.T @ (targets.toarray() if crossed else dense), atol=1e-12)
     # every number is the same sum, whatever the blocks
     assert_array_equal(found, (X.T.tocsr() @ (targets if crossed else X)).toarray())
+
+
+def test_a_gram_matrix_of_many_rows_takes_no_copy_of_them_for_each_thread(monkeypatch):
+    monkeypatch.setattr(_neighborhood, "blas_threads", lambda: 8)
+    X = sp.random_array((20_000, 60), density=0.5, format="csr", dtype=np.float32)
+    size = X.data.nbytes + X.indices.nbytes
+    tracemalloc.start()
+    try:
+        gram_matrix(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert size < peak < 4 * size  # in order of items, and in parts
 
 
 def test_what_nobody_took():
