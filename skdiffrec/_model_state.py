@@ -124,7 +124,8 @@ def _blank_denoiser(record, n_timesteps):
 
 def _schema(tensors):
     """Tests of a record's entries; no length can be above the bytes that are there."""
-    length = is_integer(1, sum(array.nbytes for array in tensors.values()))
+    n_bytes = sum(array.nbytes for array in tensors.values())
+    length = is_integer(1, n_bytes)
 
     def is_widths(value):
         few = isinstance(value, list) and 0 < len(value) <= len(tensors)
@@ -147,7 +148,7 @@ def _schema(tensors):
         "latent_dim": lambda value: value is None or length(value),
         "path_scale": is_number,
         "path_kind": is_one_of("dense", "sparse", None),
-        "path_entries": lambda value: value == 0 or length(value),
+        "path_entries": is_integer(0, n_bytes),
     }
 
 

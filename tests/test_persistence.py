@@ -518,6 +518,14 @@ class TestForged:
         else:
             assert loaded.n_features_in_ == 50
 
+    @pytest.mark.parametrize("number", [False, 0.0, True, 1.0, -1, 2**60])
+    def test_what_only_equals_a_number_of_entries(self, saved, fuzzed, number):
+        record, tensors = contents(saved)
+        record["state"]["path_entries"] = number
+        forge(fuzzed, record, tensors)
+        with pytest.raises(PersistenceError, match="path_entries"):
+            persistence.load(fuzzed)
+
     @fuzz
     @given(data=st.data())
     def test_any_number_anywhere_in_the_indices(self, saved, fuzzed, data):
