@@ -159,7 +159,7 @@ def to_quality(options):
     timed_ours, times = functools.partial(ours, values="time"), load(options, QUALITY_DATA, "time")
     rungs["ours, values=time"] = ladder(timed_ours, sizes, data, target, times.train)
     reached = {split: first(rungs["ours"], split, target) for split in ("valid", "test")}
-    runs, fits = side_by_side(options, data, reached)
+    runs, fits = trained_in_turns(options, data, reached)
     medians = {}
     for name, fitted in fits.items():
         seconds, judging = np.median(fitted, axis=0).tolist()
@@ -187,7 +187,7 @@ def to_quality(options):
     }
 
 
-def side_by_side(options, data, reached):
+def trained_in_turns(options, data, reached):
     """RecBole's runs, and in turn with them fits of ours: ({name: runs}, {name: fits}).
 
     Of a fit the seconds without judging and those of judging; `reached` are rungs by split.

@@ -53,8 +53,8 @@ def ease_matrix(X, reg, dtype=np.float64, targets=None):
     B : ndarray of float32, shape (n_items, n_items)
         Least ``‖targets − X·B‖² + λ‖B‖²`` of a zero diagonal. Scores are ``X @ B``.
     """
-    X = X.astype(dtype)
-    cross = None if targets is None else gram_matrix(X, targets.astype(dtype))
+    X = X.astype(dtype, copy=False)
+    cross = None if targets is None else gram_matrix(X, targets.astype(dtype, copy=False))
     return _ease_of_gram(gram_matrix(X), reg, cross)
 
 

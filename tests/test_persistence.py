@@ -545,11 +545,12 @@ class TestForged:
             assert name.rpartition(".")[0].removeprefix("network.") in str(error)
         else:
             # another matrix then, if a row took over its neighbour's item, but a sound one
-            X = loaded._fit_X
-            again = csr_array((X.data, X.indices, X.indptr), shape=X.shape)
-            again.check_format(full_check=True)
-            assert again.has_canonical_format
-            assert np.isfinite(loaded.decision_function(X)).all()
+            for matrix in (loaded._fit_X, loaded._model.denoiser.item_path.csr):
+                parts = matrix.data, matrix.indices, matrix.indptr
+                again = csr_array(parts, shape=matrix.shape)
+                again.check_format(full_check=True)
+                assert again.has_canonical_format
+            assert np.isfinite(loaded.decision_function(loaded._fit_X)).all()
 
     @pytest.mark.parametrize(
         "entry, value",
