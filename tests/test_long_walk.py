@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -135,16 +135,8 @@ def test_polynomials_in_t_lose_nothing(seed, degree, schedule, eta, n_steps):
     assert_allclose(leaping, stepping, rtol=1e-7, atol=1e-9)
 
 
-@properties
-@given(
-    seed=seeds,
-    schedule=st.sampled_from(list(SCHEDULES)),
-    eta=st.sampled_from([0.0, 1.0]),
-    prediction_type=st.sampled_from(["x0", "v"]),
-    start=st.sampled_from([T, T // 2]),
-)
-def test_smooth_denoisers_come_to_the_same_end(seed, schedule, eta, prediction_type, start):
-    """In float64, where rounding hides nothing: a network's x̂_0, of x and of t."""
+def walked_network(seed, schedule, eta, prediction_type, start):
+    """`both_ways` of a network's x̂_0, of x and of t, in float64, where rounding hides nothing."""
     diffusion = diffusion_of(schedule, prediction_type)
     n, d = 6, 4
     reads, writes, x = tensor([seed, 0], d, 9) / 2, tensor([seed, 1], 9, d) / 3, tensor(seed, n, d)
@@ -156,11 +148,33 @@ def test_smooth_denoisers_come_to_the_same_end(seed, schedule, eta, prediction_t
         raw = torch.tanh(alpha * x @ reads + time * np.cos(6 * share) / 2) @ writes
         return diffusion.to_x0(x, raw, t).double()
 
-    timesteps = sampling_timesteps(start, start)
-    found, expected, trusted = both_ways(f, x, timesteps, diffusion, eta)
-    assert trusted.any()
+    return both_ways(f, x, sampling_timesteps(start, start), diffusion, eta)
+
+
+@properties
+@given(
+    seed=seeds,
+    schedule=st.sampled_from(list(SCHEDULES)),
+    eta=st.sampled_from([0.0, 1.0]),
+    prediction_type=st.sampled_from(["x0", "v"]),
+    start=st.sampled_from([T, T // 2]),
+)
+def test_smooth_denoisers_come_to_the_same_end(seed, schedule, eta, prediction_type, start):
+    found, expected, trusted = walked_network(seed, schedule, eta, prediction_type, start)
+    assume(trusted.any())  # of networks that are too steep no row is; how many, the next test says
     for a, b in zip(found, expected, strict=True):
         assert_allclose(a[trusted], b[trusted], atol=3e-5 * float(expected[0].abs().max()))
+
+
+@pytest.mark.parametrize("schedule", list(SCHEDULES))
+@pytest.mark.parametrize("prediction_type", ["x0", "v"])
+def test_most_rows_of_smooth_denoisers_are_trusted(schedule, prediction_type):
+    trusted = [
+        walked_network(seed, schedule, eta, prediction_type, T)[2]
+        for seed in range(12)
+        for eta in (0.0, 1.0)
+    ]
+    assert torch.cat(trusted).double().mean() > 0.98
 
 
 @pytest.mark.parametrize("where", [0.9, 0.5, 0.2])
