@@ -19,7 +19,8 @@ import pathlib
 import numpy as np
 import torch
 from generated import generate
-from speed_models import K, epoch_runs, epoch_seconds, variant
+from screening import screening
+from speed_models import K, epoch_runs, epoch_seconds
 from timing import (
     bare_topk,
     in_turns,
@@ -62,14 +63,19 @@ def matmul_rate(device, size, dtype=torch.bfloat16, products=10):
     return products * 2 * size**3 / min(timed(run)[0] for _ in range(5))
 
 
+def lists(model, screened):
+    """Lists of all users, with or without screening in bfloat16."""
+    with screening(screened):
+        return model.recommend(k=K)
+
+
 def measured(name, X, device, rate, repeats):
     """Rows for one data set: lists in each precision, the bare product, an epoch."""
     model = CFGDiffusionRecommender(device=str(device), random_state=0)
     fit_seconds, model = timed(synchronized(lambda: model.fit(X), device))
-    precisions = ("float32", "bfloat16", "auto")
     runs = {
-        f"ours, {p}": functools.partial(variant(model, precision=p).recommend, k=K)
-        for p in precisions
+        f"ours, {p}": functools.partial(lists, model, p == "bfloat16")
+        for p in ("float32", "bfloat16")
     }
     model.recommend(0)  # to the device
     for p, dtype in DTYPES.items():

@@ -116,7 +116,7 @@ def steps(options):
 
     def add(name, users, n_steps, **parameters):
         asked[name] = len(users)
-        sampled = variant(model, n_sampling_steps=n_steps, precision="float32", **parameters)
+        sampled = variant(model, n_sampling_steps=n_steps, **parameters)
         runs[name, n_steps] = functools.partial(sampled.recommend, users, k=K)
 
     for n_steps in STEPS:

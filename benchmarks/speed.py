@@ -63,7 +63,7 @@ def sampling_steps(options):
     few = users[:ITEM_SPACE_USERS]
 
     def lists(model, users, steps, **parameters):
-        settings = {"guidance_scale": 1.5, "precision": "float32"} | parameters
+        settings = {"guidance_scale": 1.5} | parameters
         return functools.partial(
             variant(model, n_sampling_steps=steps, **settings).recommend, users, k=K
         )
@@ -72,7 +72,6 @@ def sampling_steps(options):
         "bare product, topk": bare_topk(output_layer(model), len(users), K),
         "1 step": lists(model, users, 1),
         "50 steps": lists(model, users, 50),
-        "50 steps, precision auto": lists(model, users, 50, precision="auto"),
         "1000 steps": lists(longer, users, 1000),
         "50 steps, item space": lists(model, few, 50, sampler="item_space"),
     }
@@ -105,10 +104,7 @@ def batch_lists(options):
         model, X = fitted(options, name), load(options, name).train
         table = output_layer(model)
         width = table.shape[1]
-        runs = {
-            f"ours, {p}": functools.partial(variant(model, precision=p).recommend, k=K)
-            for p in ("float32", "auto")
-        }
+        runs = {"ours": functools.partial(model.recommend, k=K)}
         runs["bare product, topk"] = bare_topk(table, X.shape[0], K)
         labels = [f"ALS {factors}" for factors in dict.fromkeys((width, 256, 64))]
         for label in labels:
@@ -117,16 +113,16 @@ def batch_lists(options):
         record[name] = seconds = in_turns(runs, options.repeats)
         best = {label: fastest(seconds, label) for label in labels}
         best |= {f"{label} unfiltered": fastest(seconds, f"{label} unfiltered") for label in labels}
-        for run in ("ours, float32", "ours, auto", "bare product, topk", *best.values()):
+        for run in ("ours", "bare product, topk", *best.values()):
             median = float(np.median(seconds[run]))
             rows.append({"data": name, "lists of 20": run, "s": median})
             rows[-1] |= {
                 "users/s": X.shape[0] / median,
                 "width": width if "ALS" not in run else None,
             }
-        for ours, label, limit in (("float32", f"ALS {width}", 0.9), ("auto", "ALS 256", 1.0)):
-            value = ratio(seconds[best[label]], seconds[f"ours, {ours}"])
-            bars.append(bar(f"b: {name}: users/s, {ours} / {label}", value, limit, at_most=False))
+        for label, limit in ((f"ALS {width}", 0.9), ("ALS 256", 1.0)):
+            value = ratio(seconds[best[label]], seconds["ours"])
+            bars.append(bar(f"b: {name}: users/s, ours / {label}", value, limit, at_most=False))
     return {"rows": rows, "bars": bars, "seconds": record}
 
 

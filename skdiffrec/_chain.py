@@ -27,7 +27,6 @@ class SamplingSettings(NamedTuple):
     temperature: float
     n_samples: int
     sampler: str = "hidden_space"
-    precision: str = "auto"
 
 
 class Prepared:

@@ -1,9 +1,7 @@
 """Which device to compute on, with how many threads and in which precision."""
 
-import time
 import warnings
 from contextlib import contextmanager
-from functools import cache
 
 import joblib
 import torch
@@ -91,28 +89,10 @@ def _torch_threads(n_threads):
         torch.set_num_threads(before)
 
 
-def takes_bfloat16(precision, device):
-    """Whether products that only screen are computed in bfloat16: "auto" if that is faster."""
-    if precision == "auto":
-        return _bfloat16_is_faster(device.type)
-    return precision == "bfloat16"
+def screens_in_bfloat16(device):
+    """Whether products that only screen the catalogue are in bfloat16: on GPUs that have it.
 
-
-@cache
-def _bfloat16_is_faster(device_type):
-    """Without units for it a processor may take a hundred times as long: try, once a process."""
-    if device_type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device_type != "cpu" or torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
-        return False
-    seconds = {}
-    with _torch_threads(1):  # of two, one may have to wait for another process
-        for dtype in (torch.float32, torch.bfloat16):
-            a, b = torch.ones(64, 256, dtype=dtype), torch.ones(256, 256, dtype=dtype)
-            times = []
-            for _ in range(5):
-                start = time.perf_counter()
-                torch.mm(a, b)
-                times.append(time.perf_counter() - start)
-            seconds[dtype] = min(times)
-    return seconds[torch.bfloat16] < 0.7 * seconds[torch.float32]
+    The kind of the device alone decides, so that lists do not differ from one process to the next.
+    On CPUs it never pays: torch's products are not faster with every set of instructions for it.
+    """
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -41,7 +41,6 @@ FREE_PARAMETERS = frozenset(
         "temperature",
         "n_samples",
         "sampler",
-        "precision",
         "device",  # where it is trained is in the key of its own
         "memory",
         "random_state",  # and so is the seed
@@ -68,7 +67,6 @@ PARAMETER_CONSTRAINTS = {
     "temperature": [Interval(numbers.Real, 0, 100, closed="both")],
     "n_samples": [_at_least(1, kind=numbers.Integral)],
     "sampler": [StrOptions({"hidden_space", "item_space"})],
-    "precision": [StrOptions({"auto", "float32", "bfloat16"})],
     "values": [StrOptions(set(VALUES))],
     "half_life": [_at_least(0, "neither"), None],
     "cond_drop_prob": [Interval(numbers.Real, 0, 1, closed="both")],

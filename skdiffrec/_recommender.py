@@ -31,7 +31,7 @@ class CFGDiffusionRecommender(
     One network learns to denoise a user's interaction row, with the user's history as condition
     and, for a share of the training rows, without it. At prediction the two are combined as
     ``uncond + guidance_scale * (cond - uncond)``: 0 ranks by what is popular, 1 is the plain
-    conditional model, more is more personal. The first eight parameters have no say in `fit` and
+    conditional model, more is more personal. The first seven parameters have no say in `fit` and
     may be changed after it.
 
     Parameters
@@ -53,10 +53,6 @@ class CFGDiffusionRecommender(
     sampler : {"hidden_space", "item_space"}, default="hidden_space"
         Where the steps of sampling run. Both give the same scores, or with noise the same
         distribution of them; "item_space", with one number per item, is the slow reference.
-    precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the product that screens the catalogue in `recommend`. What it leaves is scored in
-        float32 and the lists are those of float32; "auto" takes bfloat16 where the machine is
-        faster with it.
     values : {"binary", "weight", "time"}, default="binary"
         What the values of X say: nothing; confidence, count or the like; or when the interaction
         happened, in any unit, > 0. With times, training cuts a row at a random moment and learns
@@ -131,7 +127,7 @@ class CFGDiffusionRecommender(
         "auto" takes a GPU if there is one.
     memory : None, str, os.PathLike or joblib.Memory, default=None
         Folder in which trained models are kept. A fit on the same rows and weights with the same
-        parameters (but for the first eight, `memory` and `verbose`) and library versions is read
+        parameters (but for the first seven, `memory` and `verbose`) and library versions is read
         from there instead of trained again, so that a search over guidance scales trains once per
         fold, whatever its ``n_jobs``. Entries are pickles: use a folder that only you can write.
     random_state : int, RandomState instance or None, default=None
@@ -191,7 +187,6 @@ class CFGDiffusionRecommender(
         temperature: float = 0.0,
         n_samples: int = 1,
         sampler: Literal["hidden_space", "item_space"] = "hidden_space",
-        precision: Literal["auto", "float32", "bfloat16"] = "auto",
         values: Values = "binary",
         half_life: float | None = 5.0,
         cond_drop_prob: float = 0.2,
@@ -230,7 +225,6 @@ class CFGDiffusionRecommender(
         self.temperature = temperature
         self.n_samples = n_samples
         self.sampler = sampler
-        self.precision = precision
         self.values = values
         self.half_life = half_life
         self.cond_drop_prob = cond_drop_prob

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from ._chain import Chain, mean_of_draws
-from ._device import takes_bfloat16
+from ._device import screens_in_bfloat16
 from ._ranking import streamed_topk
 from ._readout import TILE_ITEMS, tile_starts
 from ._spaces import Bags
@@ -113,7 +113,7 @@ def guided_lists(denoiser, diffusion, X, keys, scale, settings, k, *, filter_see
         As from `masked_topk`.
     """
     ids, top = np.empty((X.shape[0], k), np.int64), np.empty((X.shape[0], k), np.float32)
-    low_precision = takes_bfloat16(settings.precision, denoiser.null.device)
+    low_precision = screens_in_bfloat16(denoiser.null.device)
     for rows, chain in _chains(denoiser, diffusion, X, keys, scale, settings):
         seen = X[rows] if filter_seen else None
         tiles = chain.tiles(chain.last_estimate(), low_precision=low_precision)

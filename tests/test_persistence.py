@@ -410,9 +410,9 @@ class TestRefused:
 
     def test_a_parameter_younger_than_the_file(self, saved, path):
         record, tensors = contents(saved)
-        del record["parameters"]["precision"]
+        del record["parameters"]["n_loss_items"]
         forge(path, record, tensors)
-        assert persistence.load(path).precision == "auto"
+        assert persistence.load(path).n_loss_items == "auto"
 
     def test_the_wrong_class(self, saved):
         with pytest.raises(PersistenceError, match="holds a 'CFGDiff.*no EASERecommender"):

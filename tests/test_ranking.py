@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
-from skdiffrec import _device, _readout
+from skdiffrec import _readout, _scoring
+from skdiffrec._device import screens_in_bfloat16
 from skdiffrec._ranking import Mask, above, largest, streamed_topk
 from skdiffrec._readout import ScreeningTiles, Tiles, sparse_product, tile_starts
 from skdiffrec._spaces import Bags
@@ -153,35 +154,37 @@ def test_screened_lists_are_those_of_float32(tile_items, monkeypatch):
 
 
 @pytest.mark.parametrize("path", [None, "ease", "neighborhood"])
-def test_precision_does_not_change_the_lists(path, drift_data):
+def test_screening_does_not_change_the_lists(path, drift_data, monkeypatch):
     model = tiny_cfg(item_path=path, hidden_dims=(64,)).fit(drift_data.train)
-    exact = model.set_params(precision="float32").recommend(k=10)
-    rounded = model.set_params(precision="bfloat16").recommend(k=10)
+    exact = model.recommend(k=10)
+    monkeypatch.setattr(_scoring, "screens_in_bfloat16", lambda device: True)
+    rounded = model.recommend(k=10)
+    assert (rounded[1] != exact[1]).any()  # it was screened
     assert_array_equal(rounded[0], exact[0])
     assert_allclose(rounded[1], exact[1], rtol=1e-4, atol=1e-4)
 
 
-def test_precision_asks_the_machine_only_if_auto(monkeypatch):
-    monkeypatch.setattr(_device, "_bfloat16_is_faster", lambda kind: kind == "fast")
-    fast, slow = (type("Device", (), {"type": kind})() for kind in ("fast", "slow"))
-    assert _device.takes_bfloat16("auto", fast) and not _device.takes_bfloat16("auto", slow)
-    assert _device.takes_bfloat16("bfloat16", slow) and not _device.takes_bfloat16("float32", fast)
+def test_lists_of_a_cpu_are_those_of_float32(drift_data, monkeypatch):
+    """The kind of the device decides, not what it can do nor how fast it is at the moment."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **options: True)
+    assert screens_in_bfloat16(torch.device("cuda"))
+    assert not screens_in_bfloat16(torch.device("cpu"))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **options: False)
+    assert not screens_in_bfloat16(torch.device("cuda"))
+    model = tiny_cfg(max_epochs=1).fit(drift_data.train)
+    for capability in ("DEFAULT", "AVX2", "AVX512_BF16"):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda c=capability: c)
+        ids, scores = model.recommend(k=10)
+        expected = masked_topk(model.decision_function(drift_data.train), 10, drift_data.train)
+        assert_array_equal(ids, expected[0])
+        assert_array_equal(scores, expected[1])
 
 
-def test_the_machine_is_asked_once():
-    assert _device._bfloat16_is_faster("cpu") in (True, False)
-    hits = _device._bfloat16_is_faster.cache_info().hits
-    _device._bfloat16_is_faster("cpu")
-    assert _device._bfloat16_is_faster.cache_info().hits == hits + 1
-    assert _device._bfloat16_is_faster("abacus") is False
-
-
-@pytest.mark.parametrize(("name", "bad"), [("precision", "float16"), ("sampler", "latent")])
-def test_unknown_settings(name, bad, drift_data):
+def test_an_unknown_sampler(drift_data):
     model = tiny_cfg(max_epochs=1).fit(drift_data.train[:50])
-    with pytest.raises(ValueError, match=f"'{name}' parameter .* Got '{bad}' instead"):
-        model.set_params(**{name: bad}).recommend(0)
-    with pytest.raises(ValueError, match=f"'{name}' parameter"):
+    with pytest.raises(ValueError, match="'sampler' parameter .* Got 'latent' instead"):
+        model.set_params(sampler="latent").recommend(0)
+    with pytest.raises(ValueError, match="'sampler' parameter"):
         clone(model).fit(drift_data.train[:50])
 
 

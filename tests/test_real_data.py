@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skdiffrec import CFGDiffusionRecommender
+from skdiffrec import CFGDiffusionRecommender, _scoring
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 from skdiffrec.datasets import load_npz
 from skdiffrec.metrics import ndcg_at_k
@@ -89,13 +89,14 @@ class TestListsStay:
         ids = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return ids, np.take_along_axis(scores, ids, axis=1)
 
-    @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+    @pytest.mark.parametrize("screens", [False, True])
     @pytest.mark.parametrize(("scale", "n_steps"), [(1.0, 1), (1.7, 1), (1.7, 10)])
-    def test_the_same_lists(self, model, ml_100k, scale, n_steps, precision):
+    def test_the_same_lists(self, model, ml_100k, scale, n_steps, screens, monkeypatch):
+        monkeypatch.setattr(_scoring, "screens_in_bfloat16", lambda device: screens)
         settings = dict(guidance_scale=scale, n_sampling_steps=n_steps)
         X = ml_100k.train[:300]
         expected_ids, expected = self.sorted_rows(clone_of(model, **settings), X, 20)
-        ids, scores = clone_of(model, precision=precision, **settings).recommend(X=X, k=20)
+        ids, scores = clone_of(model, **settings).recommend(X=X, k=20)
         np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-3)
         # places may differ where two scores are equal but for rounding
         close = np.zeros(ids.shape, bool)
