@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from ._topk import masked_topk
-from ._validation import check_k
+from ._utils.topk import masked_topk
+from ._utils.validation import check_k
 
 _N_STEPS = 20  # calibration hardly differs from that of 5
 

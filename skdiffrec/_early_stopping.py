@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from ._rows import entry_rows, hide_items, select_entries
-from ._topk import masked_topk
+from ._utils.rows import entry_rows, hide_items, select_entries
+from ._utils.topk import masked_topk
 from .metrics import ndcg_at_k
 
 _K = 10

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from ._similar_items import SimilarItemsMixin, cosine_similarity, stored_similarity
-from ._validation import check_item_list, check_lists
+from ._utils.similarity import SimilarItemsMixin, cosine_similarity, stored_similarity
+from ._utils.validation import check_item_list, check_lists
 
 _N_EXPLAINED = 10
 

@@ -14,8 +14,6 @@ from ._chain import SamplingSettings
 from ._device import training_threads
 from ._diffusion import Diffusion
 from ._early_stopping import Monitor, fixed_path_weight, split_validation, spread_ratio
-from ._hashing import row_keys
-from ._history import TrainingHistory
 from ._model import build_denoiser
 from ._model_state import model_state, restored
 from ._parameters import (
@@ -26,7 +24,6 @@ from ._parameters import (
     check_loss_items,
 )
 from ._path_choice import Judges, build_path
-from ._rows import unit_free
 from ._sample_weight import merge_rows
 from ._schedules import cumulative_alphas
 from ._scoring import (
@@ -40,6 +37,9 @@ from ._scoring import (
 )
 from ._training import train
 from ._training_rows import TrainingRows
+from ._utils.hashing import row_keys
+from ._utils.rows import unit_free
+from ._utils.training_history import TrainingHistory
 from ._version import __version__
 from .preprocessing import history_ages, history_weights
 

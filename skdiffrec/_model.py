@@ -5,9 +5,9 @@ import torch
 
 from ._denoiser import Denoiser
 from ._item_path import truncated_svd
-from ._rows import sampled_rows
 from ._spaces import ItemSpace, LatentSpace
 from ._transitions import scale_rows
+from ._utils.rows import sampled_rows
 
 _SVD_ENTRIES = 5_000_000  # interactions from which singular vectors are taken, at the most
 

@@ -9,9 +9,8 @@ import torch
 
 from ._denoiser import Denoiser
 from ._diffusion import PREDICTION_TYPES, Diffusion
-from ._history import TrainingHistory
 from ._spaces import ItemPath, ItemSpace, LatentSpace
-from ._tensor_file import (
+from ._utils.tensor_file import (
     PersistenceError,
     check_compressed,
     check_record,
@@ -20,7 +19,8 @@ from ._tensor_file import (
     is_one_of,
     take,
 )
-from ._validation import VALUES
+from ._utils.training_history import TrainingHistory
+from ._utils.validation import VALUES
 
 _PLAIN = ("seed", "values", "half_life", "loss", "history", "best_validation_score")
 _PLAIN += ("path_weight", "best_scale")

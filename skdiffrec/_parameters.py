@@ -9,7 +9,7 @@ import torch
 
 from ._diffusion import PREDICTION_TYPES
 from ._schedules import SCHEDULES
-from ._validation import VALUES, Interval, StrOptions
+from ._utils.validation import VALUES, Interval, StrOptions
 
 # Shares of a row left out of the condition: the latest items for times, else any.
 CONDITION_DROPOUT = {"binary": (0.3, 0.7), "weight": (0.3, 0.7), "time": (0.05, 0.5)}

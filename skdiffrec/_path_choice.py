@@ -7,10 +7,10 @@ import scipy.sparse as sp
 
 from ._item_path import EASE_MAX_ITEMS, PathSettings, PathSolver, solve_path
 from ._parameters import is_dense
-from ._rows import hide_items, sampled_rows
 from ._spaces import ItemPath
-from ._topk import masked_topk
 from ._transitions import transitions
+from ._utils.rows import hide_items, sampled_rows
+from ._utils.topk import masked_topk
 from .metrics import ndcg_at_k
 from .preprocessing import history_weights
 

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from ._readout import tile_starts
 from ._spaces import to_device
-from ._topk import GROUP, masked_topk
+from ._utils.topk import GROUP, masked_topk
 
 
 def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None):

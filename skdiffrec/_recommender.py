@@ -7,20 +7,20 @@ from typing import Any, Literal, Self
 import torch
 from joblib import Memory
 
-from ._callbacks import CallbackSupportMixin, EpochCallbacks
 from ._device import resolve_device
 from ._draws import DrawsMixin
 from ._explanation import ExplanationMixin
 from ._fitting import FittedModel, fit_model, new_diffusion, training_key
-from ._hashing import draw_seed
 from ._memory import remembered
 from ._onnx import OnnxMixin
 from ._parameters import FREE_PARAMETERS, PAPER, PARAMETER_CONSTRAINTS
 from ._sample_weight import check_sample_weight
 from ._sampled import SampledRecommender
 from ._sweeps import SweepMixin
-from ._typing import ArrayLike, MatrixLike, RandomState, Values
-from ._validation import check_guidance_scale
+from ._utils.callbacks import CallbackSupportMixin, EpochCallbacks
+from ._utils.hashing import draw_seed
+from ._utils.typing import ArrayLike, MatrixLike, RandomState, Values
+from ._utils.validation import check_guidance_scale
 
 
 class CFGDiffusionRecommender(

@@ -8,9 +8,9 @@ from ._fitting import FittedModel
 from ._model_state import model_state
 from ._parameters import FREE_PARAMETERS, check_sampling_steps
 from ._readout import TILE_ITEMS
-from ._tensor_file import PersistenceError
-from ._typing import ArrayLike, FloatArray, IntArray, MatrixLike
-from ._validation import check_guidance_scale, check_parameters
+from ._utils.tensor_file import PersistenceError
+from ._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike
+from ._utils.validation import check_guidance_scale, check_parameters
 from .base import BaseRecommender
 
 

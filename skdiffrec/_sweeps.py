@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ._topk import masked_topk
-from ._typing import ArrayLike, FloatArray, IntArray, MatrixLike
-from ._validation import check_k, check_scales
+from ._utils.topk import masked_topk
+from ._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike
+from ._utils.validation import check_k, check_scales
 
 
 class SweepMixin:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ._rows import last_tied_rank, rank_in_rows, unit_free_keys
 from ._sample_weight import visits_per_epoch
 from ._spaces import Bags
+from ._utils.rows import last_tied_rank, rank_in_rows, unit_free_keys
 from .preprocessing import history_weights
 
 _NEARNESS_FLOOR = 0.02

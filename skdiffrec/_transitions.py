@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from ._rows import entry_rows, last_tied_rank, rank_in_rows, unit_free_keys
+from ._utils.rows import entry_rows, last_tied_rank, rank_in_rows, unit_free_keys
 from .preprocessing import recency_of_ages
 
 MAX_CUTS = 48

@@ -6,12 +6,12 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from ._callbacks import CALLBACK_STATE
-from ._rows import hide_items
-from ._saving import SaveMixin
-from ._topk import masked_topk
-from ._typing import ArrayLike, FloatArray, IntArray, MatrixLike, Values
-from ._validation import (
+from ._utils.callbacks import CALLBACK_STATE
+from ._utils.rows import hide_items
+from ._utils.saving import SaveMixin
+from ._utils.topk import masked_topk
+from ._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Values
+from ._utils.validation import (
     VALUES,
     check_any_holdout,
     check_holdout,

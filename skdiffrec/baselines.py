@@ -9,11 +9,11 @@ from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 
 from ._item_path import ease_matrix
-from ._rows import ROW_MULTIPLE, entry_rows, pad_rows, rank_in_rows, select_entries
-from ._similar_items import SimilarItemsMixin, cosine_similarity, stored_similarity
-from ._tensor_file import check_record, is_number
-from ._typing import FloatArray, RandomState, Values
-from ._validation import VALUES, Interval, StrOptions
+from ._utils.rows import ROW_MULTIPLE, entry_rows, pad_rows, rank_in_rows, select_entries
+from ._utils.similarity import SimilarItemsMixin, cosine_similarity, stored_similarity
+from ._utils.tensor_file import check_record, is_number
+from ._utils.typing import FloatArray, RandomState, Values
+from ._utils.validation import VALUES, Interval, StrOptions
 from .base import BaseRecommender
 from .preprocessing import history_weights
 

@@ -4,14 +4,9 @@ import os
 from typing import Any
 
 from ._recommender import CFGDiffusionRecommender
-from ._tensor_file import PersistenceError, read
+from ._utils.tensor_file import PersistenceError, read
 from .base import BaseRecommender
-from .baselines import (
-    ALSRecommender,
-    EASERecommender,
-    ItemKNNRecommender,
-    PopularityRecommender,
-)
+from .baselines import ALSRecommender, EASERecommender, ItemKNNRecommender, PopularityRecommender
 
 __all__ = ["PersistenceError", "load", "save"]
 

@@ -6,7 +6,7 @@ import numbers
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
-from .._typing import RandomState, Values
+from .._utils.typing import RandomState, Values
 from ._npz import VALUES, describe, split_matrices
 
 TASTE_NAMES = (

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from sklearn.utils import Bunch
 
-from .._typing import Values
+from .._utils.typing import Values
 
 UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 REQUIRED = ("user", "item", "split")

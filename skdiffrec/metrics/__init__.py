@@ -50,14 +50,7 @@ and popular items are in many holdouts, so popular lists are flattered. Items of
 never in the holdout: a list that repeats them wastes places.
 """
 
-from ._accuracy import (
-    hit_rate_at_k,
-    map_at_k,
-    mrr_at_k,
-    ndcg_at_k,
-    precision_at_k,
-    recall_at_k,
-)
+from ._accuracy import hit_rate_at_k, map_at_k, mrr_at_k, ndcg_at_k, precision_at_k, recall_at_k
 from ._catalogue import coverage_at_k, gini_at_k, personalization_at_k
 from ._compare import Comparison, compare
 from ._conventions import Convention

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from .._typing import ArrayLike, Average, Empty, MatrixLike, Score
+from .._utils.typing import ArrayLike, Average, Empty, MatrixLike, Score
 from ._closed_forms import accuracy
 from ._conventions import Convention, define
 from ._hits import look_up

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._typing import ArrayLike, Score
+from .._utils.typing import ArrayLike, Score
 from ._checks import check_ids, check_k
 from ._closed_forms import coverage, gini, item_counts, lengths, mean_of, personalization
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._typing import ArrayLike, RandomState
+from .._utils.typing import ArrayLike, RandomState
 from ._checks import check_k
 
 _FEW_USERS = 10

@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from .._typing import Average, Empty
+from .._utils.typing import Average, Empty
 from ._checks import check_option
 
 # {metric: {option: valid values}}; `empty` belongs to all of them.

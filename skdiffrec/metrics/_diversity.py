@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from .._typing import ArrayLike, MatrixLike, Score
+from .._utils.typing import ArrayLike, MatrixLike, Score
 from ._blocks import in_blocks
 from ._checks import as_2d, check_ids
 from ._closed_forms import lengths, list_sums, mean_of, ratio

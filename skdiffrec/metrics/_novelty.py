@@ -1,6 +1,6 @@
 """Metrics that hold the lists against what is popular: novelty, serendipity, popularity bias."""
 
-from .._typing import ArrayLike, MatrixLike, Score
+from .._utils.typing import ArrayLike, MatrixLike, Score
 from ._checks import check_columns, check_ids, check_rows, interactions
 from ._closed_forms import (
     history_popularity,

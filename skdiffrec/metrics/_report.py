@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from .._typing import ArrayLike, DataFrame, DoubleArray, MatrixLike
+from .._utils.typing import ArrayLike, DataFrame, DoubleArray, MatrixLike
 from ._checks import check_k
 from ._conventions import Convention, check_convention
 from ._registry import NAMES, OF_ALL_USERS, Lists

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._typing import ArrayLike, Empty, MatrixLike, Score
+from .._utils.typing import ArrayLike, Empty, MatrixLike, Score
 from ._checks import as_2d, check_columns, check_ids, check_option, check_rows, interactions
 from ._closed_forms import over_judged, ratio
 from ._conventions import EMPTY

@@ -17,7 +17,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from .._typing import (
+from .._utils.typing import (
     ArrayLike,
     DoubleArray,
     FloatArray,
@@ -26,7 +26,7 @@ from .._typing import (
     MatrixLike,
     Method,
 )
-from .._validation import (
+from .._utils.validation import (
     HasMethods,
     StrOptions,
     check_scales,

@@ -7,8 +7,8 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 
-from .._typing import IntArray, MatrixLike
-from .._validation import canonical_csr, check_holdout
+from .._utils.typing import IntArray, MatrixLike
+from .._utils.validation import canonical_csr, check_holdout
 
 
 class BaseHoldout(BaseEstimator):

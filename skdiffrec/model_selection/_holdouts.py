@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 import scipy.sparse as sp
 
-from .._hashing import draw_seed
-from .._rows import hide_last, select_entries, share_of_rows, unit_free_keys
-from .._typing import RandomState
-from .._validation import Interval, StrOptions, canonical_csr, warn_without_order
+from .._utils.hashing import draw_seed
+from .._utils.rows import hide_last, select_entries, share_of_rows, unit_free_keys
+from .._utils.typing import RandomState
+from .._utils.validation import Interval, StrOptions, canonical_csr, warn_without_order
 from ._holdout_base import BaseHoldout, check_matrix, seed_of
 
 _FRACTION = Interval(Real, 0, 1, closed="neither")

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 
-from .._hashing import draw_seed
-from .._topk import masked_topk
-from .._typing import ArrayLike, HasHide, IntArray, MatrixLike
-from .._validation import (
+from .._utils.hashing import draw_seed
+from .._utils.topk import masked_topk
+from .._utils.typing import ArrayLike, HasHide, IntArray, MatrixLike
+from .._utils.validation import (
     VALUES,
     canonical_csr,
     check_any_holdout,

@@ -8,8 +8,8 @@ from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold
 
-from .._typing import HasHide, IntArray, MatrixLike, RandomState
-from .._validation import Interval
+from .._utils.typing import HasHide, IntArray, MatrixLike, RandomState
+from .._utils.validation import Interval
 from ._holdout_base import seed_of
 from ._holdouts import SampleFraction
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from .._typing import ArrayLike, Axes, DoubleArray, HasHide, MatrixLike, Style
-from .._validation import canonical_csr, check_any_holdout, check_holdout
+from .._utils.typing import ArrayLike, Axes, DoubleArray, HasHide, MatrixLike, Style
+from .._utils.validation import canonical_csr, check_any_holdout, check_holdout
 from ..metrics._registry import BY_USER, OPTIONS, parse
 from ..model_selection._holdout_base import check_matrix
 from ._axes import (
@@ -24,13 +24,7 @@ from ._axes import (
     styled,
     styled_line,
 )
-from ._judging import (
-    named_scorer,
-    recommend_lists,
-    split_rows,
-    unit_values,
-    unwrap,
-)
+from ._judging import named_scorer, recommend_lists, split_rows, unit_values, unwrap
 
 BINS = (0, 1, 6, 21, 101)
 

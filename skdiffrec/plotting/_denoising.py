@@ -8,9 +8,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from .._topk import masked_topk
-from .._typing import ArrayLike, Axes, MatrixLike, Names, Style
-from .._validation import canonical_csr, check_k
+from .._utils.topk import masked_topk
+from .._utils.typing import ArrayLike, Axes, MatrixLike, Names, Style
+from .._utils.validation import canonical_csr, check_k
 from ..model_selection._holdout_base import check_matrix
 from ._axes import COLORS, import_pyplot, new_or_given_axes, styled_line
 from ._judging import one_row, require, unwrap

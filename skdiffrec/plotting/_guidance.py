@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._typing import ArrayLike, AxesLike, DataFrame, DoubleArray, HasHide, MatrixLike, Style
+from .._utils.typing import ArrayLike, AxesLike, DataFrame, DoubleArray, HasHide, MatrixLike, Style
 from ._axes import (
     COLORS,
     REFERENCE,

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import check_any_holdout, check_list_length, check_scales
+from .._utils.validation import check_any_holdout, check_list_length, check_scales
 from ..metrics._registry import OF_ALL_USERS, evaluate, parse
 from ..model_selection import RankingScorer
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from .._typing import AxesLike, DoubleArray, Style
+from .._utils.typing import AxesLike, DoubleArray, Style
 from ._axes import (
     COLORS,
     REFERENCE,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import check_k
+from .._utils.validation import check_k
 from ._encoder import InteractionEncoder
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import VALUES, Interval, StrOptions, fit_context
+from .._utils.validation import VALUES, Interval, StrOptions, fit_context
 from ._ids import factorize, positions
 from ._interactions import DUPLICATES, k_core, to_csr
 from ._lists import interaction_columns, list_columns, make_table

@@ -3,9 +3,9 @@
 import numpy as np
 import scipy.sparse as sp
 
-from .._rows import unit_free
-from .._typing import MatrixLike
-from .._validation import canonical_csr
+from .rows import unit_free
+from .typing import MatrixLike
+from .validation import canonical_csr
 
 RECENCY_FLOOR = 0.1
 

@@ -10,8 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from . import _tensor_file
-from ._tensor_file import (
+from . import tensor_file as _tensor_file
+from .tensor_file import (
     PersistenceError,
     check_record,
     csr_tensors,
@@ -20,7 +20,7 @@ from ._tensor_file import (
     take,
     take_csr,
 )
-from ._validation import check_parameters
+from .validation import check_parameters
 
 _NOT_SAVED = ("device", "memory")  # of the machine rather than of the model
 

@@ -5,8 +5,8 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from ._topk import masked_topk
-from ._validation import check_item_list, check_k
+from .topk import masked_topk
+from .validation import check_item_list, check_k
 
 _BLOCK_ELEMENTS = 2**22  # similarities held at once: 32 MB in float64
 

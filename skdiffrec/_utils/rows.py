@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
-from ._hashing import entry_keys
+from .hashing import entry_keys
 
 # Matrix products of few rows take other code paths and round differently; with rows in multiples
 # of this a user's scores do not depend on who else is in the block.

@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import _get_feature_names, validate_data
 
-from ._typing import Method
+from .typing import Method
 
 __all__ = [
     "HasMethods",

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import numpy as np
 import scipy.sparse as sp
 
-from ._version import __version__
+from .._version import __version__
 
 FORMAT_VERSION = 1
 _KEY = "skdiffrec"  # of the only entry of safetensors' metadata: several have no fixed order
