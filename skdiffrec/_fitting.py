@@ -12,7 +12,8 @@ import torch
 from ._attribution import leave_one_out, path_contributions
 from ._chain import SamplingSettings
 from ._device import training_threads
-from ._diffusion import Diffusion
+from ._diffusion.process import Diffusion
+from ._diffusion.schedules import cumulative_alphas
 from ._early_stopping import Monitor, fixed_path_weight, split_validation, spread_ratio
 from ._model import build_denoiser
 from ._model_state import model_state, restored
@@ -25,7 +26,6 @@ from ._parameters import (
 )
 from ._path_choice import Judges, build_path
 from ._sample_weight import merge_rows
-from ._schedules import cumulative_alphas
 from ._scoring import (
     branch_scores,
     drawn_scores,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ._denoiser import Denoiser
-from ._diffusion import PREDICTION_TYPES, Diffusion
+from ._diffusion.process import PREDICTION_TYPES, Diffusion
 from ._spaces import ItemPath, ItemSpace, LatentSpace
 from ._utils.tensor_file import (
     PersistenceError,

@@ -7,8 +7,8 @@ import joblib
 import numpy as np
 import torch
 
-from ._diffusion import PREDICTION_TYPES
-from ._schedules import SCHEDULES
+from ._diffusion.process import PREDICTION_TYPES
+from ._diffusion.schedules import SCHEDULES
 from ._utils.validation import VALUES, Interval, StrOptions
 
 # Shares of a row left out of the condition: the latest items for times, else any.
