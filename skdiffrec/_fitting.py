@@ -11,6 +11,7 @@ import torch
 
 from ._attribution import leave_one_out, path_contributions
 from ._chain import SamplingSettings
+from ._closed_form.selection import Judges, build_path
 from ._device import training_threads
 from ._diffusion.process import Diffusion
 from ._diffusion.schedules import cumulative_alphas
@@ -24,7 +25,6 @@ from ._parameters import (
     check_hidden_dims,
     check_loss_items,
 )
-from ._path_choice import Judges, build_path
 from ._sample_weight import merge_rows
 from ._scoring import (
     branch_scores,

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 
-from ._item_path import ease_matrix
+from ._closed_form.solver import ease_matrix
 from ._utils.rows import ROW_MULTIPLE, entry_rows, pad_rows, rank_in_rows, select_entries
 from ._utils.similarity import SimilarItemsMixin, cosine_similarity, stored_similarity
 from ._utils.tensor_file import check_record, is_number

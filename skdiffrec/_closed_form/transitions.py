@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from ._utils.rows import entry_rows, last_tied_rank, rank_in_rows, unit_free_keys
-from .preprocessing import recency_of_ages
+from .._utils.rows import entry_rows, last_tied_rank, rank_in_rows, unit_free_keys
+from ..preprocessing import recency_of_ages
 
 MAX_CUTS = 48
 MAX_ENTRIES = 10_000_000

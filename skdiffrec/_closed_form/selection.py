@@ -5,14 +5,14 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from ._item_path import EASE_MAX_ITEMS, PathSettings, PathSolver, solve_path
-from ._parameters import is_dense
-from ._spaces import ItemPath
-from ._transitions import transitions
-from ._utils.rows import hide_items, sampled_rows
-from ._utils.topk import masked_topk
-from .metrics import ndcg_at_k
-from .preprocessing import history_weights
+from .._parameters import is_dense
+from .._spaces import ItemPath
+from .._utils.rows import hide_items, sampled_rows
+from .._utils.topk import masked_topk
+from ..metrics import ndcg_at_k
+from ..preprocessing import history_weights
+from .solver import EASE_MAX_ITEMS, PathSettings, PathSolver, solve_path
+from .transitions import transitions
 
 # Items that are hidden at random are more like those that stay than what users take next: they
 # choose too little ridge. So without times only the form is chosen, whose ridge is given; fewer

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import lapack
 
-from ._utils.threads import blas_threads, side_by_side
+from .._utils.threads import blas_threads, side_by_side
 
 # In numbers held at once: 1 GB of local Gram matrices; rows that the cache can hold.
 _BLOCK_NUMBERS, _ROW_NUMBERS, _SEARCH_ENTRIES = 250_000_000, 1_000_000, 2_000_000

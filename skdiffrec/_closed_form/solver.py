@@ -8,8 +8,8 @@ import scipy.sparse as sp
 from scipy.linalg import lapack
 from sklearn.utils.extmath import randomized_svd
 
-from ._neighborhood import DenseGram, SparseGram, gram_matrix, neighborhood_matrices
-from ._transitions import scale_rows, scaled_pair
+from .neighborhood import DenseGram, SparseGram, gram_matrix, neighborhood_matrices
+from .transitions import scale_rows, scaled_pair
 
 # The exact path takes n_items² numbers and n_items³ operations: 0.1 GB and a few seconds here.
 EASE_MAX_ITEMS = 5_000

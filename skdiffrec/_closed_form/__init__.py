@@ -1,0 +1,1 @@
+"""Closed-form item-item models; no torch."""
