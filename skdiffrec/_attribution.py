@@ -4,8 +4,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from ._network.spaces import Bags
 from ._scoring import guided_scores
-from ._spaces import Bags
 from .preprocessing import RECENCY_FLOOR
 
 

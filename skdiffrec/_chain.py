@@ -11,9 +11,9 @@ from ._chain_spaces import chain_space
 from ._diffusion.multistep import leaping_walk, plan_leaps
 from ._diffusion.samplers import guide, sample
 from ._diffusion.schedules import sampling_timesteps
+from ._network.spaces import Bags, to_device
 from ._random import row_normal
 from ._readout import HeadReadout, SpaceReadout
-from ._spaces import Bags, to_device
 from ._utils.rows import ROW_MULTIPLE, pad_rows
 from .preprocessing import RECENCY_FLOOR
 

@@ -16,8 +16,8 @@ from ._device import training_threads
 from ._diffusion.process import Diffusion
 from ._diffusion.schedules import cumulative_alphas
 from ._early_stopping import Monitor, fixed_path_weight, split_validation, spread_ratio
-from ._model import build_denoiser
 from ._model_state import model_state, restored
+from ._network.build import build_denoiser
 from ._parameters import (
     check_batch_size,
     check_condition_dropout,

@@ -7,9 +7,9 @@ names, types and shapes are those of that network. No name of a class comes from
 import numpy as np
 import torch
 
-from ._denoiser import Denoiser
 from ._diffusion.process import PREDICTION_TYPES, Diffusion
-from ._spaces import ItemPath, ItemSpace, LatentSpace
+from ._network.denoiser import Denoiser
+from ._network.spaces import ItemPath, ItemSpace, LatentSpace
 from ._utils.tensor_file import (
     PersistenceError,
     check_compressed,

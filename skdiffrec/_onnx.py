@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ._chain import Chain, Prepared
 from ._chain_spaces import HiddenChainSpace
-from ._spaces import ItemPath
+from ._network.spaces import ItemPath
 from ._utils.tensor_file import replacing
 from ._utils.validation import check_k
 from ._version import __version__

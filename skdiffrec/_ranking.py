@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ._network.spaces import to_device
 from ._readout import tile_starts
-from ._spaces import to_device
 from ._utils.topk import GROUP, masked_topk
 
 

@@ -5,7 +5,7 @@ import scipy.sparse as sp
 import torch
 from torch.nn import functional as F
 
-from ._spaces import ItemPath
+from ._network.spaces import ItemPath
 from .preprocessing import RECENCY_FLOOR
 
 # A product's rounding may depend on where a column stands in it, so that tiles are always these.

@@ -5,9 +5,9 @@ import torch
 
 from ._chain import Chain, mean_of_draws
 from ._device import screens_in_bfloat16
+from ._network.spaces import Bags
 from ._ranking import streamed_topk
 from ._readout import TILE_ITEMS, tile_starts
-from ._spaces import Bags
 
 
 @torch.no_grad()

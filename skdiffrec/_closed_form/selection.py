@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from .._network.spaces import ItemPath
 from .._parameters import is_dense
-from .._spaces import ItemPath
 from .._utils.rows import hide_items, sampled_rows
 from .._utils.topk import masked_topk
 from ..metrics import ndcg_at_k

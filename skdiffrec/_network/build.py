@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from ._closed_form.solver import truncated_svd
-from ._closed_form.transitions import scale_rows
-from ._denoiser import Denoiser
-from ._spaces import ItemSpace, LatentSpace
-from ._utils.rows import sampled_rows
+from .._closed_form.solver import truncated_svd
+from .._closed_form.transitions import scale_rows
+from .._utils.rows import sampled_rows
+from .denoiser import Denoiser
+from .spaces import ItemSpace, LatentSpace
 
 _SVD_ENTRIES = 5_000_000  # interactions from which singular vectors are taken, at the most
 

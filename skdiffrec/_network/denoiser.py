@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .preprocessing import RECENCY_FLOOR
+from ..preprocessing import RECENCY_FLOOR
 
 _HISTORY_NORM = 5.0  # length to which histories are scaled: some 25 items' worth
 _TURNS = 4 * math.pi  # angle that the fastest part of the time embedding covers

@@ -1,0 +1,1 @@
+"""The denoising network and the spaces that it reads and writes."""
