@@ -9,14 +9,23 @@ import joblib
 import numpy as np
 import torch
 
-from ._attribution import leave_one_out, path_contributions
-from ._chain import SamplingSettings
 from ._closed_form.selection import Judges, build_path
-from ._device import training_threads
 from ._diffusion.process import Diffusion
 from ._diffusion.schedules import cumulative_alphas
 from ._early_stopping import Monitor, fixed_path_weight, split_validation, spread_ratio
-from ._model_state import model_state, restored
+from ._inference.device import training_threads
+from ._inference.explanation import leave_one_out, path_contributions
+from ._inference.reverse_process import SamplingSettings
+from ._inference.scoring import (
+    branch_scores,
+    drawn_scores,
+    guided_lists,
+    guided_scores,
+    path_scores,
+    staged_scores,
+    swept_scores,
+)
+from ._inference.state import model_state, restored
 from ._network.build import build_denoiser
 from ._parameters import (
     check_batch_size,
@@ -26,15 +35,6 @@ from ._parameters import (
     check_loss_items,
 )
 from ._sample_weight import merge_rows
-from ._scoring import (
-    branch_scores,
-    drawn_scores,
-    guided_lists,
-    guided_scores,
-    path_scores,
-    staged_scores,
-    swept_scores,
-)
 from ._training import train
 from ._training_rows import TrainingRows
 from ._utils.hashing import row_keys

@@ -7,12 +7,12 @@ from typing import Any, Literal, Self
 import torch
 from joblib import Memory
 
-from ._device import resolve_device
 from ._draws import DrawsMixin
 from ._explanation import ExplanationMixin
 from ._fitting import FittedModel, fit_model, new_diffusion, training_key
+from ._inference.device import resolve_device
+from ._inference.onnx import OnnxMixin
 from ._memory import remembered
-from ._onnx import OnnxMixin
 from ._parameters import FREE_PARAMETERS, PAPER, PARAMETER_CONSTRAINTS
 from ._sample_weight import check_sample_weight
 from ._sampled import SampledRecommender

@@ -5,8 +5,8 @@ import scipy.sparse as sp
 import torch
 from torch.nn import functional as F
 
-from ._network.spaces import ItemPath
-from .preprocessing import RECENCY_FLOOR
+from .._network.spaces import ItemPath
+from ..preprocessing import RECENCY_FLOOR
 
 # A product's rounding may depend on where a column stands in it, so that tiles are always these.
 # No power of two: rows of such a length share places in the cache, which costs a fifth.

@@ -7,10 +7,10 @@ names, types and shapes are those of that network. No name of a class comes from
 import numpy as np
 import torch
 
-from ._diffusion.process import PREDICTION_TYPES, Diffusion
-from ._network.denoiser import Denoiser
-from ._network.spaces import ItemPath, ItemSpace, LatentSpace
-from ._utils.tensor_file import (
+from .._diffusion.process import PREDICTION_TYPES, Diffusion
+from .._network.denoiser import Denoiser
+from .._network.spaces import ItemPath, ItemSpace, LatentSpace
+from .._utils.tensor_file import (
     PersistenceError,
     check_compressed,
     check_record,
@@ -19,8 +19,8 @@ from ._utils.tensor_file import (
     is_one_of,
     take,
 )
-from ._utils.training_history import TrainingHistory
-from ._utils.validation import VALUES
+from .._utils.training_history import TrainingHistory
+from .._utils.validation import VALUES
 
 _PLAIN = ("seed", "values", "half_life", "loss", "history", "best_validation_score")
 _PLAIN += ("path_weight", "best_scale")

@@ -7,7 +7,7 @@ import joblib
 import torch
 from threadpoolctl import threadpool_limits
 
-from ._utils.threads import side_by_side
+from .._utils.threads import side_by_side
 
 _MAX_WORKERS = 8
 

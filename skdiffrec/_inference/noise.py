@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from ._utils.hashing import GOLDEN, MIX
+from .._utils.hashing import GOLDEN, MIX
 
 
 def _signed(value):

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ._network.spaces import to_device
-from ._readout import tile_starts
-from ._utils.topk import GROUP, masked_topk
+from .._network.spaces import to_device
+from .._utils.topk import GROUP, masked_topk
+from .tiles import tile_starts
 
 
 def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None):

@@ -4,9 +4,9 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from ._network.spaces import Bags
-from ._scoring import guided_scores
-from .preprocessing import RECENCY_FLOOR
+from .._network.spaces import Bags
+from ..preprocessing import RECENCY_FLOOR
+from .scoring import guided_scores
 
 
 @torch.no_grad()

@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ._chain_spaces import chain_space
-from ._diffusion.multistep import leaping_walk, plan_leaps
-from ._diffusion.samplers import guide, sample
-from ._diffusion.schedules import sampling_timesteps
-from ._network.spaces import Bags, to_device
-from ._random import row_normal
-from ._readout import HeadReadout, SpaceReadout
-from ._utils.rows import ROW_MULTIPLE, pad_rows
-from .preprocessing import RECENCY_FLOOR
+from .._diffusion.multistep import leaping_walk, plan_leaps
+from .._diffusion.samplers import guide, sample
+from .._diffusion.schedules import sampling_timesteps
+from .._network.spaces import Bags, to_device
+from .._utils.rows import ROW_MULTIPLE, pad_rows
+from ..preprocessing import RECENCY_FLOOR
+from .chain_spaces import chain_space
+from .noise import row_normal
+from .tiles import HeadReadout, SpaceReadout
 
 
 class SamplingSettings(NamedTuple):

@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from ._chain import Chain, mean_of_draws
-from ._device import screens_in_bfloat16
-from ._network.spaces import Bags
-from ._ranking import streamed_topk
-from ._readout import TILE_ITEMS, tile_starts
+from .._network.spaces import Bags
+from .device import screens_in_bfloat16
+from .ranking import streamed_topk
+from .reverse_process import Chain, mean_of_draws
+from .tiles import TILE_ITEMS, tile_starts
 
 
 @torch.no_grad()

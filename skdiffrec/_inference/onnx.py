@@ -13,13 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torch.nn import functional as F
 
-from ._chain import Chain, Prepared
-from ._chain_spaces import HiddenChainSpace
-from ._network.spaces import ItemPath
-from ._utils.tensor_file import replacing
-from ._utils.validation import check_k
-from ._version import __version__
-from .preprocessing import RECENCY_FLOOR
+from .._network.spaces import ItemPath
+from .._utils.tensor_file import replacing
+from .._utils.validation import check_k
+from .._version import __version__
+from ..preprocessing import RECENCY_FLOOR
+from .chain_spaces import HiddenChainSpace
+from .reverse_process import Chain, Prepared
 
 _OPSET = 17
 _MAX_BYTES = 2**31 - 2**20  # of an ONNX file, which is one protocol buffer

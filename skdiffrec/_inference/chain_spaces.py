@@ -8,7 +8,7 @@ numbers a row), where x_t is wider than that.
 import torch
 from torch.nn import functional as F
 
-from ._network.spaces import ItemSpace
+from .._network.spaces import ItemSpace
 
 
 def chain_space(denoiser, sampler):
