@@ -9,14 +9,14 @@ from joblib import Memory
 
 from ._draws import DrawsMixin
 from ._explanation import ExplanationMixin
-from ._fitting import FittedModel, fit_model, new_diffusion, training_key
 from ._inference.device import resolve_device
 from ._inference.onnx import OnnxMixin
-from ._memory import remembered
 from ._parameters import FREE_PARAMETERS, PAPER, PARAMETER_CONSTRAINTS
-from ._sample_weight import check_sample_weight
 from ._sampled import SampledRecommender
 from ._sweeps import SweepMixin
+from ._training.cache import remembered
+from ._training.fit import FittedModel, fit_model, new_diffusion, training_key
+from ._training.user_weights import check_sample_weight
 from ._utils.callbacks import CallbackSupportMixin, EpochCallbacks
 from ._utils.hashing import draw_seed
 from ._utils.typing import ArrayLike, MatrixLike, RandomState, Values

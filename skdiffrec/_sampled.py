@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from ._fitting import FittedModel
 from ._inference.device import resolve_device, run_blocks
 from ._inference.reverse_process import SamplingSettings
 from ._inference.state import model_state
 from ._inference.tiles import TILE_ITEMS
 from ._parameters import FREE_PARAMETERS, check_sampling_steps
+from ._training.fit import FittedModel
 from ._utils.tensor_file import PersistenceError
 from ._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike
 from ._utils.validation import check_guidance_scale, check_parameters

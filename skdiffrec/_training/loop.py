@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from tqdm.auto import tqdm
 
-from ._ema import EMA
-from ._losses import loss_blocks, multinomial_loss
-from ._optimizer import AdamW
+from .ema import EMA
+from .losses import loss_blocks, multinomial_loss
+from .optimizer import AdamW
 
 _LAST_SHARE = 0.5  # of the rows that train the ranking head, those at the last timestep
 

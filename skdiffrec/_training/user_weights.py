@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ._utils.hashing import row_keys
-from ._utils.rows import unit_free
+from .._utils.hashing import row_keys
+from .._utils.rows import unit_free
 
 _KEY_SEED = 0
 _MAX_VISITS = 4

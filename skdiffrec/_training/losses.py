@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from ._network.spaces import Bags
+from .._network.spaces import Bags
 
 _BLOCK_SCORES = 2_000_000  # that are there at once, where all items are scored
 _BLOCK_ROWS = 256  # but not fewer rows: each block reads and writes whole tables

@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from ._utils.rows import entry_rows, hide_items, select_entries
-from ._utils.topk import masked_topk
-from .metrics import ndcg_at_k
+from .._utils.rows import entry_rows, hide_items, select_entries
+from .._utils.topk import masked_topk
+from ..metrics import ndcg_at_k
 
 _K = 10
 _HIDDEN = 0.2

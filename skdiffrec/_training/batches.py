@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ._network.spaces import Bags
-from ._sample_weight import visits_per_epoch
-from ._utils.rows import last_tied_rank, rank_in_rows, unit_free_keys
-from .preprocessing import history_weights
+from .._network.spaces import Bags
+from .._utils.rows import last_tied_rank, rank_in_rows, unit_free_keys
+from ..preprocessing import history_weights
+from .user_weights import visits_per_epoch
 
 _NEARNESS_FLOOR = 0.02
 

@@ -9,14 +9,13 @@ import joblib
 import numpy as np
 import torch
 
-from ._closed_form.selection import Judges, build_path
-from ._diffusion.process import Diffusion
-from ._diffusion.schedules import cumulative_alphas
-from ._early_stopping import Monitor, fixed_path_weight, split_validation, spread_ratio
-from ._inference.device import training_threads
-from ._inference.explanation import leave_one_out, path_contributions
-from ._inference.reverse_process import SamplingSettings
-from ._inference.scoring import (
+from .._closed_form.selection import Judges, build_path
+from .._diffusion.process import Diffusion
+from .._diffusion.schedules import cumulative_alphas
+from .._inference.device import training_threads
+from .._inference.explanation import leave_one_out, path_contributions
+from .._inference.reverse_process import SamplingSettings
+from .._inference.scoring import (
     branch_scores,
     drawn_scores,
     guided_lists,
@@ -25,23 +24,24 @@ from ._inference.scoring import (
     staged_scores,
     swept_scores,
 )
-from ._inference.state import model_state, restored
-from ._network.build import build_denoiser
-from ._parameters import (
+from .._inference.state import model_state, restored
+from .._network.build import build_denoiser
+from .._parameters import (
     check_batch_size,
     check_condition_dropout,
     check_dropout,
     check_hidden_dims,
     check_loss_items,
 )
-from ._sample_weight import merge_rows
-from ._training import train
-from ._training_rows import TrainingRows
-from ._utils.hashing import row_keys
-from ._utils.rows import unit_free
-from ._utils.training_history import TrainingHistory
-from ._version import __version__
-from .preprocessing import history_ages, history_weights
+from .._utils.hashing import row_keys
+from .._utils.rows import unit_free
+from .._utils.training_history import TrainingHistory
+from .._version import __version__
+from ..preprocessing import history_ages, history_weights
+from .batches import TrainingRows
+from .early_stopping import Monitor, fixed_path_weight, split_validation, spread_ratio
+from .loop import train
+from .user_weights import merge_rows
 
 _N_SPREAD_ROWS = 1_000
 _VERSIONED = ("torch", "numpy", "scipy", "scikit-learn")
