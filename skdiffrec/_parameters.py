@@ -1,4 +1,4 @@
-"""What the parameters of CFGDiffusionRecommender may be, and the configurations with a name."""
+"""What the parameters of CFGDiffusionRecommender may be, and what "auto" stands for."""
 
 import numbers
 import os
@@ -8,21 +8,24 @@ import numpy as np
 import torch
 
 from ._diffusion.process import PREDICTION_TYPES
-from ._diffusion.schedules import SCHEDULES
-from ._utils.validation import VALUES, Interval, StrOptions
+from ._diffusion.schedules import SCHEDULES, check_alpha_bar
+from ._inference.settings import SamplingSettings
+from ._utils.rows import is_dense
+from ._utils.validation import VALUES, Interval, StrOptions, check_values
+from .baselines import ItemItemRecommender
 
-# Shares of a row left out of the condition: the latest items for times, else any.
-CONDITION_DROPOUT = {"binary": (0.3, 0.7), "weight": (0.3, 0.7), "time": (0.05, 0.5)}
+# Shares of a row that are the target: the latest items for times, else any.
+_TARGET_SHARE = {"binary": (0.3, 0.7), "weight": (0.3, 0.7), "time": (0.05, 0.5)}
 
 # Of arXiv 2409.10494; what it leaves open is DDPM's (schedule) or DiffRec's (one hidden layer).
 PAPER = dict(
     noise_schedule="linear",
     n_timesteps=1000,
     prediction_type="epsilon",
-    loss="squared",
+    ranking_head=False,
     latent_dim=None,
-    item_path=None,
-    condition_dropout=0.0,
+    closed_form=None,
+    target_share=0.0,
     cond_drop_prob=0.2,
     hidden_dims=(1000,),
     n_sampling_steps=50,
@@ -30,17 +33,18 @@ PAPER = dict(
     temperature=1.0,
 )
 
-
+SAMPLING_PARAMETERS = (
+    "n_sampling_steps",
+    "start_timestep",
+    "eta",
+    "temperature",
+    "n_draws",
+)
 # What training does not depend on: how a model is sampled, and where it is kept.
 FREE_PARAMETERS = frozenset(
     (
+        *SAMPLING_PARAMETERS,
         "guidance_scale",
-        "n_sampling_steps",
-        "start_timestep",
-        "eta",
-        "temperature",
-        "n_samples",
-        "sampler",
         "device",  # where it is trained is in the key of its own
         "memory",
         "random_state",  # and so is the seed
@@ -48,8 +52,6 @@ FREE_PARAMETERS = frozenset(
     )
 )
 
-
-_DENSE = 0.015  # share of the cells that are filled
 # Of hidden layers; 600 is no better on any set, and more than twice as slow. The output layer has
 # two columns more, padded to a multiple of 16: 256 for this width, 272 for one of 256.
 _WIDTH = 240
@@ -65,35 +67,28 @@ PARAMETER_CONSTRAINTS = {
     "start_timestep": [_at_least(1, kind=numbers.Integral), None],
     "eta": [Interval(numbers.Real, 0, 1, closed="both")],
     "temperature": [Interval(numbers.Real, 0, 100, closed="both")],
-    "n_samples": [_at_least(1, kind=numbers.Integral)],
-    "sampler": [StrOptions({"hidden_space", "item_space"})],
+    "n_draws": [_at_least(1, kind=numbers.Integral)],
     "values": [StrOptions(set(VALUES))],
     "half_life": [_at_least(0, "neither"), None],
-    "cond_drop_prob": [Interval(numbers.Real, 0, 1, closed="both")],
-    "condition_dropout": [
+    "target_share": [
         Interval(numbers.Real, 0, 1, closed="left"),
         "array-like",
         StrOptions({"auto"}),
     ],
+    "cond_drop_prob": [Interval(numbers.Real, 0, 1, closed="both")],
     "n_timesteps": [_at_least(1, kind=numbers.Integral)],
-    "noise_schedule": [StrOptions(set(SCHEDULES))],
-    "beta_start": [numbers.Real],
-    "beta_end": [numbers.Real],
+    "noise_schedule": [StrOptions(set(SCHEDULES)), "array-like"],
     "prediction_type": [StrOptions(set(PREDICTION_TYPES))],
-    "loss": [StrOptions({"multinomial", "squared"})],
+    "ranking_head": ["boolean"],
     "latent_dim": [_at_least(1, kind=numbers.Integral), None],
-    "item_path": [StrOptions({"auto", "ease", "neighborhood"}), None],
-    "item_path_reg": [_at_least(0, "neither"), StrOptions({"auto"})],
-    "item_path_weight": [_at_least(0), StrOptions({"auto"})],
     "hidden_dims": ["array-like", StrOptions({"auto"})],
-    "time_dim": [_at_least(1, kind=numbers.Integral)],
     "dropout": [Interval(numbers.Real, 0, 1, closed="left"), StrOptions({"auto"})],
+    "closed_form": [StrOptions({"auto"}), ItemItemRecommender, None],
+    "closed_form_weight": [_at_least(0), StrOptions({"auto"})],
     "max_epochs": [_at_least(1, kind=numbers.Integral)],
     "batch_size": [_at_least(1, kind=numbers.Integral), StrOptions({"auto"})],
     "n_loss_items": [_at_least(1, kind=numbers.Integral), StrOptions({"auto"}), None],
     "learning_rate": [_at_least(0, "neither")],
-    "weight_decay": [_at_least(0)],
-    "ema_decay": [Interval(numbers.Real, 0, 1, closed="left")],
     "early_stopping": ["boolean"],
     "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
     "n_iter_no_change": [_at_least(1, kind=numbers.Integral)],
@@ -104,33 +99,35 @@ PARAMETER_CONSTRAINTS = {
 }
 
 
-def check_batch_size(batch_size, n_users):
+def resolve_noise_schedule(noise_schedule, n_timesteps):
+    """Cumulative alphas, by name or as they are given."""
+    if isinstance(noise_schedule, str):
+        return SCHEDULES[noise_schedule](n_timesteps)
+    return check_alpha_bar(noise_schedule)
+
+
+def resolve_batch_size(batch_size, n_users):
     """Rows in a training step."""
     if batch_size == "auto":
         return min(max(n_users // 48, 64), 1024)
     return int(batch_size)
 
 
-def is_dense(X):
-    """Whether rows of X hold enough for a deep network to learn more than a shallow one."""
-    return X.nnz >= _DENSE * X.shape[0] * X.shape[1]
-
-
-def check_dropout(dropout, X):
+def resolve_dropout(dropout, X):
     """Dropout of hidden layers for rows like X."""
     if dropout == "auto":
         return 0.3 if is_dense(X) else 0.5
     return dropout
 
 
-def check_loss_items(n_loss_items, n_items):
+def resolve_loss_items(n_loss_items, n_items):
     """Items in the loss of a batch; None is all."""
     if n_loss_items == "auto":
         return 4096 if n_items > 8192 else None
     return n_loss_items
 
 
-def check_hidden_dims(hidden_dims, X):
+def resolve_hidden_dims(hidden_dims, X):
     """Layer widths for rows like X, as a tuple of positive ints."""
     if isinstance(hidden_dims, str):
         return (_WIDTH, _WIDTH) if is_dense(X) else (_WIDTH,)
@@ -145,24 +142,32 @@ def check_hidden_dims(hidden_dims, X):
     return tuple(int(width) for width in widths)
 
 
-def check_condition_dropout(dropped, values):
-    """The range of the dropped share as two floats, 0 ≤ low ≤ high < 1."""
-    if isinstance(dropped, str):
-        return CONDITION_DROPOUT[values]
+def resolve_target_share(target_share, values):
+    """The range of the target share as two floats, 0 ≤ low ≤ high < 1."""
+    if isinstance(target_share, str):
+        return _TARGET_SHARE[values]
     try:
-        ends = np.asarray(dropped, dtype=float)
+        ends = np.asarray(target_share, dtype=float)
     except (TypeError, ValueError):
         ends = np.full(1, np.nan)
     low, high = (float(ends), float(ends)) if ends.ndim == 0 else (*ends, np.nan, np.nan)[:2]
     if ends.ndim > 1 or ends.size > 2 or not 0 <= low <= high < 1:
         raise ValueError(
-            f"condition_dropout must be one share or a range (low, high) with 0 <= low <= high < "
-            f"1, got {dropped!r}."
+            f"target_share must be one share or a range (low, high) with 0 <= low <= high < "
+            f"1, got {target_share!r}."
         )
     return low, high
 
 
-def check_sampling_steps(n_sampling_steps, start_timestep, n_timesteps):
+def sampling_settings(values, n_timesteps, caller):
+    """Sampling parameters, {name: value}, checked and fit for a noise schedule."""
+    check_values(PARAMETER_CONSTRAINTS, values, caller)
+    settings = SamplingSettings(**values)
+    _check_sampling_steps(settings.n_sampling_steps, settings.start_timestep, n_timesteps)
+    return settings
+
+
+def _check_sampling_steps(n_sampling_steps, start_timestep, n_timesteps):
     """Sampling must fit into the noise schedule."""
     if start_timestep is not None and start_timestep > n_timesteps:
         raise ValueError(
@@ -176,4 +181,16 @@ def check_sampling_steps(n_sampling_steps, start_timestep, n_timesteps):
         raise ValueError(
             f"n_sampling_steps must be at most {name}, got n_sampling_steps={n_sampling_steps} "
             f"and {name}={first}. Each step needs a timestep of its own."
+        )
+
+
+def check_closed_form(closed_form, ranking_head):
+    """A recommender that is given as closed form, with valid parameters."""
+    if closed_form is None or isinstance(closed_form, str):
+        return
+    closed_form._validate_params()
+    if not ranking_head:
+        raise ValueError(
+            f"closed_form={closed_form!r} joins the scores of a ranking head, but "
+            "ranking_head=False. Use ranking_head=True, or closed_form=None."
         )

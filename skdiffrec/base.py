@@ -1,5 +1,7 @@
 """What every recommender here shares: `recommend`, `decision_function` and `score`."""
 
+import os
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -8,43 +10,44 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._utils.callbacks import CALLBACK_STATE
 from ._utils.rows import hide_items
-from ._utils.saving import SaveMixin
-from ._utils.topk import masked_topk
+from ._utils.saving import load_model, restore_state, save_model, saved_state
+from ._utils.similarity import most_similar
+from ._utils.topk import masked_topk, row_blocks
 from ._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Values
 from ._utils.validation import (
     VALUES,
+    allowed_items,
     check_any_holdout,
     check_holdout,
     check_holdout_names,
     check_interactions,
-    check_item_ids,
+    check_item_list,
     check_k,
-    check_user_ids,
     drop_labels,
     fit_context,
+    requested_rows,
     warn_without_order,
 )
 from .metrics import ndcg_at_k
 
 __all__ = ["BaseRecommender"]
 
-_BLOCK_ELEMENTS = 2**22  # scores held at once while ranking: 16 MB, and their sort keys 32 MB
 _SCORE_K = 10
-_SCORE_HIDDEN, _SCORE_SEED = 0.2, 0
+_SCORE_HELD_OUT, _SCORE_SEED = 0.2, 0
 
 
 def hide_for_score(X, values):
-    """(history, holdout) of canonical rows: what `score` hides where there is no `y`."""
-    return hide_items(X, values, _SCORE_HIDDEN, _SCORE_SEED)
+    """(history, holdout) of canonical rows: what `score` holds out where there is no `y`."""
+    return hide_items(X, values, _SCORE_HELD_OUT, _SCORE_SEED)
 
 
-class BaseRecommender(SaveMixin, BaseEstimator):
+class BaseRecommender(BaseEstimator):
     """Base of all recommenders: a subclass says how to fit and how to score a block of rows.
 
     It defines ``_fit(X)``, which learns from canonical CSR training rows, and
-    ``_score_rows(X, **per_row) -> ndarray of float32 (n_rows, n_items)``, where X is a canonical
-    CSR block and `per_row` holds arrays with one entry per row. A row's scores must depend on that
-    row alone. One that names its fitted arrays in ``_saved_arrays`` can be saved.
+    ``_score_rows(X) -> ndarray of float32 (n_rows, n_items)``, where X is a canonical CSR block. A
+    row's scores must depend on that row alone. One that names its fitted arrays in
+    ``_saved_arrays`` can be saved.
 
     Examples
     --------
@@ -64,7 +67,10 @@ class BaseRecommender(SaveMixin, BaseEstimator):
     n_features_in_: int
     # a subclass may have parameters checked, as scikit-learn does
     _parameter_constraints: dict[str, Any] = {}
-    _max_block_rows = np.iinfo(np.int64).max
+    # {attribute: shape} of fitted float32 arrays; a shape has names of attributes (None: any
+    # length), or is "csr" for a csr_array (n_items, n_items)
+    _saved_arrays: Mapping[str, Any] | None = None
+    _fit_X: Any
 
     def fit(self, X: MatrixLike, y: object = None) -> Self:
         """Fit to the rows of X.
@@ -100,6 +106,12 @@ class BaseRecommender(SaveMixin, BaseEstimator):
             self.__dict__ = before | kept
             raise
         return self
+
+    def _fit(self, X: Any) -> None:
+        raise NotImplementedError
+
+    def _score_rows(self, X: Any) -> FloatArray:
+        raise NotImplementedError
 
     def _start_fit(self, X):
         """Checked training rows, which `recommend` uses for known users."""
@@ -163,95 +175,22 @@ class BaseRecommender(SaveMixin, BaseEstimator):
             For user or item ids that are not integers or out of range, a wrong number of rows or
             columns, negative or missing values in `X`, ``k < 1``.
         """
-        return self._recommend(user_ids, k, X, filter_seen, filter_items, items)
-
-    def _recommend(self, user_ids, k, X, filter_seen, filter_items, items, per_row=None):
-        """`recommend`, with `per_row(n) -> dict` giving further arrays with one entry per user."""
         check_is_fitted(self)
         k = check_k(k)
-        rows, user_ids, scalar = self._requested_rows(user_ids, X)
-        columns = self._allowed_items(filter_items, items)
-        n = rows.shape[0] if user_ids is None else len(user_ids)
-        ids, scores = self._rank(
-            rows,
-            user_ids,
-            k,
-            filter_seen=filter_seen,
-            columns=columns,
-            per_row={} if per_row is None else per_row(n),
-        )
+        rows, chosen, scalar = requested_rows(self, user_ids, X)
+        columns = allowed_items(filter_items, items, self.n_features_in_)
+        ids, scores = self._rank(rows, chosen, k, filter_seen=filter_seen, columns=columns)
         return (ids[0], scores[0]) if scalar else (ids, scores)
 
-    def _rank(self, rows, chosen, k, *, filter_seen=True, columns=None, per_row=None):
+    def _rank(self, rows, chosen, k, *, filter_seen=True, columns=None):
         """Lists of the chosen canonical rows (None: of all in order), block by block."""
         n = rows.shape[0] if chosen is None else len(chosen)
         ids, scores = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
-
-        def rank(block):
+        for block in row_blocks(n, self.n_features_in_):
             histories = rows[block] if chosen is None else rows[chosen[block]]
-            options = {name: array[block] for name, array in (per_row or {}).items()}
-            ids[block], scores[block] = self._rank_rows(
-                histories, k, filter_seen=filter_seen, columns=columns, **options
-            )
-
-        self._each(rank, self._ranked_blocks(n))
+            seen = histories if filter_seen else None
+            ids[block], scores[block] = masked_topk(self._score_rows(histories), k, seen, columns)
         return ids, scores
-
-    def _each(self, run, blocks):
-        """``run(block)`` for each of independent blocks of users."""
-        for block in blocks:
-            run(block)
-
-    def _rank_rows(self, X, k, *, filter_seen, columns, **per_row):
-        """Lists of a block of canonical rows."""
-        return masked_topk(self._score_rows(X, **per_row), k, X if filter_seen else None, columns)
-
-    def _requested_rows(self, user_ids, X):
-        """(rows, which of them or None for all in order, was one user asked for)."""
-        if X is None:
-            if self._fit_X is None:
-                raise ValueError(
-                    "This model was saved with include_data=False and does not know the users of "
-                    "fit. Give their histories: recommend(X=rows)."
-                )
-            if user_ids is None:
-                return self._fit_X, None, False
-            ids, scalar = check_user_ids(user_ids, self._fit_X.shape[0], known=True)
-            return self._fit_X, ids, scalar
-        rows = self._check_rows(X)
-        if user_ids is None:
-            return rows, None, False
-        ids, scalar = check_user_ids(user_ids, np.iinfo(np.int64).max, known=False)
-        if len(ids) != rows.shape[0]:
-            raise ValueError(
-                f"user_ids has {len(ids)} entries, but X has {rows.shape[0]} rows. Give one row "
-                "of X per entry of user_ids, or leave one of the two out."
-            )
-        return rows, None, scalar
-
-    def _allowed_items(self, filter_items, items):
-        """Ascending ids of the items that may be recommended; None for all."""
-        if filter_items is None and items is None:
-            return None
-        if items is None:
-            allowed = np.arange(self.n_features_in_)
-        else:
-            allowed = check_item_ids("items", items, self.n_features_in_)
-        if filter_items is not None:
-            banned = check_item_ids("filter_items", filter_items, self.n_features_in_)
-            allowed = np.setdiff1d(allowed, banned, assume_unique=True)
-        return allowed
-
-    def _blocks(self, n, n_columns=None):
-        """Slices of users, so that memory does not grow with their number.
-
-        `n_columns` of a block's scores are there at once; None is all.
-        """
-        size = max(1, _BLOCK_ELEMENTS // (n_columns or self.n_features_in_))
-        size = min(size, self._max_block_rows)
-        return [slice(start, min(start + size, n)) for start in range(0, n, size)]
-
-    _ranked_blocks = _blocks
 
     def decision_function(self, X: MatrixLike) -> FloatArray:
         """Scores of all items for the histories in `X`.
@@ -269,20 +208,17 @@ class BaseRecommender(SaveMixin, BaseEstimator):
         check_is_fitted(self)
         rows = self._check_rows(X)
         scores = np.empty(rows.shape, np.float32)
-
-        def score(block):
+        for block in row_blocks(*rows.shape):
             scores[block] = self._score_rows(rows[block])
-
-        self._each(score, self._blocks(rows.shape[0]))
         return scores
 
     def score(self, X: MatrixLike, y: MatrixLike | None = None) -> float:
-        """Mean nDCG@10 of lists made from `X`, judged by hidden items.
+        """Mean nDCG@10 of lists made from `X`, evaluated on held-out items.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories. With ``y=None`` a fifth of every row is hidden (the latest items where the
+            Histories. With ``y=None`` a fifth of every row is held out (the latest items where the
             values are times, else drawn by a hash of the row) and the rest is the history.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Holdout items of the same users; must not overlap `X`. A 1-D `y` (labels that a tool
@@ -311,8 +247,147 @@ class BaseRecommender(SaveMixin, BaseEstimator):
         ids, _ = self._rank(history, None, _SCORE_K)
         return float(ndcg_at_k(ids, holdout, k=_SCORE_K))
 
+    def save(self, path: str | os.PathLike[str], *, include_data: bool = True) -> None:
+        """Save the fitted model as one safetensors file.
+
+        The file appears at once, when it is complete; if saving fails, what was there before
+        stays.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+        include_data : bool, default=True
+            Whether to save the rows given to `fit` too. Without them the file holds no user's
+            history and is smaller, but `recommend` needs `X` after loading.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        PersistenceError
+            If a parameter is invalid or has no JSON form, or a weight is not finite.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from skdiffrec.baselines import EASERecommender
+        >>> model = EASERecommender(reg=1.0).fit([[1, 1, 0], [0, 1, 0], [0, 1, 1]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "model.safetensors")
+        ...     model.save(path)
+        ...     loaded = EASERecommender.load(path)
+        >>> bool((loaded.recommend(0, k=1)[0] == model.recommend(0, k=1)[0]).all())
+        True
+        """
+        check_is_fitted(self)
+        save_model(self, path, include_data)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: Any = "auto") -> Self:
+        """Load a model that `save` wrote.
+
+        Nothing in the file is executed. It is checked before it is used: a file that is truncated,
+        altered, of another class or of a newer format is refused. The check finds accidents, not
+        forgers: it does not say who wrote the file.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+        device : str or torch.device, default="auto"
+            Where to compute, for a model that uses torch; "auto" takes a GPU if there is one,
+            wherever the model was trained.
+
+        Returns
+        -------
+        model : estimator
+            Fitted; its scores are those of the model that was saved, bit by bit on the same device.
+            Parameters are as they were, but for `device`, ``memory=None``, a `random_state` that
+            was no int (None), and lists, which come back as tuples.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        PersistenceError
+            A ValueError that says why a file is refused.
+        ValueError
+            If `device` is none that this machine has.
+        """
+        return load_model(cls, path, device)
+
+    def _get_state(self):
+        """(state, tensors) of what `fit` learned: a JSON-able dict and a dict of ndarrays."""
+        return saved_state(self, self._saved_arrays)
+
+    def _set_state(self, state, tensors, device):
+        """Take what `_get_state` gave, checked, out of `tensors`."""
+        restore_state(self, self._saved_arrays, state, tensors)
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.positive_only = True
         return tags
+
+
+class SimilarItemsRecommender(BaseRecommender):
+    """Base of recommenders that say which items are alike.
+
+    A subclass defines ``_item_similarity() -> callable``, which takes ids (n,) and gives float32
+    (n, n_items), -inf where two items have nothing in common.
+    """
+
+    def _item_similarity(self) -> Callable[[IntArray], FloatArray]:
+        raise NotImplementedError
+
+    def similar_items(
+        self,
+        item_ids: ArrayLike,
+        k: int = 10,
+        *,
+        filter_items: ArrayLike | None = None,
+        items: ArrayLike | None = None,
+    ) -> tuple[IntArray, FloatArray]:
+        """Find the items most similar to given ones.
+
+        Parameters
+        ----------
+        item_ids : int or array-like of int, shape (n,)
+            Repeats are allowed and the order is kept.
+        k : int, default=10
+            Length of the lists.
+        filter_items : array-like of int, default=None
+            Items never to list.
+        items : array-like of int, default=None
+            List only these.
+
+        Returns
+        -------
+        ids : ndarray of int64, shape (n, k), or (k,) for one int
+            Similar items, most similar first, ties by lower id; an item is not in its own list. A
+            list that cannot be filled ends in -1.
+        scores : ndarray of float32, same shape
+            Their similarities; -inf beside -1.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError, IndexError
+            For item ids that are not integers or out of range, ``k < 1``.
+
+        Examples
+        --------
+        >>> from skdiffrec.baselines import ItemKNNRecommender
+        >>> model = ItemKNNRecommender().fit([[1, 1, 0, 0], [1, 1, 0, 1], [0, 0, 1, 1]])
+        >>> model.similar_items(0, k=2)
+        (array([1, 3]), array([1. , 0.5], dtype=float32))
+        """
+        check_is_fitted(self)
+        k, n_items = check_k(k), self.n_features_in_
+        item_ids, scalar = check_item_list("item_ids", item_ids, n_items)
+        columns = allowed_items(filter_items, items, n_items)
+        ids, scores = most_similar(self._item_similarity(), item_ids, k, n_items, columns)
+        return (ids[0], scores[0]) if scalar else (ids, scores)

@@ -4,9 +4,16 @@ import os
 from typing import Any
 
 from ._recommender import CFGDiffusionRecommender
+from ._utils.saving import model_of_file
 from ._utils.tensor_file import PersistenceError, read
 from .base import BaseRecommender
-from .baselines import ALSRecommender, EASERecommender, ItemKNNRecommender, PopularityRecommender
+from .baselines import (
+    ALSRecommender,
+    EASERecommender,
+    ItemKNNRecommender,
+    NeighborhoodRecommender,
+    PopularityRecommender,
+)
 
 __all__ = ["PersistenceError", "load", "save"]
 
@@ -15,6 +22,7 @@ _CLASSES = (
     ALSRecommender,
     EASERecommender,
     ItemKNNRecommender,
+    NeighborhoodRecommender,
     PopularityRecommender,
 )
 
@@ -74,4 +82,4 @@ def load(path: str | os.PathLike[str], device: Any = "auto") -> Any:
             f"{str(path)!r} holds a {record.get('class')!r:.100}, which is no class of this "
             f"library. A class of your own loads what it saved: MyRecommender.load(path)."
         )
-    return cls._of_file(path, record, tensors, device)
+    return model_of_file(cls, path, record, tensors, device)

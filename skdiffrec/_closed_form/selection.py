@@ -1,31 +1,28 @@
-"""Which closed form joins the network, chosen on hidden items of the training rows."""
-
-from typing import NamedTuple
+"""Which closed form joins the network, chosen on held-out items of the training rows."""
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.base import clone
 
-from .._network.spaces import ItemPath
-from .._parameters import is_dense
-from .._utils.rows import hide_items, sampled_rows
+from .._utils.recency import history_weights
+from .._utils.rows import hide_items, is_dense, sampled_rows
 from .._utils.topk import masked_topk
-from ..metrics import ndcg_at_k
-from ..preprocessing import history_weights
-from .solver import EASE_MAX_ITEMS, PathSettings, PathSolver, solve_path
+from .held_out import HeldOut, K
+from .solver import EASE_MAX_ITEMS, ClosedFormSettings, ClosedFormSolver
 from .transitions import transitions
 
-# Items that are hidden at random are more like those that stay than what users take next: they
+# Items that are held out at random are more like those that stay than what users take next: they
 # choose too little ridge. So without times only the form is chosen, whose ridge is given; fewer
-# variables need less, which hidden items favour.
+# variables need less, which held-out items favour.
 _WITHOUT_TIMES = {
-    "ease": PathSettings("ease", 10.0, 0.0),
-    "neighborhood": PathSettings("neighborhood", 3.0, 0.5),
+    "ease": ClosedFormSettings("ease", 10.0, 0.0),
+    "neighborhood": ClosedFormSettings("neighborhood", 3.0, 0.5),
 }
 _HANDICAP = {"ease": 1.0, "neighborhood": 0.97}
-_RIDGES = (3.0, 10.0, 30.0)  # candidates for λ, in users of a mean item
+_RIDGES = (3.0, 10.0, 30.0)  # candidates for λ, as multiples of the mean diagonal of XᵀX
 _LENGTH_EXPONENT = 0.5  # tried once, against 0
-_HIDDEN, _MAX_USERS, _K = 0.2, 2_000, 10
-_ENOUGH_JUDGES = 200
+_HELD_OUT, _MAX_USERS = 0.2, 2_000
+_ENOUGH_ROWS = 200  # of early stopping's, to choose by
 _MAX_TARGETS = 5_000  # items that are ranked while choosing, in larger catalogues
 _MAX_ENTRIES, _CHOICE_ENTRIES = 20_000_000, 5_000_000  # of the rows in the fit, and in the choice
 _CHOICE_CUT_ENTRIES = 3_000_000  # of transitions, while choosing
@@ -33,64 +30,56 @@ _CHOICE_CUT_ENTRIES = 3_000_000  # of transitions, while choosing
 _SHARE, _MORE_SHARES, _TARGET_HALF_LIVES = 0.7, (0.4, 0.9), (10.0, None)
 
 
-def path_kinds(item_path, n_items):
-    """Which closed forms are candidates."""
-    if item_path == "auto":
-        return ("ease", "neighborhood") if n_items <= EASE_MAX_ITEMS else ("neighborhood",)
-    return (item_path,)
-
-
-class Judges(NamedTuple):
-    """Rows with hidden items, and how many users each stands for."""
-
-    history: sp.csr_array  # (n_rows, n_items)
-    hidden: sp.csr_array  # (n_rows, n_items)
-    weight: np.ndarray  # float64 (n_rows,)
-
-
-def build_path(X, row_weight, item_path, reg, *, values, half_life, seed, judges=None):
-    """The closed-form path of canonical rows.
+def closed_form_matrix(X, row_weight, closed_form, *, values, half_life, seed, held_out=None):
+    """The item-item weights of canonical rows, and what they read where a history is unknown.
 
     Parameters
     ----------
     X : csr_array of shape (n_users, n_items)
         Canonical.
     row_weight : ndarray of float64, shape (n_users,)
-    item_path, reg, values, half_life
+    closed_form : "auto" or ItemItemRecommender
+        A recommender is cloned, and learns from all rows; "auto" chooses.
+    values, half_life
         As in `CFGDiffusionRecommender`.
     seed : int
-    judges : Judges, default=None
-        Of items that are hidden from X already. They can judge forms that are solved for good;
-        without times, where they are many enough, no others are hidden.
+    held_out : HeldOut, default=None
+        Items that were held out of X already. They can evaluate forms that are solved once;
+        without times, where they are enough, no others are held out.
+
+    Returns
+    -------
+    D : ndarray or csr_array of float32, shape (n_items, n_items)
+    mean_history : ndarray of shape (n_items,)
     """
-    kinds = path_kinds(item_path, X.shape[1])
     mean_history = history_weights(X, values, half_life).T @ (row_weight / row_weight.sum())
-    entries = np.diff(X.indptr) @ row_weight
-    kept = sampled_rows(X, _MAX_ENTRIES, seed)
-    if len(kept) < X.shape[0]:
-        X, row_weight = X[kept], row_weight[kept]
+    if not isinstance(closed_form, str):
+        return clone(closed_form)._learn(X, row_weight), mean_history
+    rows = sampled_rows(X, _MAX_ENTRIES, seed)
+    if len(rows) < X.shape[0]:
+        X, row_weight = X[rows], row_weight[rows]
+    return _automatic(X, row_weight, values, half_life, seed, held_out), mean_history
+
+
+def _automatic(X, row_weight, values, half_life, seed, held_out):
+    """The item-item weights of the form that is chosen."""
     ones = history_weights(X, "binary", None)
-    if isinstance(reg, str):
-        if values != "time" and is_dense(X):
+    kinds = ("ease", "neighborhood") if X.shape[1] <= EASE_MAX_ITEMS else ("neighborhood",)
+    if values != "time":
+        if is_dense(X):
             kinds = kinds[:1]  # EASE where it may be: there the other has never won
-        judged = judges is not None and len(judges.weight) >= _ENOUGH_JUDGES
-        if judged and len(kinds) > 1 and values != "time":
-            return ItemPath(_better_form(ones, row_weight, judges, values), mean_history)
-        settings = choose_path(X, row_weight, kinds, values, half_life, seed)
-    else:
-        share = np.diff(X.indptr) @ row_weight / entries if entries else 1.0
-        settings = PathSettings(kinds[0], 0.0, 0.0, float(reg) * share)
-    moments = transitions(X, half_life, seed) if settings.transition_share else None
-    return ItemPath(solve_path(ones, row_weight, settings, moments), mean_history)
+        if len(kinds) > 1 and held_out is not None and len(held_out.weight) >= _ENOUGH_ROWS:
+            return _better_form(ones, row_weight, held_out, values)
+    settings = choose_settings(X, row_weight, kinds, values, half_life, seed)
+    cuts = transitions(X, half_life, seed) if settings.transition_share else None
+    return ClosedFormSolver(ones, row_weight, cuts).solve_once(settings)
 
 
-def _better_form(X, row_weight, judges, values):
-    """The closed form that finds most of the hidden items of judges."""
-    forms = dict(PathSolver(X, row_weight).solve(_WITHOUT_TIMES.values()))
-    read = history_weights(judges.history, values, None)
-    return forms[
-        _best_form({s: _quality(B, judges._replace(history=read)) for s, B in forms.items()})
-    ]
+def _better_form(X, row_weight, held_out, values):
+    """The closed form that finds most of the held-out items."""
+    forms = dict(ClosedFormSolver(X, row_weight).solve(_WITHOUT_TIMES.values()))
+    read = held_out._replace(history=history_weights(held_out.history, values, None))
+    return forms[_best_form({settings: _quality(B, read) for settings, B in forms.items()})]
 
 
 def _best_form(found):
@@ -98,79 +87,79 @@ def _best_form(found):
     return max(found, key=lambda settings: found[settings] * _HANDICAP[settings.kind])
 
 
-def choose_path(X, row_weight, kinds, values, half_life, seed):
-    """The settings whose closed form finds most of the hidden items of up to 2,000 users.
+def choose_settings(X, row_weight, kinds, values, half_life, seed):
+    """The settings whose closed form finds most of the held-out items of up to 2,000 users.
 
     With times all settings are chosen, without only the form.
 
     Parameters
     ----------
     X, row_weight, values, half_life, seed
-        As in `build_path`.
+        As in `closed_form_matrix`.
     kinds : sequence of {"ease", "neighborhood"}
 
     Returns
     -------
-    settings : PathSettings
+    settings : ClosedFormSettings
     """
     divisible = np.flatnonzero(np.diff(X.indptr) > 1)
     if not len(divisible) or (len(kinds) == 1 and values != "time"):
         return _WITHOUT_TIMES[kinds[0]]
     n_chosen = min(len(divisible), _MAX_USERS)
     chosen = np.sort(np.random.default_rng(seed).choice(divisible, n_chosen, replace=False))
-    history, hidden = hide_items(X[chosen], values, _HIDDEN, seed)
+    history, holdout = hide_items(X[chosen], values, _HELD_OUT, seed)
     others = np.setdiff1d(np.arange(X.shape[0]), chosen)
     if X.nnz > _CHOICE_ENTRIES:
         others = others[sampled_rows(X[others], _CHOICE_ENTRIES, seed)]
     train = sp.vstack([X[others], history], format="csr")
     weight = np.concatenate([row_weight[others], row_weight[chosen]])
-    moments = None
+    cuts = None
     if values == "time":
-        moments = transitions(train, half_life, seed, _CHOICE_CUT_ENTRIES)
+        cuts = transitions(train, half_life, seed, _CHOICE_CUT_ENTRIES)
     train = history_weights(train, "binary", None)
-    judges = Judges(history_weights(history, values, half_life), hidden, row_weight[chosen])
-    ranked = ranked_items(hidden, seed)
-    solver = PathSolver(train, weight, moments, ranked)
+    read = HeldOut(history_weights(history, values, half_life), holdout, row_weight[chosen])
+    ranked = ranked_items(holdout, seed)
+    solver = ClosedFormSolver(train, weight, cuts, ranked)
 
     def qualities(candidates):
         for settings, B in solver.solve(candidates):
-            yield settings, _quality(B, judges, ranked)
+            yield settings, _quality(B, read, ranked)
 
-    return _search(qualities, kinds, moments)
+    return _search(qualities, kinds, cuts)
 
 
-def ranked_items(hidden, seed):
-    """The items that candidates have to rank: all (None), or of many some that were hidden.
+def ranked_items(holdout, seed):
+    """The items that candidates have to rank: all (None), or of many some that were held out.
 
-    Hidden ones are about as popular as those that compete for the first places.
+    Held-out ones are about as popular as those that compete for the first places.
     """
-    if hidden.shape[1] <= EASE_MAX_ITEMS:
+    if holdout.shape[1] <= EASE_MAX_ITEMS:
         return None
-    items = np.unique(hidden.indices)
+    items = np.unique(holdout.indices)
     if len(items) > _MAX_TARGETS:
         items = np.random.default_rng(seed).choice(items, _MAX_TARGETS, replace=False)
     return np.sort(items)
 
 
-def _search(qualities, kinds, moments):
+def _search(qualities, kinds, cuts):
     """One choice after the other: the form and its ridge, then what it is fitted on."""
-    found = {}
+    found: dict[ClosedFormSettings, float] = {}
 
     def best_of(candidates):
         found.update(qualities([c for c in candidates if c not in found]))
-        return max(found, key=found.get)
+        return max(found, key=lambda settings: found[settings])
 
-    if moments is None:
+    if cuts is None:
         best_of(_WITHOUT_TIMES[kind] for kind in kinds)
         return _best_form(found)
     # fewer variables need less ridge
     best = best_of(
-        PathSettings(kind, ridge, 0.0)
+        ClosedFormSettings(kind, ridge, 0.0)
         for kind in kinds
         for ridge in (_RIDGES if kind == kinds[0] else _RIDGES[:2])
     )
     best = best_of([best._replace(length_exponent=_LENGTH_EXPONENT)])
-    if not len(moments.rows):
+    if not len(cuts.rows):
         return best
     best = best_of(
         best._replace(transition_share=_SHARE, target_half_life=near) for near in _TARGET_HALF_LIVES
@@ -181,22 +170,19 @@ def _search(qualities, kinds, moments):
     return best
 
 
-def _quality(B, judges, ranked=None):
-    """Mean nDCG@10 by judges with weighted histories, among the `ranked` items (None: all).
+def _quality(B, held_out, ranked=None):
+    """Mean nDCG@10 of held-out items, lists made of the `ranked` items (None: all).
 
-    Rows of which none of these is hidden do not count.
+    The history of `held_out` is weighted.
     """
-    ndcg = []
-    read, hidden, weight = judges
-    seen = read
+    read = held_out.history
+    seen, holdout = read, held_out.holdout
     if ranked is not None:
-        seen, hidden = read[:, ranked], hidden[:, ranked]
+        seen, holdout = read[:, ranked], holdout[:, ranked]
+    lists = []
     for first in range(0, read.shape[0], 500):
         block = slice(first, first + 500)
         scores = read[block] @ B
         scores = scores.toarray() if sp.issparse(scores) else scores
-        ids = masked_topk(scores.astype(np.float32), _K, seen[block])[0]
-        ndcg.append(ndcg_at_k(ids, hidden[block], k=_K, per_user=True))
-    ndcg = np.concatenate(ndcg)
-    judged = ~np.isnan(ndcg)
-    return np.average(ndcg[judged], weights=weight[judged])
+        lists.append(masked_topk(scores.astype(np.float32), K, seen[block])[0])
+    return held_out._replace(holdout=holdout).ndcg(np.concatenate(lists))

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from .._utils.rows import entry_rows, last_tied_rank, rank_in_rows, unit_free_keys
-from ..preprocessing import recency_of_ages
+from .._utils.recency import recency_of_ages
+from .._utils.rows import last_tied_rank, rank_in_rows, scale_rows, unit_free_keys
 
 MAX_CUTS = 48
 MAX_ENTRIES = 10_000_000
@@ -97,9 +97,3 @@ def scaled_pair(transitions, target_half_life, row_weight):
     size = np.maximum(np.asarray(targets.sum(axis=1)).ravel(), 1.0)
     factor = np.sqrt(row_weight[transitions.rows] / np.sqrt(size)).astype(np.float32)
     return scale_rows(transitions.conditions, factor), scale_rows(targets, factor)
-
-
-def scale_rows(X, factor):
-    """diag(factor)·X of a CSR, float32."""
-    data = X.data * factor[entry_rows(X)].astype(np.float32)
-    return sp.csr_array((data, X.indices, X.indptr), shape=X.shape)

@@ -1,7 +1,7 @@
-"""Long walks without noise: the denoiser is called at some steps, polynomials stand in at the rest.
+"""Many steps without noise: the denoiser is called at some, polynomials stand in at the rest.
 
 From one of those steps to the next, x_a becomes ``Q·x_a + Σ_k c_k·x̂_0(t_k)``, a sum over the steps
-that are passed. Along the walk of a row x̂_0 is a smooth function of t: the polynomial through the
+that are passed. Along the steps of a row x̂_0 is a smooth function of t: the polynomial through the
 last few calls gives it at the steps in between, first without the next call (predictor), then with
 it (corrector). That is Adams' method with sums in place of integrals. How far a prediction is from
 what the denoiser then says is known for every row, so that none is trusted blindly.
@@ -17,7 +17,7 @@ _SINGLE_STEPS = 10  # at the start, at least _ORDER: the cosine schedule has a k
 _SPACING = 1 / 80  # of calls, at the most: as a share of all timesteps
 _SPACING_AT_END = 1 / 16  # and of the timestep: x̂_0 changes fastest towards t = 0
 # Of what predictions miss, relative to the estimates: the largest numbers of a row, each the root
-# of a sum of squares over the walk. Rounding alone makes up to 5e-5.
+# of a sum of squares over the steps. Rounding alone makes up to 5e-5.
 _TOLERANCE = 3e-4
 _LARGEST_SHARE = 0.7  # of the steps, at which the denoiser is called; above, all may be
 
@@ -26,7 +26,7 @@ class Leap(NamedTuple):
     """From one call of the denoiser to the next: ``x = q·x + Σ weights·x̂_0``, the newest last."""
 
     t: int  # of the next call
-    is_step: bool  # of the walk itself: passes over nothing
+    is_step: bool  # to the next timestep: passes over nothing
     q: float
     weights: np.ndarray  # (n,) of the last n x̂_0
     prediction: np.ndarray  # (n,): weights of the same that give the next x̂_0
@@ -34,7 +34,7 @@ class Leap(NamedTuple):
 
 
 def plan_leaps(timesteps, diffusion, eta):
-    """The leaps of a walk, or None where it takes every step.
+    """The leaps over many steps, or None where every step is taken.
 
     So it does where too few steps can be passed over, and where noise is predicted: x̂_0 is divided
     by α_t then, which is next to nothing at the start and blows up all that predictions miss.
@@ -64,7 +64,7 @@ def plan_leaps(timesteps, diffusion, eta):
 
 
 def _places_of_calls(timesteps, n_timesteps):
-    """At which places of a walk the denoiser is called: the first, the last, some in between."""
+    """Places among the timesteps where the denoiser is called: both ends, some in between."""
     places, stride = [0], 1
     while places[-1] < len(timesteps) - 1:
         place = places[-1]
@@ -106,8 +106,8 @@ def _lagrange(nodes, times):
     )
 
 
-def leaping_walk(denoise, x, start, leaps):
-    """The last estimate of a walk.
+def multistep_sample(denoise, x, start, leaps):
+    """The last estimate of all steps (a predictor-corrector after Adams).
 
     Parameters
     ----------

@@ -88,7 +88,7 @@ class Diffusion:
         return StepCoefficients(p=bar_next**0.5 - bar**0.5 * q, q=q, r=r)
 
     def noise_spread(self, timesteps, eta, *, from_noise):
-        """Deviation of the noise in x̂_0 at each step of a walk, for a raw estimate that has none.
+        """Standard deviation of the noise in x̂_0 at each step, for a raw estimate that has none.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class Diffusion:
             As in `sample`.
         eta : float
         from_noise : bool
-            Whether the walk begins with noise alone, or with x at ``timesteps[0]``.
+            Whether sampling starts from noise alone, or with x at ``timesteps[0]``.
 
         Returns
         -------

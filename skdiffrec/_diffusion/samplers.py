@@ -35,14 +35,14 @@ def guide(denoise_both, scale, out=None):
 
 
 def sample(denoise, x, timesteps, diffusion, *, eta=0.0, noise=None):
-    """Walk from noise to an estimate, one denoiser call a step.
+    """Go from noise to an estimate, one denoiser call a step.
 
     Parameters
     ----------
     denoise : callable
         ``denoise(x_t, t)`` with x_t (n, d) and t (n,) int64; see the module's docstring.
     x : float tensor of shape (n, d)
-        Where the walk begins: x at ``timesteps[0]``.
+        Where sampling starts: x at ``timesteps[0]``.
     timesteps : sequence of int
         Strictly decreasing, ending in 0.
     diffusion : Diffusion

@@ -1,4 +1,4 @@
-"""Spaces in which the sampler's chain can run: images of x_t that still tell W·x_t.
+"""Spaces in which the steps of sampling can run: linear images of x_t from which W·x_t is known.
 
 A step ``x_{t'} = p·x̂_0 + q·x_t + r·z`` is linear in x̂_0, x_t and z, and so is guidance. It may
 therefore run on any linear image of x_t from which the network can be fed: on W·x_t itself (H
@@ -11,12 +11,12 @@ from torch.nn import functional as F
 from .._network.spaces import ItemSpace
 
 
-def chain_space(denoiser, sampler):
-    """The space for a sampler, "hidden_space" or "item_space"; the narrowest that is exact."""
-    if sampler == "item_space":
+def chain_space(denoiser, reference=False):
+    """The space for a denoiser: the narrowest that is exact, or item space for reference."""
+    if reference:
         return ItemChainSpace(denoiser)
     # where scores are read off x̂_0, the hidden space can give back a row itself, not its image
-    readable = denoiser.write_items is not None or isinstance(denoiser.space, ItemSpace)
+    readable = denoiser.head.ranks or isinstance(denoiser.space, ItemSpace)
     if readable and denoiser.space.dim > denoiser.read_state.out_features:
         return HiddenChainSpace(denoiser)
     return OwnChainSpace(denoiser)
@@ -34,7 +34,6 @@ class OwnChainSpace:
     """
 
     def __init__(self, denoiser):
-        # not the denoiser, which keeps what is made here
         self.space, self.read_state, self.write_state = (
             denoiser.space,
             denoiser.read_state,
@@ -46,9 +45,9 @@ class OwnChainSpace:
         """Noise (n, d) from standard normal numbers z (n, noise_dim)."""
         return z
 
-    def encode(self, bags):
+    def encode(self, rows):
         """x_0 (n, d) of rows."""
-        return self.space.encode(bags)
+        return self.space.encode(rows)
 
     def read(self, x, out=None):
         """W·x_t (n, H), written to `out` where it is computed here and `out` is given."""
@@ -58,7 +57,7 @@ class OwnChainSpace:
         """The raw estimate (n, d) of a last hidden layer (n, H); `out` as in `read`."""
         return torch.addmm(self.write_state.bias, h, self.write_state.weight.T, out=out)
 
-    def decode(self, x_0, bags, unseen=None):
+    def decode(self, x_0, history, unseen=None):
         """Item scores of an estimate (n, d)."""
         return self.space.decode(x_0)
 
@@ -73,8 +72,8 @@ class ItemChainSpace(OwnChainSpace):
     def noise(self, z):
         return self.space.lift(z)
 
-    def encode(self, bags):
-        return self.space.lift(self.space.encode(bags))
+    def encode(self, rows):
+        return self.space.lift(self.space.encode(rows))
 
     def read(self, x, out=None):
         return self.read_state(self.space.project(x))
@@ -82,7 +81,7 @@ class ItemChainSpace(OwnChainSpace):
     def write(self, h, out=None):
         return self.space.lift(self.write_state(h))
 
-    def decode(self, x_0, bags, unseen=None):
+    def decode(self, x_0, history, unseen=None):
         return self.space.decode(self.space.project(x_0))
 
 
@@ -99,7 +98,7 @@ class HiddenChainSpace(OwnChainSpace):
     def __init__(self, denoiser):
         super().__init__(denoiser)
         W, state = self.read_state.weight.detach().double(), self.write_state
-        self.width, self.ranks = W.shape[0], denoiser.write_items is not None
+        self.width, self.ranks = W.shape[0], denoiser.head.ranks
         self.noise_dim = self.width
         self.dim = self.width if self.ranks else 3 * self.width + 2
         self.mixed = (W @ state.weight.detach().double()).float()
@@ -131,8 +130,8 @@ class HiddenChainSpace(OwnChainSpace):
         g = z @ self.root.T
         return self._beside(g, noise=g)
 
-    def encode(self, bags):
-        return self._beside(bags.multiply(self.table), history=1.0)
+    def encode(self, rows):
+        return self._beside(rows.multiply(self.table), history=1.0)
 
     def read(self, x, out=None):
         return x[:, : self.width]
@@ -140,16 +139,16 @@ class HiddenChainSpace(OwnChainSpace):
     def write(self, h, out=None):
         return self._beside(F.linear(h, self.mixed, self.bias), hidden=h, bias=1.0)
 
-    def decode(self, x_0, bags, unseen=None):
+    def decode(self, x_0, history, unseen=None):
         """Item scores; ``unseen(m)`` draws noise (n, m), of which the part that W does not see is
         added.
         """
         width, state = self.width, self.write_state
         hidden, noise = x_0[:, width : 2 * width], x_0[:, -width:]
-        bias, history = x_0[:, 2 * width, None], x_0[:, 2 * width + 1, None]
+        bias, of_history = x_0[:, 2 * width, None], x_0[:, 2 * width + 1, None]
         scores = hidden @ state.weight.T + bias * state.bias
-        if history.any():
-            scores += history * self.space.encode(bags)
+        if of_history.any():
+            scores += of_history * self.space.encode(history)
         if unseen is not None:
             z = unseen(scores.shape[1])
             scores += z

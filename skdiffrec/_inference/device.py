@@ -52,7 +52,7 @@ def training_threads():
     """
     n_threads = min(torch.get_num_threads(), max(1, joblib.cpu_count() // 2))
     # NumPy's own threads would only wait beside them
-    with _torch_threads(n_threads), threadpool_limits(n_threads, "blas"):
+    with torch_threads(n_threads), threadpool_limits(n_threads, "blas"):
         yield
 
 
@@ -75,12 +75,12 @@ def run_blocks(run, blocks, most=None):
         of_a_block = 1 if most is None else n_threads
     else:
         of_a_block = max(1, n_threads // n_workers)
-    with _torch_threads(of_a_block):
+    with torch_threads(of_a_block):
         side_by_side(run, blocks, n_workers)
 
 
 @contextmanager
-def _torch_threads(n_threads):
+def torch_threads(n_threads):
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:

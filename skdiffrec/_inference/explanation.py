@@ -1,23 +1,21 @@
-"""What each item of one history gives to the scores of some items."""
+"""What each item of one history contributes to the scores of some items."""
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 
-from .._network.spaces import Bags
-from ..preprocessing import RECENCY_FLOOR
 from .scoring import guided_scores
 
 
 @torch.no_grad()
-def path_contributions(denoiser, history, scale, items):
-    """The closed form's part of the scores of `items`, taken apart.
+def closed_form_contributions(model, history, scale, items):
+    """The closed form's part of the scores of `items`, by item of the history.
 
     Parameters
     ----------
-    denoiser : Denoiser
+    model : FittedModel
     history : csr_array of float32, shape (1, n_items)
-        Weighted, as in `guided_scores`.
+        As its reader gives it.
     scale : float
         Guidance scale; counts as 0 where the history is empty.
     items : ndarray of int64, shape (k,)
@@ -25,25 +23,25 @@ def path_contributions(denoiser, history, scale, items):
     Returns
     -------
     contributions : ndarray of float32, shape (k, history.nnz)
-        ``scale·a·D[i, j]·weight_i``: what the items of the history give.
+        ``scale·a·D[i, j]·weight_i``: what the items of the history add.
     base : ndarray of float32, shape (k,)
         What is there without them.
     """
-    path, weight = denoiser.item_path, denoiser.path_scale
-    if not weight:
+    form, factor = model.closed_form, model.closed_form_scale
+    if not factor:
         return np.zeros((len(items), history.nnz), np.float32), np.zeros(len(items), np.float32)
     scale = scale if history.nnz else 0.0
-    bags = Bags.from_csr(history, "cpu").aged(denoiser.path_half_life, RECENCY_FLOOR)
-    contributions = path.entries(history.indices, items).T * bags.weights.numpy()
-    base = (1 - scale) * weight * path.unknown[items].cpu().numpy()
-    return np.float32(scale * weight) * contributions, base.astype(np.float32)
+    weights = model.reader.rows(history, "cpu").weighted(model.half_life).weights
+    contributions = form.entries(history.indices, items).T * weights.numpy()
+    base = (1 - scale) * factor * form.unknown[items].cpu().numpy()
+    return np.float32(scale * factor) * contributions, base.astype(np.float32)
 
 
-def leave_one_out(denoiser, diffusion, history, keys, scale, settings, items, blocks):
+def leave_one_out(model, history, keys, scale, settings, items, blocks):
     """Scores of `items` (ascending) without each item of one history, (history.nnz, k).
 
-    The other items keep their weights and ages, and the row its random numbers. `blocks` is as in
-    `fit_model`.
+    The other items keep their weights and ages, and the row its random numbers.
+    ``blocks(n_rows) -> list of slice`` says how many rows are scored at once.
     """
     n = history.nnz
     scores = np.empty((n, len(items)), np.float32)
@@ -51,9 +49,7 @@ def leave_one_out(denoiser, diffusion, history, keys, scale, settings, items, bl
         shorter = _without_each(history, range(n)[block])
         of_rows = None if keys is None else keys.repeat(shorter.shape[0])
         scales = np.full(shorter.shape[0], scale)
-        scores[block] = guided_scores(
-            denoiser, diffusion, shorter, of_rows, scales, settings, items
-        )
+        scores[block] = guided_scores(model, shorter, of_rows, scales, settings, items)
     return scores
 
 

@@ -1,94 +1,48 @@
 """A fitted model as an ONNX graph, for serving without this library and without torch.
 
-The graph is traced from the same chain that `recommend` runs, fed with histories of equal length.
+The graph is traced from the same pieces that `recommend` runs: the history reader, the reverse
+process and the scores, fed with histories that are filled up to one length.
 """
 
-import copy
-import os
 import warnings
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torch.nn import functional as F
 
-from .._network.spaces import ItemPath
+from .._network.sparse_rows import recency_of_ages
 from .._utils.tensor_file import replacing
-from .._utils.validation import check_k
 from .._version import __version__
-from ..preprocessing import RECENCY_FLOOR
 from .chain_spaces import HiddenChainSpace
-from .reverse_process import Chain, Prepared
+from .reverse_process import ReverseProcess
 
 _OPSET = 17
 _MAX_BYTES = 2**31 - 2**20  # of an ONNX file, which is one protocol buffer
-_NEIGHBORS_AT_ONCE = 8  # of a sparse path, gathered together: bounds the memory of a batch
+_NEIGHBORS_AT_ONCE = 8  # of a sparse closed form, gathered together: bounds the memory of a batch
 
 
-class OnnxMixin:
-    """Export to ONNX."""
-
-    def export_onnx(
-        self, path: str | os.PathLike[str], k: int = 10, *, filter_seen: bool = True
-    ) -> None:
-        """Export as an ONNX file that makes lists, by onnxruntime say, as `recommend` does.
-
-        The sampling parameters are those of the estimator now; only the guidance scale is an input.
-        Needs ``pip install "skdiffrec[onnx]"``.
-
-        Inputs of the graph, of any batch and any length:
-
-        * ``items``, int64 (batch, length): the ids of a user's items in any order, each once;
-          rows are filled up with -1. A row of -1 alone has no history.
-        * ``values``, float64 (batch, length): what `X` has for these items; 0 beside -1. Only
-          where the model's `values` is "weight" or "time".
-        * ``guidance_scale``, float32 (batch,).
-
-        Outputs: ``ids``, int64 (batch, k), and ``scores``, float32 (batch, k), as from `recommend`.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-            Of the file; written at once when it is complete.
-        k : int, default=10
-            Length of the lists.
-        filter_seen : bool, default=True
-            Never recommend an item of the history.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ImportError
-            Without the package onnx.
-        ValueError
-            If the estimator draws (``temperature > 0``), or the file would be larger than ONNX
-            allows (2 GB).
-        """
-        check_is_fitted(self)
-        k = check_k(k)
-        onnx = _import_onnx()
-        model, settings = self._sampled_model()
-        if settings.temperature:
-            raise ValueError(
-                f"A graph draws no random numbers, but temperature={settings.temperature}. "
-                "set_params(temperature=0) follows their mean."
-            )
-        model = copy.deepcopy(model)  # which is on the CPU
-        graph = ServingGraph(model, settings, k, filter_seen).eval()
-        size = sum(t.numel() * t.element_size() for t in graph.state_dict().values())
-        if size > _MAX_BYTES:
-            raise ValueError(
-                f"The model has {size / 1e9:.1f} GB of numbers, but an ONNX file holds 2 GB at "
-                "most. Fit with fewer hidden units, or item_path=None."
-            )
-        with replacing(path) as temporary:
-            _trace(graph, temporary)
-            proto = onnx.load(temporary)
-            about = dict(skdiffrec_version=__version__, values=model.values, k=str(k))
-            onnx.helper.set_model_props(proto, about)
-            onnx.save(proto, temporary)
+def export(model, settings, path, k, filter_seen):
+    """Write the graph of a FittedModel to a file; see `CFGDiffusionRecommender.export_onnx`."""
+    onnx = _import_onnx()
+    if settings.temperature:
+        raise ValueError(
+            f"A graph draws no random numbers, but temperature={settings.temperature}. "
+            "set_params(temperature=0) follows their mean."
+        )
+    graph = ServingGraph(model.to(torch.device("cpu")), settings, k, filter_seen).eval()
+    size = graph.n_bytes
+    if size > _MAX_BYTES:
+        raise ValueError(
+            f"The model has {size / 1e9:.1f} GB of numbers, but an ONNX file holds 2 GB at "
+            "most. Fit with fewer hidden units, or closed_form=None."
+        )
+    with replacing(path) as temporary:
+        _trace(graph, temporary)
+        proto = onnx.load(temporary)
+        about = dict(skdiffrec_version=__version__, values=model.values, k=str(k))
+        onnx.helper.set_model_props(proto, about)
+        onnx.save(proto, temporary)
 
 
 def _import_onnx():
@@ -126,14 +80,13 @@ def _trace(graph, path):
         )
 
 
-class PaddedBags:
-    """`Bags` of rows that are filled up to one length, for a graph of fixed operations.
+class PaddedRows:
+    """`SparseRows` that are filled up to one length, for a graph of fixed operations.
 
     Parameters
     ----------
     items : int64 tensor (n_rows, length)
     weights : float tensor (n_rows, length)
-        Or ages, until `aged`.
     known : bool tensor (n_rows, length)
         False where a row is filled up.
     """
@@ -142,16 +95,16 @@ class PaddedBags:
         self.items, self.known = items, known
         self.weights = weights * known
 
-    def aged(self, half_life, floor):
-        if half_life is None:
-            return self
-        weights = (0.5 ** ((self.weights - 1) / half_life)).clamp(min=floor)
-        return PaddedBags(self.items, weights, self.known)
+    def weighted(self, half_life):
+        return self
+
+    def scaled(self, factor):
+        return PaddedRows(self.items, self.weights * factor[:, None], self.known)
 
     def normalized(self, norm):
         squares = (self.weights**2).sum(1, keepdim=True)
         factor = norm * squares.where(squares > 0, torch.ones_like(squares)).rsqrt()
-        return PaddedBags(self.items, self.weights * factor, self.known)
+        return PaddedRows(self.items, self.weights * factor, self.known)
 
     def multiply(self, matrix):
         return (self.weights[:, None] @ matrix[self.items])[:, 0]
@@ -162,18 +115,26 @@ class PaddedBags:
         return dense.scatter_add(1, self.items, self.weights)
 
 
-class ServedChain(Chain):
-    """The chain of rows that each have a scale of their own, and no noise."""
+class PaddedAgedRows:
+    """`AgedRows` that are filled up to one length."""
+
+    def __init__(self, items, ages, known):
+        self.items, self.ages, self.known = items, ages, known
+
+    def weighted(self, half_life):
+        return PaddedRows(self.items, recency_of_ages(self.ages, half_life), self.known)
+
+
+class ServedProcess(ReverseProcess):
+    """The reverse process of rows that each have a scale of their own, and no noise."""
 
     reuses_memory = False  # a graph has none
+    leaps = None  # a graph takes one way for all rows
 
-    def __init__(self, denoiser, diffusion, bags, scale, settings, made):
-        self.denoiser, self.diffusion, self.settings = denoiser, diffusion, settings
-        self.device, self.keys = denoiser.null.device, None
+    def __init__(self, model, rows, scale, settings):
+        self.keys = None
         self.n_rows = self.n_padded = scale.shape[0]
-        self.bags, self.scale = bags, scale
-        self._begin(made, None)
-        self.leaps = None  # a graph takes one way for all rows
+        self._begin(model, rows, scale, settings, one_scale=None)
 
 
 class ServingGraph(nn.Module):
@@ -189,74 +150,64 @@ class ServingGraph(nn.Module):
 
     def __init__(self, model, settings, k, filter_seen):
         super().__init__()
-        self.denoiser, self.diffusion = model.denoiser.requires_grad_(False), model.diffusion
-        self.values, self.ages = model.values, model.half_life is not None
-        self.settings, self.k, self.filter_seen = settings, k, filter_seen
-        self.ranks = self.denoiser.write_items is not None
-        self.made = Prepared(self.denoiser, self.diffusion, settings.sampler)
-        if isinstance(self.made.space, HiddenChainSpace) and not self.ranks:
+        self.model, self.denoiser = model, model.denoiser
+        self.values, self.k, self.filter_seen = model.values, k, filter_seen
+        if isinstance(model.tables().space, HiddenChainSpace) and not self.denoiser.head.ranks:
             # that reads scores off by ways that depend on what it finds
-            self.made = Prepared(self.denoiser, self.diffusion, "item_space")
-        self.path = None
-        if self.denoiser.path_scale:
-            self.path = _served_path(self.denoiser.item_path)
-        if self.ranks:
-            self.register_buffer("offset", self._offset())
-        self.denoiser.item_path = None  # what of it is needed is in `path` and `offset`
+            settings = settings._replace(reference=True)
+        self.settings, self.scores = settings, model.tables(settings.reference).scores
+        self.closed_form = None
+        if self.denoiser.head.ranks:
+            self.register_buffer("table", self.scores.table)
+            if self.scores.scale:
+                self.closed_form = _served_form(self.scores.closed_form)
 
-    def _offset(self):
-        offset, scale = self.denoiser.null_offset, self.denoiser.path_scale
-        return offset + scale * self.denoiser.item_path.unknown if scale else offset.clone()
+    @property
+    def n_bytes(self):
+        """Of the numbers in the graph, in which `table` stands for the head."""
+        state = self.state_dict()
+        used = (t for name, t in state.items() if not name.startswith("denoiser.head."))
+        return sum(t.numel() * t.element_size() for t in used)
 
     def forward(self, items, *rest):
         values = rest[0] if len(rest) == 2 else None
         known = items >= 0 if values is None else (items >= 0) & (values > 0)
         items = torch.where(known, items, 0)
-        bags = PaddedBags(items, self._read(values, known), known)
+        reader = self.model.reader
+        kind = PaddedAgedRows if reader.aged else PaddedRows
+        rows = kind(items, reader.read_padded(values, known), known)
         # nobody knows a user without history: the unconditional branch
         scale = torch.where(known.any(1), rest[-1], 0.0)[:, None]
-        scores = self._scores(bags, scale)
+        scores = self._scores(rows, scale)
         if self.filter_seen:
-            seen = PaddedBags(items, torch.ones_like(bags.weights), known).dense(scores.shape[1])
-            scores = scores.masked_fill(seen > 0, -torch.inf)
+            seen = PaddedRows(items, torch.ones_like(known, dtype=torch.float32), known)
+            scores = scores.masked_fill(seen.dense(scores.shape[1]) > 0, -torch.inf)
         n_items = self.denoiser.n_items
         scores, ids = scores.topk(min(self.k, n_items), dim=1)
         ids = ids.masked_fill(scores == -torch.inf, -1)
         missing = max(0, self.k - n_items)
         return F.pad(ids, (0, missing), value=-1), F.pad(scores, (0, missing), value=-torch.inf)
 
-    def _read(self, values, known):
-        """What the denoiser reads of histories: weights, or ages; as `FittedModel` makes them."""
-        if self.values == "weight":
-            largest = (values * known).amax(1, keepdim=True)
-            share = values / largest.where(largest > 0, torch.ones_like(largest))
-            return ((share * 1e6).round() / 1e6).clamp(min=1e-6).float()
-        if self.values == "time" and self.ages:
-            values = values * known
-            return 1 + (values[:, None, :] > values[:, :, None]).float().sum(2)
-        return known.float()
-
-    def _scores(self, bags, scale):
-        chain = ServedChain(self.denoiser, self.diffusion, bags, scale, self.settings, self.made)
-        x_0, h = chain.last_estimate()
-        if not self.ranks:
-            return self.made.space.decode(x_0, bags)
-        scores = self.denoiser.write_items(h) + (1 - scale) * self.offset
-        if self.path is not None:
-            history = bags.aged(self.denoiser.path_half_life, RECENCY_FLOOR)
-            history = history.dense(self.denoiser.n_items)
-            scores = scores + self.denoiser.path_scale * scale * self.path(history)
+    def _scores(self, rows, scale):
+        process = ServedProcess(self.model, rows, scale, self.settings)
+        x_0, h = process.last_estimate()
+        if not self.denoiser.head.ranks:
+            return process.space.decode(x_0, rows.weighted(self.model.half_life))
+        scores = self.scores.features(h, scale) @ self.table.T
+        if self.closed_form is not None:
+            history = self.scores.closed_form_history(rows, scale).dense(self.denoiser.n_items)
+            scores = scores + self.closed_form(history)
         return scores
 
 
-def _served_path(path: ItemPath) -> nn.Module:
+def _served_form(form):
     """A closed form that reads dense histories (n, n_items)."""
-    if not path.sparse:
-        return DensePath(path.weights)
-    return SparsePath(path.csr.tocsc())
+    return SparseServedForm(form.csr.tocsc()) if form.sparse else DenseServedForm(form.weights)
 
 
-class DensePath(nn.Module):
+class DenseServedForm(nn.Module):
+    """Scores as a product with D."""
+
     def __init__(self, weights):
         super().__init__()
         self.register_buffer("weights", weights)
@@ -265,7 +216,7 @@ class DensePath(nn.Module):
         return history @ self.weights
 
 
-class SparsePath(nn.Module):
+class SparseServedForm(nn.Module):
     """Every item's score from its own few neighbours; D is a csc_array."""
 
     def __init__(self, D):

@@ -1,12 +1,222 @@
-"""Top-k streamed over tiles of items: on the device, masked, in the order of `masked_topk`."""
+"""From the sampler's last estimate to scores and lists, a tile of the catalogue at a time."""
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .._network.spaces import to_device
-from .._utils.topk import GROUP, masked_topk
-from .tiles import tile_starts
+from .._network.sparse_rows import to_device
+from .._utils.topk import GROUP, best_columns, columns_above
+from .reverse_process import reverse_processes
+
+# A product's rounding may depend on where a column stands in it, so that tiles are always these.
+# No power of two: rows of such a length share places in the cache, which costs a fifth.
+TILE_ITEMS = 8000
+_WIDTH_MULTIPLE = 16  # of the inner dimension of products; with others, rows round differently
+_RESCORED_NUMBERS = 2**22  # of the table, gathered at once for scores in float32: 16 MB
+
+
+def tile_starts(n_items):
+    """(start, stop) of the tiles of a catalogue."""
+    return [(first, min(first + TILE_ITEMS, n_items)) for first in range(0, n_items, TILE_ITEMS)]
+
+
+class Tiles:
+    """Scores of a batch of rows, a tile at a time; exact as they are written.
+
+    Parameters
+    ----------
+    write : callable
+        ``write(start, stop, out)`` writes scores of items start to stop − 1 to `out`, float32
+        (n_rows, stop − start).
+    n_rows : int
+    device : torch.device
+    """
+
+    exact = True
+
+    def __init__(self, write, n_rows, device):
+        self.write, self.n_rows, self.device = write, n_rows, device
+
+    def n_screened(self, k):
+        """Among how many of the best scores the best k are."""
+        return k
+
+    def rescored(self, start, stop, places, scores):
+        """The exact scores at `places` (n_rows, m) of a tile, given those that were written."""
+        return scores
+
+
+class ScreeningTiles(Tiles):
+    """Scores whose product is rounded to bfloat16; those near the top are rescored in float32.
+
+    bfloat16 has 8 significant bits: a score is off by about ``2⁻⁸·‖features‖·‖table row‖/√H``, and
+    an item is lost only where three times k + 32 others come between by that.
+
+    Parameters
+    ----------
+    features : float tensor (n_rows, H)
+    pieces : dict of float tensor (H, width) by the first item of a tile
+    low_pieces : dict
+        The same in bfloat16.
+    rest : callable or None
+        ``rest(start, stop, out)`` writes what is added to the product.
+    """
+
+    exact = False
+
+    def __init__(self, features, pieces, low_pieces, rest):
+        super().__init__(self._screen, len(features), features.device)
+        self.features, self.pieces, self.low_pieces, self.rest = features, pieces, low_pieces, rest
+        self.low_features = features.bfloat16()
+        self.product = torch.empty(0)
+
+    def _screen(self, start, stop, out):
+        self.product = self.low_features @ self.low_pieces[start]
+        if self.rest is None:
+            out.copy_(self.product)
+        else:
+            self.rest(start, stop, out)
+            out += self.product
+
+    def n_screened(self, k):
+        return 4 * k + 32
+
+    def rescored(self, start, stop, places, scores):
+        exact = torch.empty_like(scores)
+        by_item = self.pieces[start].T
+        n_at_once = max(1, _RESCORED_NUMBERS // (places.shape[1] * by_item.shape[1]))
+        for first in range(0, self.n_rows, n_at_once):
+            rows = slice(first, first + n_at_once)
+            exact[rows] = (by_item[places[rows]] @ self.features[rows, :, None])[..., 0]
+        return scores - self.product.gather(1, places).float() + exact
+
+
+class HeadScores:
+    """Scores of the ranking head: ``O·h + b``, and what does not pass through h.
+
+    Guidance is affine in the estimates, so that guided h gives the guided scores. All that is
+    linear is one product of `features` and a `table` that is made once per trained model.
+
+    Parameters
+    ----------
+    head : RankingHead
+    closed_form : ClosedForm or None
+    closed_form_scale : float
+        Factor of its scores; 0 leaves it out.
+    half_life : float or None
+        With which it reads aged histories.
+    """
+
+    read_hidden = True  # scores are read off the last hidden layer alone
+
+    def __init__(self, head, closed_form, closed_form_scale, half_life):
+        self.closed_form, self.scale = closed_form, closed_form_scale
+        self.half_life = half_life
+        offset = head.null_offset
+        if self.scale:
+            offset = offset + self.scale * closed_form.unknown
+        weight, bias = head.write.weight.detach(), head.write.bias.detach()
+        table = torch.cat([weight, bias[:, None], offset[:, None]], 1)
+        self.table = F.pad(table, (0, -table.shape[1] % _WIDTH_MULTIPLE))
+        # with items side by side, products of few rows are a third faster
+        self.pieces = {
+            start: self.table[start:stop].T.contiguous()
+            for start, stop in tile_starts(len(self.table))
+        }
+        self._low_pieces = {}
+
+    def features(self, h, scale):
+        """(h, 1, 1 − scale), filled up to the width of the table."""
+        features = torch.cat([h, torch.ones_like(scale), 1 - scale], dim=1)
+        return F.pad(features, (0, self.table.shape[1] - h.shape[1] - 2))
+
+    def closed_form_history(self, history, scale):
+        """What the closed form reads: weighted rows, times its factor and the guidance scale."""
+        return history.weighted(self.half_life).scaled(self.scale * scale[:, 0])
+
+    def tiles(self, estimate, history, scale, unseen=None, *, screen=False):
+        """`Tiles` of scores of all items.
+
+        Parameters
+        ----------
+        estimate : tuple of float tensors
+            x̂_0, and the guided last hidden layer (n, H).
+        history : SparseRows or AgedRows
+        scale : float tensor (n, 1)
+            Guidance scale.
+        unseen : object
+            Not used: noise reaches the head through h alone.
+        screen : bool, default=False
+            Whether the product is rounded to bfloat16.
+        """
+        features = self.features(estimate[1], scale)
+        add = self._closed_form_tiles(history, scale) if self.scale else None
+        if screen:
+            if not self._low_pieces:
+                self._low_pieces = {first: part.bfloat16() for first, part in self.pieces.items()}
+            return ScreeningTiles(features, self.pieces, self._low_pieces, add)
+
+        def write(start, stop, out):
+            if add is None:
+                torch.mm(features, self.pieces[start], out=out)
+            else:
+                add(start, stop, out)
+                out.addmm_(features, self.pieces[start])
+
+        return Tiles(write, len(features), features.device)
+
+    def _closed_form_tiles(self, history, scale):
+        """``write(start, stop, out)`` of the closed form's scores."""
+        rows = self.closed_form_history(history, scale)
+        return lambda start, stop, out: self.closed_form.columns(start, stop).write(rows, out)
+
+
+class EstimateScores:
+    """Scores read off the estimate of x_0 itself, where there is no ranking head.
+
+    Parameters
+    ----------
+    space : chain space
+    half_life : float or None
+        With which the space reads aged histories.
+    """
+
+    read_hidden = False
+
+    def __init__(self, space, half_life):
+        self.space, self.half_life = space, half_life
+
+    def tiles(self, estimate, history, scale, unseen=None, *, screen=False):
+        """As `HeadScores.tiles`; ``unseen(dim)`` draws the noise that the space does not hold."""
+        scores = self.space.decode(estimate[0], history.weighted(self.half_life), unseen)
+        return Tiles(
+            lambda start, stop, out: out.copy_(scores[:, start:stop]), len(scores), scores.device
+        )
+
+
+@torch.no_grad()
+def guided_lists(model, history, keys, scale, settings, k, *, filter_seen, columns):
+    """The k best items by `guided_scores`, which are never there as a whole.
+
+    Parameters
+    ----------
+    model, history, keys, scale, settings
+        As in `_inference.scoring`.
+    k, filter_seen, columns
+        As in `streamed_topk`; the items of `history` are the seen ones.
+
+    Returns
+    -------
+    ids, top : ndarrays of int64 and float32, shape (n_rows, k)
+        As from `masked_topk`.
+    """
+    shape = history.shape[0], k
+    ids, top = np.empty(shape, np.int64), np.empty(shape, np.float32)
+    for rows, process in reverse_processes(model, history, keys, scale, settings):
+        seen = history[rows] if filter_seen else None
+        tiles = process.tiles(process.last_estimate(), screen=model.screens)
+        ids[rows], top[rows] = streamed_topk(tiles, history.shape[1], len(rows), k, seen, columns)
+    return ids, top
 
 
 def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None):
@@ -14,12 +224,8 @@ def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None):
 
     Parameters
     ----------
-    tiles : callable
-        ``tiles(start, stop, out)`` writes the scores of items start to stop − 1 to `out`, float32
-        (n_padded, stop − start) with ``n_padded = tiles.n_rows >= n_rows``;
-        ``tiles.refined(start, stop, places, scores)`` then gives the exact ones of some places,
-        (n_padded, m), of which the best k are in the best ``tiles.n_screened(k)``; where
-        ``tiles.exact``, these are what was written.
+    tiles : Tiles
+        Of at least `n_rows` rows; those beyond are left out.
     n_items, n_rows, k : int
     seen : csr_array of shape (n_rows, n_items), default=None
         Stored entries are never returned.
@@ -34,19 +240,19 @@ def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None):
         -inf where no item is left.
     """
     mask = Mask(seen, columns, n_items, tiles.device)
-    widest = min(n_items, tile_starts(n_items)[0][1])
+    widest = min(n_items, TILE_ITEMS)
     buffer = torch.empty(tiles.n_rows, widest, device=tiles.device)
     ids = top = None
     for start, stop in tile_starts(n_items):
         scores = buffer[:, : stop - start]
-        tiles(start, stop, scores)
+        tiles.write(start, stop, scores)
         mask(scores, start, stop)
         found = None
         if tiles.exact and ids is not None and ids.shape[1] == k and stop - start >= GROUP:
             found = above(scores, top[:, -1:], most=2 * k)
         if found is None:
             places, best = largest(scores, min(tiles.n_screened(k), stop - start))
-            found = places, tiles.refined(start, stop, places, best)
+            found = places, tiles.rescored(start, stop, places, best)
         places, best = found
         if ids is not None:
             places, best = torch.cat([ids, places + start], 1), torch.cat([top, best], 1)
@@ -82,79 +288,40 @@ class Mask:
 def largest(scores, k):
     """(places, values) of the k largest scores of every row, by ascending place.
 
-    Of equal ones those at lower places. The k largest are found among the columns of those k
-    groups whose own largest are the largest: one pass for the largest of every group, and a choice
-    among a few candidates.
+    Of equal ones those at lower places.
     """
-    places = _candidates(scores, k)
-    values = scores if places is None else scores.gather(1, places)
-    n_candidates = min(k + 1, values.shape[1])
-    values, chosen = values.topk(n_candidates)
-    places = chosen if places is None else places.gather(1, chosen)
+    if scores.device.type == "cpu":
+        places = torch.from_numpy(best_columns(scores.numpy(), k)).sort(dim=1).values
+        return places, scores.gather(1, places)
+    values, places = scores.topk(min(k + 1, scores.shape[1]))
     # topk keeps any of several equal scores: where the first left out ties, all must be looked at
-    tied = None
-    if n_candidates > k:
-        tied = values[:, k - 1] == values[:, k]
-        tied &= values[:, k] > -torch.inf
-    places, order = places[:, :k].sort(dim=1)
-    values = values[:, :k].gather(1, order)
-    if tied is not None and tied.any():
-        found, _ = masked_topk(scores[tied].cpu().numpy(), k)
-        found = torch.from_numpy(found).to(places).sort(dim=1).values
-        places[tied], values[tied] = found, scores[tied].gather(1, found)
-    return places, values
-
-
-def _groups(scores):
-    """(the largest score of every group (n, n_groups), first column of a group's `GROUP`)."""
-    n_groups = scores.shape[1] // GROUP
-    grouped = scores[:, : n_groups * GROUP].unflatten(1, (GROUP, n_groups))
-    return grouped.amax(1), torch.arange(0, n_groups * GROUP, n_groups, device=scores.device)
-
-
-def _candidates(scores, k):
-    """Columns (n, m) among which are those of the k + 1 largest scores; None is all."""
-    n, width = scores.shape
-    if width // GROUP < 4 * (k + 1):
-        return None
-    best, first = _groups(scores)
-    columns = (best.topk(k + 1).indices[:, :, None] + first).flatten(1)
-    rest = torch.arange(best.shape[1] * GROUP, width, device=scores.device)
-    return torch.cat([columns, rest.expand(n, -1)], dim=1)
+    tied = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
+    if values.shape[1] > k:
+        tied = (values[:, k - 1] == values[:, k]) & (values[:, k] > -torch.inf)
+    places = places[:, :k].sort(dim=1).values
+    if tied.any():
+        found = torch.from_numpy(best_columns(scores[tied].cpu().numpy(), k)).to(places)
+        places[tied] = found.sort(dim=1).values
+    return places, scores.gather(1, places)
 
 
 def above(scores, floor, most):
     """(places, values) of the scores above `floor` (n, 1), by ascending place, -inf behind them.
 
-    Later tiles of a catalogue have few of these, which one pass over groups finds; None where they
-    are more than `most` a row on average.
+    None where they are more than `most` a row on average, or not on the CPU.
     """
-    n, width = scores.shape
-    best, first = _groups(scores)
-    rows, group = torch.nonzero(best > floor, as_tuple=True)
-    if len(rows) > n * most:
+    found = None
+    if scores.device.type == "cpu":
+        found = columns_above(scores.numpy(), floor.numpy(), most)
+    if found is None:
         return None
-    columns = group[:, None] + first
-    rest = torch.arange(best.shape[1] * GROUP, width, device=scores.device)
-    rows = torch.cat(
-        [
-            rows.repeat_interleave(GROUP),
-            torch.arange(n, device=rows.device).repeat_interleave(len(rest)),
-        ]
-    )
-    columns = torch.cat([columns.ravel(), rest.repeat(n)])
-    values = scores[rows, columns]
-    kept = values > floor[rows, 0]
-    rows, columns, values = rows[kept], columns[kept], values[kept]
-    order = torch.argsort(rows * width + columns)
-    rows, columns, values = rows[order], columns[order], values[order]
-    counts = torch.bincount(rows, minlength=n)
-    rank = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
-    shape = n, int(counts.max())
-    places = torch.zeros(shape, dtype=torch.int64, device=rows.device)
-    padded = torch.full(shape, -torch.inf, device=rows.device)
-    places[rows, rank], padded[rows, rank] = columns, values
-    return places, padded
+    rows, columns = found
+    counts = np.bincount(rows, minlength=len(scores))
+    rank = np.arange(len(rows)) - (counts.cumsum() - counts)[rows]
+    places = torch.zeros(len(scores), counts.max(), dtype=torch.int64)
+    values = torch.full(places.shape, -torch.inf)
+    places.numpy()[rows, rank], values.numpy()[rows, rank] = columns, scores.numpy()[rows, columns]
+    return places, values
 
 
 def by_score(ids, scores, k):

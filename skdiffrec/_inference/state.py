@@ -8,8 +8,11 @@ import numpy as np
 import torch
 
 from .._diffusion.process import PREDICTION_TYPES, Diffusion
+from .._network.build import new_head
+from .._network.closed_form import ClosedForm
 from .._network.denoiser import Denoiser
-from .._network.spaces import ItemPath, ItemSpace, LatentSpace
+from .._network.spaces import ItemSpace, LatentSpace
+from .._utils.results import TrainingHistory
 from .._utils.tensor_file import (
     PersistenceError,
     check_compressed,
@@ -19,31 +22,35 @@ from .._utils.tensor_file import (
     is_one_of,
     take,
 )
-from .._utils.training_history import TrainingHistory
 from .._utils.validation import VALUES
 
-_PLAIN = ("seed", "values", "half_life", "loss", "history", "best_validation_score")
-_PLAIN += ("path_weight", "best_scale")
-_WEIGHTS = "network."
+_PLAIN = ("seed", "values", "half_life", "closed_form_scale")
+_TRAINING = ("history", "best_validation_score", "closed_form_weight", "best_scale", "ended_by")
+_NETWORK, _CLOSED_FORM = "network.", "closed_form."
 
 
 def model_state(model):
     """(record, tensors) of a FittedModel: a JSON-able dict and a dict of ndarrays."""
-    denoiser, path = model.denoiser, model.denoiser.item_path
-    record = {name: getattr(model, name) for name in _PLAIN} | {
+    denoiser, form = model.denoiser, model.closed_form
+    record = {name: getattr(model, name) for name in _PLAIN}
+    record |= {name: getattr(model.training, name) for name in _TRAINING}
+    record |= {
         "prediction_type": model.diffusion.prediction_type,
         "n_items": denoiser.n_items,
         "hidden_dims": list(denoiser.hidden_dims),
-        "time_dim": denoiser.time_dim,
         "dropout": denoiser.dropout.p,
+        "ranking_head": denoiser.head.ranks,
         "latent_dim": denoiser.space.dim if isinstance(denoiser.space, LatentSpace) else None,
-        "path_scale": denoiser.path_scale,
-        "path_kind": None if path is None else "sparse" if path.sparse else "dense",
-        "path_entries": path.weights.numel() if path is not None else 0,
+        "closed_form": None if form is None else "sparse" if form.sparse else "dense",
+        "closed_form_entries": form.weights.numel() if form is not None else 0,
     }
-    tensors = {_WEIGHTS + k: v.cpu().numpy() for k, v in denoiser.state_dict().items()}
+    tensors = _arrays(_NETWORK, denoiser) | ({} if form is None else _arrays(_CLOSED_FORM, form))
     tensors["alpha_bar"] = model.diffusion.alpha_bar.numpy()
     return _plain(record), tensors
+
+
+def _arrays(prefix, module):
+    return {prefix + name: value.cpu().numpy() for name, value in module.state_dict().items()}
 
 
 def _plain(value):
@@ -56,7 +63,7 @@ def _plain(value):
 
 
 def restored(record, tensors):
-    """The attributes of the FittedModel that `model_state` took apart.
+    """The parts of the FittedModel that `model_state` took apart.
 
     Parameters
     ----------
@@ -75,51 +82,65 @@ def restored(record, tensors):
     if not falling or (np.diff(alpha_bar) > 0).any():
         raise PersistenceError("'alpha_bar' is no noise schedule: it must fall from 1, above 0.")
     diffusion = Diffusion(alpha_bar.copy(), record["prediction_type"])
-    denoiser = _blank_denoiser(record, diffusion.n_timesteps)
-    weights = {
-        name: take(tensors, _WEIGHTS + name, str(blank.dtype)[6:], blank.shape)
-        for name, blank in denoiser.state_dict().items()
+    if record["closed_form"] is not None and not record["ranking_head"]:
+        raise PersistenceError("A closed form needs a ranking head, which this model has not.")
+    with torch.device("meta"):  # tensors have types and shapes alone
+        denoiser, form = _blank_denoiser(record, diffusion.n_timesteps), _blank_form(record)
+    _fill(denoiser, tensors, _NETWORK)
+    if form is not None:
+        weights = _fill(form, tensors, _CLOSED_FORM)
+        if form.sparse:
+            indices, indptr = weights["items"].numpy(), weights["offsets"].numpy()
+            check_compressed(indices, indptr, record["n_items"], "closed_form")
+    training = {name: record[name] for name in _TRAINING}
+    training["history"] = TrainingHistory(record["history"])
+    parts = {name: record[name] for name in _PLAIN}
+    parts["closed_form_scale"] = float(record["closed_form_scale"])
+    return parts | {
+        "denoiser": denoiser.eval(),
+        "diffusion": diffusion,
+        "closed_form": form,
+        "training": training.values(),
     }
-    if record["path_kind"] == "sparse":
-        indices, indptr = weights["item_path.items"], weights["item_path.offsets"]
-        check_compressed(indices, indptr, record["n_items"], "item_path")
+
+
+def _fill(module, tensors, prefix):
+    """Give a module without memory its tensors; returns them by name."""
+    weights = {
+        name: take(tensors, prefix + name, str(blank.dtype)[6:], blank.shape)
+        for name, blank in module.state_dict().items()
+    }
     # copies: memory that is torch's own is aligned as at training, and never read-only
     weights = {name: torch.tensor(array) for name, array in weights.items()}
-    denoiser.load_state_dict(weights, assign=True)
-    denoiser.path_scale = float(record["path_scale"])
-    parts = {"denoiser": denoiser.eval(), "diffusion": diffusion}
-    return (
-        parts
-        | {name: record[name] for name in _PLAIN}
-        | {"history": TrainingHistory(record["history"])}
-    )
+    module.load_state_dict(weights, assign=True)
+    return weights
 
 
 def _blank_denoiser(record, n_timesteps):
-    """The network without memory: its tensors have types and shapes alone."""
-    n_items, latent_dim, kind = record["n_items"], record["latent_dim"], record["path_kind"]
-    ranks = record["loss"] == "multinomial"
-    if kind is not None and not ranks:
-        raise PersistenceError("A closed form needs a ranking head, which this model has not.")
-    with torch.device("meta"):
-        space = ItemSpace(n_items)
-        if latent_dim is not None:
-            sizes = (n_items, latent_dim), (latent_dim,), (latent_dim,)
-            space = LatentSpace(*map(torch.empty, sizes))
-        path = None
-        if kind is not None:
-            path = ItemPath.blank(n_items, record["path_entries"] if kind == "sparse" else None)
-        return Denoiser(
-            n_items,
-            space,
-            record["hidden_dims"],
-            time_dim=record["time_dim"],
-            n_timesteps=n_timesteps,
-            dropout=record["dropout"],
-            ranking_head=ranks,
-            half_life=record["half_life"] if record["values"] == "time" else None,
-            item_path=path,
-        )
+    n_items, latent_dim, hidden_dims = (
+        record[name] for name in ("n_items", "latent_dim", "hidden_dims")
+    )
+    space: ItemSpace | LatentSpace = ItemSpace(n_items)
+    if latent_dim is not None:
+        sizes = (n_items, latent_dim), (latent_dim,), (latent_dim,)
+        space = LatentSpace(*map(torch.empty, sizes))
+    return Denoiser(
+        n_items,
+        space,
+        hidden_dims,
+        n_timesteps=n_timesteps,
+        dropout=record["dropout"],
+        head=new_head(record["ranking_head"], hidden_dims, n_items),
+        half_life=record["half_life"],
+    )
+
+
+def _blank_form(record):
+    kind = record["closed_form"]
+    if kind is None:
+        return None
+    entries = record["closed_form_entries"] if kind == "sparse" else None
+    return ClosedForm.blank(record["n_items"], entries)
 
 
 def _schema(tensors):
@@ -131,24 +152,27 @@ def _schema(tensors):
         few = isinstance(value, list) and 0 < len(value) <= len(tensors)
         return few and all(map(length, value))
 
+    def is_bool(value):
+        return isinstance(value, bool)
+
     return {
         "seed": is_integer(0, 2**63 - 1),
         "values": is_one_of(*VALUES),
         "half_life": lambda value: value is None or (is_number(value) and value > 0),
-        "loss": is_one_of("multinomial", "squared"),
+        "closed_form_scale": is_number,
         "history": _is_history,
         "best_validation_score": lambda value: value is None or is_number(value),
-        "path_weight": is_number,
+        "closed_form_weight": is_number,
         "best_scale": is_number,
+        "ended_by": is_one_of("training", "callback", "interrupt"),
         "prediction_type": is_one_of(*PREDICTION_TYPES),
         "n_items": length,
         "hidden_dims": is_widths,
-        "time_dim": length,
         "dropout": lambda value: is_number(value) and 0 <= value < 1,
+        "ranking_head": is_bool,
         "latent_dim": lambda value: value is None or length(value),
-        "path_scale": is_number,
-        "path_kind": is_one_of("dense", "sparse", None),
-        "path_entries": is_integer(0, n_bytes),
+        "closed_form": is_one_of("dense", "sparse", None),
+        "closed_form_entries": is_integer(0, n_bytes),
     }
 
 

@@ -1,26 +1,29 @@
-"""Assembly of a denoiser for given rows: its space, its closed forms, its first weights."""
+"""Assembly of a denoiser for given rows: the space it works in, its layers, its head."""
 
 import numpy as np
 import torch
+from sklearn.utils.extmath import randomized_svd
 
-from .._closed_form.solver import truncated_svd
-from .._closed_form.transitions import scale_rows
-from .._utils.rows import sampled_rows
+from .._utils.rows import sampled_rows, scale_rows
 from .denoiser import Denoiser
+from .heads import EstimateHead, RankingHead
 from .spaces import ItemSpace, LatentSpace
 
 _SVD_ENTRIES = 5_000_000  # interactions from which singular vectors are taken, at the most
+
+
+def new_head(ranking_head, hidden_dims, n_items):
+    """The head of a denoiser with these layers."""
+    return RankingHead(hidden_dims[-1], n_items) if ranking_head else EstimateHead()
 
 
 def build_denoiser(
     X,
     row_weight,
     *,
-    loss,
+    ranking_head,
     latent_dim,
-    path,
     hidden_dims,
-    time_dim,
     n_timesteps,
     dropout,
     seed,
@@ -33,8 +36,7 @@ def build_denoiser(
     X : csr_array of float32 ones, shape (n_rows, n_items)
     row_weight : ndarray of float64, shape (n_rows,)
         How many users a row stands for.
-    path : ItemPath or None
-    loss, latent_dim, hidden_dims, time_dim, n_timesteps, dropout, half_life
+    ranking_head, latent_dim, hidden_dims, n_timesteps, dropout, half_life
         As in `CFGDiffusionRecommender`.
     seed : int
         Of the randomised SVD.
@@ -49,20 +51,24 @@ def build_denoiser(
         rows = sampled_rows(X, _SVD_ENTRIES, seed)
         some, weight = X[rows], row_weight[rows]
         weighted = scale_rows(some, np.sqrt(weight))  # its Gram matrix counts a row w times
-        V = truncated_svd(weighted, min(latent_dim, *some.shape), seed)[1]
+        V = right_singular_vectors(weighted, min(latent_dim, *some.shape), seed)
         space = latent_space(some, V, weight)
     with torch.random.fork_rng(devices=[]):  # torch's layers draw weights, which ours replace
         return Denoiser(
             n_items,
             space,
             hidden_dims,
-            time_dim=time_dim,
             n_timesteps=n_timesteps,
             dropout=dropout,
-            ranking_head=loss == "multinomial",
+            head=new_head(ranking_head, hidden_dims, n_items),
             half_life=half_life,
-            item_path=path,
         )
+
+
+def right_singular_vectors(X, rank, random_state):
+    """The leading right singular vectors (n_items, rank) of a sparse matrix."""
+    _, _, Vt = randomized_svd(X, rank, n_iter=4, random_state=random_state)
+    return np.ascontiguousarray(Vt.T)
 
 
 def latent_space(X, V, row_weight):

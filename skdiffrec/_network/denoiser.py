@@ -1,25 +1,22 @@
 """The network: linear where it meets item space, non-linear on a few hundred numbers in between.
 
     h = φ(W·s_t·x_t + U·c + time(t))        body, H numbers per user
-    raw = R·h                               estimate that drives the chain (x_0, ε or v)
-    scores = O·h + b + a·D·c                ranking head, where there is one
+    raw = R·h                               the estimate that drives the sampler (x_0, ε or v)
+    scores = O·h + b                        ranking head, where there is one
 
 c is the weighted history; the null token stands in place of U·c where it is unknown. Where ages are
-known, U·c is a sum over three half-lives: from how fast a part fades follows its order. D is a
-closed-form item path that joins after training; where c is unknown it reads the mean history.
-Every estimate is linear in h, so guidance can act on h, and item space is entered once, after the
-last step.
+known, U·c is a sum over three half-lives: how fast a part fades shows the order of the items. Every
+estimate is linear in h, so guidance can act on h, and item space is entered once, after the last
+step (`_inference.tiles`, where a closed-form model joins).
 """
 
 import math
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..preprocessing import RECENCY_FLOOR
-
+TIME_DIM = 16  # of the time embedding
 _HISTORY_NORM = 5.0  # length to which histories are scaled: some 25 items' worth
 _TURNS = 4 * math.pi  # angle that the fastest part of the time embedding covers
 _SPANS = (0.125, 0.5, 2.0)  # half-lives of the sums in which an aged history is read
@@ -85,20 +82,14 @@ class Denoiser(nn.Module):
         Where x_t lives.
     hidden_dims : sequence of int
         Widths; a layer as wide as the one before it is residual.
-    time_dim : int
     n_timesteps : int
         T.
     dropout : float
-    ranking_head : bool
-        False ranks by the estimate of x_0 itself.
+    head : RankingHead or EstimateHead
     half_life : float or None
-        Where given, bags hold ages instead of weights.
-    item_path : ItemPath or None
-        Needs `ranking_head`. Its scale is 0 until `path_scale` is set, after training: a network
-        that learns beside it learns to lean on it, and ranks worse.
+        Where given, histories are `AgedRows`.
+    time_dim : int
     """
-
-    prepared = None  # what sampling makes of the weights and keeps
 
     def __init__(
         self,
@@ -106,23 +97,16 @@ class Denoiser(nn.Module):
         space,
         hidden_dims,
         *,
-        time_dim,
         n_timesteps,
         dropout,
-        ranking_head,
+        head,
         half_life=None,
-        item_path=None,
+        time_dim=TIME_DIM,
     ):
         super().__init__()
-        self.n_items, self.space, self.time_dim, self.item_path = (
-            n_items,
-            space,
-            time_dim,
-            item_path,
-        )
+        self.n_items, self.space, self.time_dim = n_items, space, time_dim
         self.hidden_dims, self.n_timesteps = tuple(hidden_dims), n_timesteps
         self.half_lives = [None] if half_life is None else [half_life * span for span in _SPANS]
-        self.path_half_life = half_life
         first, last = hidden_dims[0], hidden_dims[-1]
         self.read_history = nn.ParameterList(torch.empty(n_items, first) for _ in self.half_lives)
         self.null = nn.Parameter(torch.zeros(first))
@@ -134,28 +118,26 @@ class Denoiser(nn.Module):
         )
         self.dropout = Dropout(dropout)
         self.write_state = nn.Linear(last, space.dim)
-        self.write_items = nn.Linear(last, n_items) if ranking_head else None
-        self.path_scale = 0.0
-        # what the unconditional branch ranks by beside O·h, from `calibrate`
-        self.register_buffer("null_offset", torch.zeros(n_items if ranking_head else 0))
+        self.head = head
+
+    @property
+    def device(self):
+        return self.null.device
 
     def initialize(self, generator, item_counts, n_users):
-        """Draw the weights; the ranking head starts from the items' popularity."""
+        """Draw the weights; a ranking head starts from the items' popularity."""
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
-                gain = 0.3 if name == "write_items.weight" else 1.0
+                gain = 0.3 if name == "head.write.weight" else 1.0
                 nn.init.xavier_normal_(parameter, gain, generator=generator)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
-        if self.write_items is not None:
-            share = torch.as_tensor(item_counts, dtype=torch.float32) / n_users
-            with torch.no_grad():
-                self.write_items.bias.copy_(0.5 * torch.log(share + 1e-4))
+        self.head.initialize(item_counts, n_users)
 
-    def condition(self, bags, known=None):
-        """U·c (n, H) of histories; the null token where `known` (n,) is false."""
+    def condition(self, history, known=None):
+        """U·c (n, H) of `SparseRows` or `AgedRows`; the null token where `known` (n,) is false."""
         u = sum(
-            bags.aged(half_life, RECENCY_FLOOR).normalized(_HISTORY_NORM).multiply(table)
+            history.weighted(half_life).normalized(_HISTORY_NORM).multiply(table)
             for half_life, table in zip(self.half_lives, self.read_history, strict=True)
         )
         return u if known is None else torch.where(known[:, None], u, self.null)
@@ -207,36 +189,15 @@ class Denoiser(nn.Module):
         scale : float tensor (1, 1)
             Of x_t there.
         """
-        if self.write_items is None:
-            return
-        device = self.null.device
-        t = torch.full((1,), timestep, device=device)
-        start = torch.zeros(1, self.space.dim, device=device)
+        t = torch.full((1,), timestep, device=self.device)
+        start = torch.zeros(1, self.space.dim, device=self.device)
         h = self(start, t, scale, self.unconditional(1))[1]
-        share = (item_counts + 0.5) / (item_counts + 0.5).sum()
-        prior = torch.as_tensor(np.log(share), dtype=torch.float32, device=device)
-        self.null_offset.copy_(prior - self.write_items(h)[0])
-
-    def train(self, mode=True):
-        # averaged weights come and go in training without a trace of their own
-        self.prepared = None
-        return super().train(mode)
-
-    def __getstate__(self):
-        """Without what can be made again."""
-        return {name: value for name, value in super().__getstate__().items() if name != "prepared"}
-
-    def path(self, bags):
-        """D·c (n, n_items)."""
-        return self.item_path(bags.aged(self.path_half_life, RECENCY_FLOOR))
+        self.head.calibrate(h, item_counts)
 
     def item_vectors(self):
         """The items' rows of the layer that scores them, an ndarray (n_items, H).
 
         A softmax does not see what is common to all of them: that is left out.
         """
-        if self.write_items is not None:
-            vectors = self.write_items.weight
-        else:
-            vectors = self.space.lift(self.write_state.weight.T).T
+        vectors = self.head.item_vectors(self)
         return (vectors - vectors.mean(0)).detach().cpu().numpy()

@@ -5,20 +5,20 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .._network.spaces import Bags
+from .._network.sparse_rows import AgedRows, SparseRows
+from .._utils.recency import history_weights
 from .._utils.rows import last_tied_rank, rank_in_rows, unit_free_keys
-from ..preprocessing import history_weights
 from .user_weights import visits_per_epoch
 
 _NEARNESS_FLOOR = 0.02
 
 
 class Batch(NamedTuple):
-    """Rows cut in two: what the network is shown of them, and what it is to find."""
+    """Rows cut in two: what the network is shown of them, and what it is to predict."""
 
-    condition: Bags
+    condition: SparseRows | AgedRows
     known: torch.Tensor  # bool (n,): where false, the condition is the null token
-    target: Bags
+    target: SparseRows
     weight: torch.Tensor  # float32 (n,): of the rows in the loss
 
 
@@ -31,10 +31,10 @@ class TrainingRows:
         Canonical.
     values : {"binary", "weight", "time"}
         Times cut a row at a moment; else the condition drops items at random.
-    dropped : tuple of float
+    target_share : tuple of float
         Range from which the share of a row that is not shown is drawn, per row. (0, 0) shows the
         whole row, which then is also the target (the paper's condition).
-    drop_condition : float
+    cond_drop_prob : float
         Probability that a row's condition is the null token.
     half_life : float or None
         Where values are times, a condition holds ages instead of weights, and a target's weight
@@ -46,7 +46,7 @@ class TrainingRows:
     """
 
     def __init__(
-        self, X, values, *, dropped, drop_condition, half_life, generator, row_weight=None
+        self, X, values, *, target_share, cond_drop_prob, half_life, generator, row_weight=None
     ):
         self.device, self.generator = generator.device, generator
         # one number an interaction: in the smallest type, and int64 only in a batch
@@ -65,7 +65,8 @@ class TrainingRows:
         # of a visit, scaled to mean 1
         self.row_weight = self._tensor(row_weight / visits, torch.float32)
         self.row_weight *= visits.sum() / row_weight.sum()
-        self.dropped, self.drop_condition, self.half_life = dropped, drop_condition, half_life
+        self.target_share, self.cond_drop_prob = target_share, cond_drop_prob
+        self.half_life = half_life
 
     def _tensor(self, array, dtype=torch.int64):
         return torch.as_tensor(array).to(self.device, dtype)
@@ -87,8 +88,8 @@ class TrainingRows:
         row = torch.repeat_interleave(length)
         first = torch.cumsum(length, 0) - length
         entry = torch.arange(len(row), device=self.device) + (start - first)[row]
-        known = self._uniform(len(rows)) >= self.drop_condition
-        low, high = self.dropped
+        known = self._uniform(len(rows)) >= self.cond_drop_prob
+        low, high = self.target_share
         if high == 0:
             shown, target = known[row], torch.ones_like(row, dtype=torch.bool)
             n_shown = torch.where(known, length, 0)
@@ -99,12 +100,14 @@ class TrainingRows:
             target = ~shown
         items, weights = self.items[entry].long(), self.weights[entry]
         near = weights
+        kind: type[SparseRows | AgedRows] = SparseRows
         if self.age_rank is not None and self.half_life is not None:
+            kind = AgedRows
             weights, near = self._ages(entry, n_shown[row]), self._nearness(entry, n_shown[row])
         return Batch(
-            _bags(items, weights, row, shown, len(rows)),
+            kind(*_selected(items, weights, row, shown, len(rows))),
             known & (n_shown > 0),
-            _bags(items, near, row, target, len(rows)),
+            SparseRows(*_selected(items, near, row, target, len(rows))),
             self.row_weight[rows],
         )
 
@@ -131,8 +134,8 @@ class TrainingRows:
         return torch.where(n_shown > 0, near, 1.0)
 
 
-def _bags(items, weights, row, mask, n_rows):
-    """The masked entries as Bags."""
+def _selected(items, values, row, mask, n_rows):
+    """(items, values, offsets) of the masked entries."""
     counts = torch.bincount(row[mask], minlength=n_rows)
     offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    return Bags(items[mask], weights[mask], offsets)
+    return items[mask], values[mask], offsets

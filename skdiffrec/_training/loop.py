@@ -11,7 +11,7 @@ from .ema import EMA
 from .losses import loss_blocks, multinomial_loss
 from .optimizer import AdamW
 
-_LAST_SHARE = 0.5  # of the rows that train the ranking head, those at the last timestep
+EMA_DECAY = 0.99  # a step, of the running average of the weights
 
 
 class EpochRecord(NamedTuple):
@@ -29,12 +29,12 @@ def _draw_timesteps(n, n_timesteps, last_share, generator, device):
 
 
 def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=None):
-    """The loss of one batch: squared error of the raw estimate, plus that of the ranking head."""
+    """The loss of one batch: squared error of the raw estimate, plus that of a ranking head."""
     condition, known, target, row_weight = batch
-    ranking = denoiser.write_items is not None
+    head = denoiser.head
     x_0 = denoiser.space.encode(target)
     t = _draw_timesteps(
-        len(known), diffusion.n_timesteps, _LAST_SHARE * ranking, generator, x_0.device
+        len(known), diffusion.n_timesteps, head.last_timestep_share, generator, x_0.device
     )
     noise = torch.randn(x_0.shape, device=x_0.device, generator=generator)
     x_t = diffusion.add_noise(x_0, noise, t)
@@ -42,14 +42,16 @@ def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=No
     raw, h = denoiser(x_t, t, diffusion.input_scale(t), u, generator)
     error = (raw - diffusion.target(x_0, noise, t)).square().mean(1)
     loss = (row_weight * error).mean()
-    if not ranking:
+    if not head.ranks:
         return loss
     _, sigma = diffusion.scales(t)
     # where x_t still shows the target, ranking it teaches nothing: weigh by the share of noise
     weight = row_weight * sigma[:, 0] ** 2
-    blocks = loss_blocks(condition, target, denoiser.n_items, n_loss_items, generator)
-    head = denoiser.write_items
-    return loss + multinomial_loss(h, head.weight, head.bias, blocks, masked=masked, weight=weight)
+    shown = condition.weighted(None)
+    blocks = loss_blocks(shown, target, denoiser.n_items, n_loss_items, generator)
+    return loss + multinomial_loss(
+        h, head.write.weight, head.write.bias, blocks, masked=masked, weight=weight
+    )
 
 
 def epochs(
@@ -83,7 +85,7 @@ def epochs(
     ------
     record : EpochRecord
     """
-    masked = rows.dropped[1] > 0
+    masked = rows.target_share[1] > 0
     for epoch in range(1, max_epochs + 1):
         if before_epoch is not None:
             before_epoch()
@@ -114,15 +116,13 @@ def train(
     history,
     *,
     learning_rate,
-    weight_decay,
-    ema_decay,
     max_epochs,
     batch_size,
     n_loss_items,
     verbose,
+    ema_decay=EMA_DECAY,
     before_epoch=None,
     after_epoch=None,
-    keep_interrupted=True,
 ):
     """Train to the last epoch, or to the best one by `monitor`; averaged weights stay.
 
@@ -132,15 +132,14 @@ def train(
         Takes a dict an epoch: epoch, loss and, with a monitor, validation_ndcg.
     before_epoch, after_epoch : callables or None
         ``before_epoch()``, and ``after_epoch(ema) -> bool``, true to end training.
-    keep_interrupted : bool
-        Whether Ctrl-C after the first epoch ends training, with a warning, instead of losing it.
 
     Returns
     -------
-    complete : bool
-        False where Ctrl-C or `after_epoch` ended it.
+    ended_by : {"training", "callback", "interrupt"}
+        What ended it: training itself, `after_epoch`, or Ctrl-C after the first epoch. The best
+        weights so far are there whatever it was.
     """
-    optimizer = AdamW(denoiser.parameters(), learning_rate=learning_rate, weight_decay=weight_decay)
+    optimizer = AdamW(denoiser.parameters(), learning_rate=learning_rate)
     ema = EMA(denoiser, ema_decay)
     records = epochs(
         denoiser,
@@ -153,26 +152,27 @@ def train(
         n_loss_items=n_loss_items,
         before_epoch=before_epoch,
     )
-    best, complete = None, True
+    best, ended_by = None, "training"
     with tqdm(total=max_epochs, disable=not verbose, unit="epoch") as progress:
         try:
             for record in records:
-                entry, improved = _judged(record, monitor, ema, learning_rate)
+                entry, improved = _evaluated(record, monitor, ema, learning_rate)
                 best = ema.snapshot() if improved else best
                 history.append(entry)
                 progress.set_postfix({name: f"{entry[name]:.4f}" for name in list(entry)[1:]})
                 progress.update()
                 if after_epoch is not None and after_epoch(ema):
-                    complete = False
-                if not complete or (monitor is not None and monitor.should_stop):
+                    ended_by = "callback"
+                    break
+                if monitor is not None and monitor.should_stop:
                     break
         except KeyboardInterrupt:
-            if not (history and keep_interrupted):
+            if not history:
                 raise
-            complete = False
+            ended_by = "interrupt"
             _warn_interrupted(len(history), best)
     ema.load(best)
-    return complete
+    return ended_by
 
 
 def _warn_interrupted(n_epochs, best):
@@ -180,7 +180,7 @@ def _warn_interrupted(n_epochs, best):
     warnings.warn(f"Interrupted after {n_epochs} whole epochs: fit keeps the {kept}.", stacklevel=3)
 
 
-def _judged(record, monitor, ema, learning_rate):
+def _evaluated(record, monitor, ema, learning_rate):
     """An epoch's entry in the history, and whether it is the best so far."""
     if not math.isfinite(record.loss):
         raise ValueError(

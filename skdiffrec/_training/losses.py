@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from .._network.spaces import Bags
+from .._network.sparse_rows import SparseRows
 
 _BLOCK_SCORES = 2_000_000  # that are there at once, where all items are scored
 _BLOCK_ROWS = 256  # but not fewer rows: each block reads and writes whole tables
@@ -17,8 +17,8 @@ class Block(NamedTuple):
     rows: slice
     items: torch.Tensor | None  # int64 (n,), ascending; None is all
     log_weight: torch.Tensor | None  # float32 (n,): logarithm of how many items each stands for
-    condition: Bags  # of the rows, with places in `items` instead of items
-    target: Bags
+    condition: SparseRows  # of the rows, with places in `items` instead of items
+    target: SparseRows
 
 
 def loss_blocks(condition, target, n_items, n_loss_items=None, generator=None):
@@ -49,7 +49,8 @@ def loss_blocks(condition, target, n_items, n_loss_items=None, generator=None):
         own = condition.of_rows(rows), target.of_rows(rows)
         items, log_weight = _draw(own[1].items.unique(), pool, place, n_loss_items)
         place[items] = torch.arange(len(items), device=device)
-        blocks.append(Block(rows, items, log_weight, *(bags.placed(place) for bags in own)))
+        own = (part.renumbered(place) for part in own)
+        blocks.append(Block(rows, items, log_weight, *own))
         place[items] = -1
     return blocks
 

@@ -70,14 +70,6 @@ def recency_of_ages(age, half_life, floor=RECENCY_FLOOR):
     return np.maximum(floor, 0.5 ** (age / half_life)).astype(np.float32)
 
 
-def history_ages(X):
-    """Ages of canonical histories of times, in items and from 1 up: a CSR of float32."""
-    ages = unit_free(X, "time")
-    length = np.diff(X.indptr)
-    ages.data = (np.repeat(length, length) - ages.data).astype(np.float32)
-    return ages
-
-
 def history_weights(X, values, half_life):
     """What a model reads of canonical histories: a CSR of weights in (0, 1], float32.
 

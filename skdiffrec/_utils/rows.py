@@ -12,6 +12,12 @@ from .hashing import entry_keys
 ROW_MULTIPLE = 16
 
 _SORT_ENTRIES, _HASH_ENTRIES = 2**13, 2**17
+_DENSE = 0.015  # share of the cells that are filled
+
+
+def is_dense(X):
+    """Whether rows of X hold enough for a deep network to learn more than a shallow one."""
+    return X.nnz >= _DENSE * X.shape[0] * X.shape[1]
 
 
 def entry_rows(X):
@@ -80,11 +86,18 @@ def unit_free(X, values):
     elif values == "weight" and X.nnz:
         filled = np.flatnonzero(np.diff(X.indptr))
         largest = np.maximum.reduceat(X.data, X.indptr[filled])
-        share = X.data / np.repeat(largest, np.diff(X.indptr)[filled])
-        data = np.maximum(np.round(share, 6), 1e-6)  # the unit may change the last digits
+        data = rounded_share(X.data / np.repeat(largest, np.diff(X.indptr)[filled]))
     else:
         data = np.ones(X.nnz)
     return sp.csr_array((data.astype(np.float64), X.indices, X.indptr), shape=X.shape)
+
+
+def rounded_share(share):
+    """Shares of a row's largest value, an ndarray or a tensor, without the last digits.
+
+    These may change with the unit of the values.
+    """
+    return ((share * 1e6).round() / 1e6).clip(1e-6)
 
 
 def unit_free_keys(X, values, seed):
@@ -158,3 +171,9 @@ def pad_rows(X, multiple):
         return X
     indptr = np.concatenate([X.indptr, np.full(missing, X.indptr[-1], X.indptr.dtype)])
     return sp.csr_array((X.data, X.indices, indptr), shape=(X.shape[0] + missing, X.shape[1]))
+
+
+def scale_rows(X, factor):
+    """diag(factor)·X of a CSR, float32."""
+    data = X.data * factor[entry_rows(X)].astype(np.float32)
+    return sp.csr_array((data, X.indices, X.indptr), shape=X.shape)

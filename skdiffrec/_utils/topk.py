@@ -3,6 +3,17 @@
 import numpy as np
 
 GROUP = 16  # columns that are looked at by their largest score first
+_BLOCK_ELEMENTS = 2**22  # scores held at once: 16 MB, and their sort keys 32 MB
+
+
+def row_blocks(n, n_columns, most=None):
+    """Slices of n rows with `n_columns` scores each, so that memory does not grow with n.
+
+    None has more than `most` rows.
+    """
+    size = max(1, _BLOCK_ELEMENTS // n_columns)
+    size = size if most is None else min(size, most)
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def masked_topk(scores, k, seen=None, columns=None):
@@ -34,23 +45,33 @@ def masked_topk(scores, k, seen=None, columns=None):
     ids = np.full((n_rows, k), -1, np.int64)
     top = np.full((n_rows, k), -np.inf, np.float32)
     if n_listed:
-        place = _best(scores, n_listed)
+        place = best_columns(scores, n_listed)
         top[:, :n_listed] = np.take_along_axis(scores, place, axis=1)
         ids[:, :n_listed] = place if columns is None else columns[place]
         ids[np.isneginf(top)] = -1
     return ids, top
 
 
-def _best(scores, k):
-    """Columns of the k largest scores, best first, ties by lower column."""
+def best_columns(scores, k):
+    """Columns of the k largest scores of every row, best first, ties by lower column.
+
+    Parameters
+    ----------
+    scores : ndarray of float32, shape (n_rows, width)
+    k : int
+        At most `width`.
+
+    Returns
+    -------
+    columns : ndarray of int64, shape (n_rows, k)
+    """
     n_rows, width = scores.shape
     n_groups = width // GROUP
     if n_groups < 4 * k:
         return _best_by_key(scores, np.broadcast_to(np.arange(width), scores.shape), k)
     # The k best are in the k groups whose own largest scores are the largest: one pass over all
     # for these, and a choice among a few.
-    grouped = scores[:, : n_groups * GROUP].reshape(n_rows, GROUP, n_groups)
-    largest = grouped.max(axis=1)
+    largest = _largest_of_groups(scores)
     least = np.partition(largest, n_groups - k, axis=1)[:, n_groups - k]
     enough = largest >= least[:, None]
     n_enough = enough.sum(axis=1)
@@ -58,8 +79,7 @@ def _best(scores, k):
         groups = (np.flatnonzero(enough) % n_groups).reshape(n_rows, k)
     else:
         groups = np.argpartition(largest, n_groups - k, axis=1)[:, n_groups - k :]
-    first = np.arange(0, n_groups * GROUP, n_groups)
-    columns = (groups[:, :, None] + first).reshape(n_rows, -1)
+    columns = (groups[:, :, None] + _first_of_groups(n_groups)).reshape(n_rows, -1)
     rest = np.arange(n_groups * GROUP, width)
     columns = np.concatenate([columns, np.broadcast_to(rest, (n_rows, len(rest)))], axis=1)
     best = _best_by_key(np.take_along_axis(scores, columns, axis=1), columns, k)
@@ -69,6 +89,49 @@ def _best(scores, k):
         everything = np.broadcast_to(np.arange(width), (int(tied.sum()), width))
         best[tied] = _best_by_key(scores[tied], everything, k)
     return best
+
+
+def columns_above(scores, floor, most):
+    """Columns of the scores above a floor, a row's by ascending column.
+
+    Later tiles of a catalogue have few of these, which one pass over groups finds.
+
+    Parameters
+    ----------
+    scores : ndarray of float32, shape (n_rows, width)
+    floor : ndarray of float32, shape (n_rows, 1)
+    most : int
+        On average over the rows; where there are more, None is returned.
+
+    Returns
+    -------
+    rows, columns : ndarrays of int64, shape (n,), or None
+    """
+    n_rows, width = scores.shape
+    n_groups = width // GROUP
+    rows, groups = np.nonzero(_largest_of_groups(scores) > floor)
+    if len(rows) > n_rows * most:
+        return None
+    rest = np.arange(n_groups * GROUP, width)
+    columns = (groups[:, None] + _first_of_groups(n_groups)).ravel()
+    columns = np.concatenate([columns, np.tile(rest, n_rows)])
+    rows = np.concatenate([rows.repeat(GROUP), np.arange(n_rows).repeat(len(rest))])
+    above = scores[rows, columns] > floor[rows, 0]
+    cells = np.sort(rows[above] * width + columns[above])
+    return cells // width, cells % width
+
+
+def _largest_of_groups(scores):
+    """The largest score of every group, (n_rows, n_groups); group j has columns j + i·n_groups."""
+    n_groups = scores.shape[1] // GROUP
+    largest = scores[:, :n_groups].copy()
+    for first in _first_of_groups(n_groups)[1:]:
+        np.maximum(largest, scores[:, first : first + n_groups], out=largest)
+    return largest
+
+
+def _first_of_groups(n_groups):
+    return np.arange(0, n_groups * GROUP, max(n_groups, 1))
 
 
 def _best_by_key(scores, columns, k):

@@ -26,6 +26,7 @@ __all__ = [
     "Interval",
     "StrOptions",
     "VALUES",
+    "allowed_items",
     "canonical_csr",
     "check_any_holdout",
     "check_guidance_scale",
@@ -41,6 +42,7 @@ __all__ = [
     "check_user_ids",
     "drop_labels",
     "fit_context",
+    "requested_rows",
     "safe_indexing",
     "warn_without_order",
 ]
@@ -102,9 +104,14 @@ def check_interactions(estimator, X, *, values, reset):
 
 def check_parameters(estimator, names):
     """`_validate_params` of some parameters, at a fraction of its time."""
-    constraints = {name: estimator._parameter_constraints[name] for name in names}
     values = {name: getattr(estimator, name) for name in names}
-    validate_parameter_constraints(constraints, values, type(estimator).__name__)
+    check_values(estimator._parameter_constraints, values, type(estimator).__name__)
+
+
+def check_values(constraints, values, caller):
+    """Errors as scikit-learn's for {parameter: value} that are not as they may be."""
+    constraints = {name: constraints[name] for name in values}
+    validate_parameter_constraints(constraints, values, caller)
 
 
 def canonical_csr(X, values):
@@ -254,6 +261,49 @@ def check_item_ids(name, ids, n_items):
 def check_item_list(name, ids, n_items):
     """Item ids as (1-D int64 array in the given order, whether one int was given)."""
     return _integer_ids(name, ids, n_items, "the columns of X"), np.ndim(ids) == 0
+
+
+def allowed_items(filter_items, items, n_items):
+    """Ascending ids of the items that may be recommended; None for all."""
+    if filter_items is None and items is None:
+        return None
+    allowed = np.arange(n_items) if items is None else check_item_ids("items", items, n_items)
+    if filter_items is not None:
+        banned = check_item_ids("filter_items", filter_items, n_items)
+        allowed = np.setdiff1d(allowed, banned, assume_unique=True)
+    return allowed
+
+
+def requested_rows(recommender, user_ids, X):
+    """(rows, which of them or None for all in order, whether one user was asked for).
+
+    Parameters
+    ----------
+    recommender : estimator
+        Fitted; its rows are taken where `X` is None.
+    user_ids, X
+        As in `recommend`.
+    """
+    if X is None:
+        if recommender._fit_X is None:
+            raise ValueError(
+                "This model was saved with include_data=False and does not know the users of "
+                "fit. Give their histories: recommend(X=rows)."
+            )
+        if user_ids is None:
+            return recommender._fit_X, None, False
+        ids, scalar = check_user_ids(user_ids, recommender._fit_X.shape[0], known=True)
+        return recommender._fit_X, ids, scalar
+    rows = recommender._check_rows(X)
+    if user_ids is None:
+        return rows, None, False
+    ids, scalar = check_user_ids(user_ids, np.iinfo(np.int64).max, known=False)
+    if len(ids) != rows.shape[0]:
+        raise ValueError(
+            f"user_ids has {len(ids)} entries, but X has {rows.shape[0]} rows. Give one row "
+            "of X per entry of user_ids, or leave one of the two out."
+        )
+    return rows, None, scalar
 
 
 def check_lists(name, lists, n_users, n_items):

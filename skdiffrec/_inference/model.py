@@ -1,0 +1,272 @@
+"""A trained model: what training leaves behind, and what every question to it is answered by."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from .._diffusion.process import Diffusion
+from .._network.closed_form import ClosedForm
+from .._network.denoiser import Denoiser
+from .._network.sparse_rows import HistoryReader
+from .._utils.hashing import row_keys
+from .._utils.results import TrainingHistory
+from .._utils.rows import unit_free
+from .._utils.topk import row_blocks
+from .chain_spaces import chain_space
+from .device import run_blocks, screens_in_bfloat16
+from .explanation import closed_form_contributions, leave_one_out
+from .ranking import TILE_ITEMS, EstimateScores, HeadScores, guided_lists
+from .reverse_process import SamplingTables
+from .scoring import branch_scores, drawn_scores, guided_scores, staged_scores, swept_scores
+from .settings import SamplingSettings
+from .state import model_state, restored
+
+# Products of fewer rows are slower; of many more, two threads round rows otherwise than of few.
+_BLOCK_ROWS = 512
+
+Block = slice
+Rows = csr_array
+Scales = NDArray[np.float64]
+Scores = NDArray[np.float32]
+
+
+class TrainingSummary(NamedTuple):
+    """What training found out.
+
+    Attributes
+    ----------
+    history : TrainingHistory
+        One record an epoch.
+    best_validation_score : float or None
+        Best nDCG@10 of held-out items.
+    closed_form_weight : float
+    best_scale : float
+        The guidance scale that ranks held-out items best.
+    ended_by : {"training", "callback", "interrupt"}
+        What ended it.
+    """
+
+    history: TrainingHistory
+    best_validation_score: float | None = None
+    closed_form_weight: float = 0.0
+    best_scale: float = 1.0
+    ended_by: str = "training"
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """A trained network with its closed form; built once, by the end of training, never changed.
+
+    Canonical rows X go in, arrays come out. How it is sampled is said at every call.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    diffusion : Diffusion
+    values, half_life
+        As in `CFGDiffusionRecommender`; `half_life` is None but for times.
+    seed : int
+        Of the random numbers of a row.
+    closed_form : ClosedForm or None
+    closed_form_scale : float
+        Factor of its scores.
+    training : TrainingSummary
+    """
+
+    denoiser: Denoiser
+    diffusion: Diffusion
+    values: str
+    half_life: float | None
+    seed: int
+    closed_form: ClosedForm | None = None
+    closed_form_scale: float = 0.0
+    training: TrainingSummary = TrainingSummary(TrainingHistory())
+    _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def attributes(self) -> dict[str, Any]:
+        """The attributes of an estimator that was fitted to this model."""
+        training = self.training
+        return {
+            "_model": self,
+            "history_": TrainingHistory(training.history),
+            "n_iter_": len(training.history),
+            "best_validation_score_": training.best_validation_score,
+            "closed_form_weight_": training.closed_form_weight,
+            "best_guidance_scale_": training.best_scale,
+        }
+
+    @property
+    def device(self) -> torch.device:
+        return self.denoiser.device
+
+    @property
+    def reader(self) -> HistoryReader:
+        """Reads histories as the network wants them."""
+        return self._once("reader", lambda: HistoryReader(self.values, self.half_life))
+
+    @property
+    def screens(self) -> bool:
+        """Whether the catalogue is screened in bfloat16."""
+        return self._once("screens", lambda: screens_in_bfloat16(self.device))
+
+    def tables(self, reference: bool = False) -> SamplingTables:
+        """What sampling computes from the weights, once."""
+        return self._once(reference, lambda: self._new_tables(reference))
+
+    def _once(self, name, make):
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
+    @torch.no_grad()
+    def _new_tables(self, reference):
+        space = chain_space(self.denoiser, reference)
+        scores: HeadScores | EstimateScores = EstimateScores(space, self.half_life)
+        if self.denoiser.head.ranks:
+            form = self.closed_form, self.closed_form_scale
+            scores = HeadScores(self.denoiser.head, *form, self.half_life)
+        return SamplingTables(self.denoiser, self.diffusion, space, scores)
+
+    def to(self, device: torch.device) -> "FittedModel":
+        """The same model with its weights on `device`."""
+        if self.device == device:
+            return self
+        record, tensors = model_state(self)
+        moved = self.of_state(record, tensors)
+        form = moved.closed_form
+        return replace(
+            moved,
+            denoiser=moved.denoiser.to(device),
+            closed_form=None if form is None else form.to(device),
+        )
+
+    @property
+    def resolved(self) -> tuple[tuple[Any, ...], SamplingSettings] | None:
+        """What `resolve` kept last."""
+        return self._made.get("resolved")
+
+    def resolve(self, asked: tuple[Any, ...], settings: SamplingSettings) -> None:
+        """Keep the settings that an estimator's parameters stand for, to check these once."""
+        self._made["resolved"] = asked, settings
+
+    def evaluation_settings(self) -> SamplingSettings:
+        """Sampling while a model is trained: sampling parameters do not affect `fit`."""
+        n_steps = min(self.denoiser.head.evaluation_steps, self.diffusion.n_timesteps)
+        return SamplingSettings(n_steps)
+
+    def _inputs(self, X, settings):
+        keys = row_keys(unit_free(X, self.values), self.seed) if settings.temperature else None
+        return self, self.reader.read(X), keys
+
+    def blocks(self, n: int, *, n_columns: int | None = None) -> list[Block]:
+        """Blocks of n rows, of whose scores `n_columns` are there at once; None is all."""
+        return row_blocks(n, n_columns or self.denoiser.n_items, _BLOCK_ROWS)
+
+    def each(self, run: Callable[[Block], None], blocks: list[Block]) -> None:
+        """``run(block)`` for each of independent blocks, on a CPU with one thread each."""
+        if self.device.type != "cpu":
+            run_blocks(run, blocks, most=1)
+        elif len(blocks) > 1:
+            run_blocks(run, blocks)
+        else:  # no pool for a single block
+            n_threads = torch.get_num_threads()
+            torch.set_num_threads(1)
+            try:
+                for block in blocks:
+                    run(block)
+            finally:
+                torch.set_num_threads(n_threads)
+
+    def rank(
+        self,
+        X: Rows,
+        k: int,
+        scale: Scales,
+        settings: SamplingSettings,
+        *,
+        chosen: NDArray[np.int64] | None = None,
+        filter_seen: bool = True,
+        columns: NDArray[np.int64] | None = None,
+    ) -> tuple[NDArray[np.int64], Scores]:
+        """Lists (ids, scores) of the k best items, of the chosen rows (None: of all in order)."""
+        n = X.shape[0] if chosen is None else len(chosen)
+        ids, scores = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
+
+        def rank(block):
+            rows = X[block] if chosen is None else X[chosen[block]]
+            inputs = *self._inputs(rows, settings), scale[block], settings
+            ids[block], scores[block] = guided_lists(
+                *inputs, k, filter_seen=filter_seen, columns=columns
+            )
+
+        n_columns = None
+        if self.denoiser.head.ranks:  # scores are never there as a whole, but a tile at a time
+            n_columns = min(self.denoiser.n_items, TILE_ITEMS)
+        self.each(rank, self.blocks(n, n_columns=n_columns))
+        return ids, scores
+
+    def score_all(self, X: Rows, scale: Scales, settings: SamplingSettings) -> Scores:
+        """Scores (n_rows, n_items) of any number of rows."""
+        scores = np.empty(X.shape, np.float32)
+
+        def score(block):
+            scores[block] = self.score(X[block], scale[block], settings)
+
+        self.each(score, self.blocks(X.shape[0]))
+        return scores
+
+    def score(self, X: Rows, scale: Scales, settings: SamplingSettings, items=None) -> Scores:
+        """Scores (n_rows, n_items) of one block; with `items` (ascending) of these alone."""
+        return guided_scores(*self._inputs(X, settings), scale, settings, items)
+
+    def stages(self, X: Rows, scale: Scales, settings: SamplingSettings) -> Iterator[Scores]:
+        """`score` after each sampling step."""
+        return staged_scores(*self._inputs(X, settings), scale, settings)
+
+    def sweep(self, X: Rows, scales, settings: SamplingSettings) -> Iterator[Scores]:
+        """`score` at each of several scales for all rows."""
+        return swept_scores(*self._inputs(X, settings), scales, settings)
+
+    def branches(self, X: Rows, scale: Scales, settings: SamplingSettings, items=None):
+        """The conditional and the unconditional scores behind `score`."""
+        return branch_scores(*self._inputs(X, settings), scale, settings, items)
+
+    def draws(self, X: Rows, scale: Scales, settings: SamplingSettings, n_draws: int):
+        """`score` of one draw after the other."""
+        return drawn_scores(*self._inputs(X, settings), scale, settings, n_draws)
+
+    def closed_form_contributions(self, X: Rows, scale: float, items):
+        """(contributions, base): the closed form's part of the scores of one row."""
+        return closed_form_contributions(self, self.reader.read(X), scale, items)
+
+    def leave_one_out(self, X: Rows, scale: float, settings: SamplingSettings, items):
+        """`score` of one row without each of its items, (X.nnz, len(items))."""
+        inputs = self._inputs(X, settings)
+        return leave_one_out(*inputs, scale, settings, items, self.blocks)
+
+    @torch.no_grad()
+    def closed_form_scores(self, X: Rows) -> Scores:
+        """Scores of the closed form alone, without its factor."""
+        assert self.closed_form is not None
+        rows = self.reader.rows(self.reader.read(X), self.device).weighted(self.half_life)
+        return self.closed_form(rows)[: X.shape[0]].cpu().numpy()
+
+    def __getstate__(self):
+        """Numbers and NumPy arrays alone: what is pickled loads on a machine without a GPU."""
+        return model_state(self)
+
+    def __setstate__(self, state):
+        record, tensors = state
+        for name, value in vars(self.of_state(record, dict(tensors))).items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of_state(cls, record, tensors) -> "FittedModel":
+        """The model that `model_state` took apart, checked; its arrays are taken out."""
+        parts = restored(record, tensors)
+        return cls(training=TrainingSummary(*parts.pop("training")), **parts)

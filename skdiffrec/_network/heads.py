@@ -1,0 +1,63 @@
+"""How items are ranked: by a head of their own, or by the estimate of x_0 itself."""
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class RankingHead(nn.Module):
+    """Scores O·h + b of all items, trained on the likelihood of the target items.
+
+    Parameters
+    ----------
+    width : int
+        H, of the last hidden layer.
+    n_items : int
+    """
+
+    ranks = True
+    evaluation_steps = 1  # of sampling, while a model is trained
+    last_timestep_share = 0.5  # of the training rows: sampling starts there, and may end there
+
+    null_offset: torch.Tensor  # float32 (n_items,)
+
+    def __init__(self, width, n_items):
+        super().__init__()
+        self.write = nn.Linear(width, n_items)
+        # added to the scores of the unconditional branch, from `calibrate`
+        self.register_buffer("null_offset", torch.zeros(n_items))
+
+    @torch.no_grad()
+    def initialize(self, item_counts, n_users):
+        """Start from the items' popularity."""
+        share = torch.as_tensor(item_counts, dtype=torch.float32) / n_users
+        self.write.bias.copy_(0.5 * torch.log(share + 1e-4))
+
+    @torch.no_grad()
+    def calibrate(self, h, item_counts):
+        """Let the scores of a hidden layer h (1, H), that of the null token, be popularity."""
+        share = (item_counts + 0.5) / (item_counts + 0.5).sum()
+        prior = torch.as_tensor(np.log(share), dtype=torch.float32, device=h.device)
+        self.null_offset.copy_(prior - self.write(h)[0])
+
+    def item_vectors(self, denoiser):
+        """The vectors (n_items, H) whose products with h are the scores."""
+        return self.write.weight
+
+
+class EstimateHead(nn.Module):
+    """No head: items are ranked by the estimate of x_0 that drives the sampler."""
+
+    ranks = False
+    evaluation_steps = 10
+    last_timestep_share = 0.0
+
+    def initialize(self, item_counts, n_users):
+        """Nothing to start from."""
+
+    def calibrate(self, h, item_counts):
+        """Nothing to calibrate."""
+
+    def item_vectors(self, denoiser):
+        """The vectors (n_items, H) whose products with h are the differences of the scores."""
+        return denoiser.space.lift(denoiser.write_state.weight.T).T

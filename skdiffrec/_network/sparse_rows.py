@@ -1,0 +1,176 @@
+"""What the network reads: sparse rows on a device, of items with weights or with ages."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch.nn import functional as F
+
+from .._utils.recency import RECENCY_FLOOR
+from .._utils.rows import ROW_MULTIPLE, rounded_share, unit_free
+
+
+def to_device(array, device):
+    """An ndarray as a tensor on a device; copies to a GPU do not block."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+class SparseRows(NamedTuple):
+    """Weighted rows: row i holds ``items[offsets[i]:offsets[i+1]]`` with their weights."""
+
+    items: torch.Tensor  # int64 (nnz,)
+    weights: torch.Tensor  # float32 (nnz,)
+    offsets: torch.Tensor  # int64 (n_rows + 1,)
+
+    @classmethod
+    def from_csr(cls, X: csr_array, device: torch.device | str, n_rows: int | None = None):
+        """A canonical CSR on a device, filled up to `n_rows` by empty rows."""
+        offsets = X.indptr.astype(np.int64)
+        if n_rows is not None and n_rows > X.shape[0]:
+            offsets = np.append(offsets, np.full(n_rows - X.shape[0], offsets[-1]))
+        return cls(
+            to_device(X.indices.astype(np.int64), device),
+            to_device(X.data.astype(np.float32), device),
+            to_device(offsets, device),
+        )
+
+    @property
+    def rows(self):
+        """The row of every entry, int64 (nnz,)."""
+        return torch.repeat_interleave(self.offsets.diff())
+
+    def weighted(self, half_life: float | None) -> "SparseRows":
+        """The rows themselves: they have no ages (see `AgedRows.weighted`)."""
+        return self
+
+    def scaled(self, factor):
+        """The same rows times `factor` (n_rows,)."""
+        return self._replace(weights=self.weights * factor[self.rows])
+
+    def normalized(self, norm):
+        """The same rows with Euclidean length `norm`; empty rows stay empty."""
+        lengths = self.offsets.diff()
+        rows = torch.repeat_interleave(lengths)
+        squares = torch.zeros(len(lengths), device=rows.device).index_add_(0, rows, self.weights**2)
+        return self._replace(weights=self.weights * (norm * squares.rsqrt())[rows])
+
+    def multiply(self, matrix):
+        """The rows times a dense (n_items, d) matrix: float32 (n_rows, d).
+
+        The gradient of the matrix is sparse where that is less.
+        """
+        return F.embedding_bag(
+            self.items,
+            matrix,
+            self.offsets,
+            mode="sum",
+            per_sample_weights=self.weights,
+            include_last_offset=True,
+            sparse=matrix.requires_grad and len(self.items) < len(matrix),
+        )
+
+    def dense(self, n_items):
+        """The rows as float32 (n_rows, n_items)."""
+        dense = torch.zeros(len(self.offsets) - 1, n_items, device=self.weights.device)
+        return dense.index_put((self.rows, self.items), self.weights)
+
+    def of_rows(self, rows):
+        """Some consecutive rows."""
+        offsets = self.offsets[rows.start : rows.stop + 1]
+        first, last = int(offsets[0]), int(offsets[-1])
+        return SparseRows(self.items[first:last], self.weights[first:last], offsets - first)
+
+    def renumbered(self, numbers):
+        """``numbers[item]`` (n_items,) in place of items, without entries where that is below 0."""
+        items = numbers[self.items]
+        valid = items >= 0
+        counts = torch.bincount(self.rows[valid], minlength=len(self.offsets) - 1)
+        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        return SparseRows(items[valid], self.weights[valid], offsets)
+
+
+class AgedRows(NamedTuple):
+    """Rows of items with ages: 1 is the latest item of a row, 2 the one before it."""
+
+    items: torch.Tensor  # int64 (nnz,)
+    ages: torch.Tensor  # float32 (nnz,)
+    offsets: torch.Tensor  # int64 (n_rows + 1,)
+
+    @classmethod
+    def from_csr(cls, X: csr_array, device: torch.device | str, n_rows: int | None = None):
+        """As `SparseRows.from_csr`, of ages."""
+        return cls(*SparseRows.from_csr(X, device, n_rows))
+
+    def weighted(self, half_life: float | None) -> SparseRows:
+        """The rows with recency weights; ones where `half_life` is None."""
+        if half_life is None:
+            weights = torch.ones_like(self.ages)
+        else:
+            weights = recency_of_ages(self.ages, half_life)
+        return SparseRows(self.items, weights, self.offsets)
+
+
+def recency_of_ages(ages, half_life):
+    """Recency weights of ages from 1 up, a float tensor of any shape."""
+    return (0.5 ** ((ages - 1) / half_life)).clamp(min=RECENCY_FLOOR)
+
+
+class HistoryReader:
+    """Reads canonical histories whose values mean `values`.
+
+    Parameters
+    ----------
+    values : {"binary", "weight", "time"}
+    half_life : float or None
+        With times and a half-life a history holds ages: 1 for the latest item, 2 for the one before
+        it. Else it holds weights: the share of the row's largest for "weight", ones for the rest.
+    """
+
+    def __init__(self, values, half_life):
+        self.values, self.half_life = values, half_life if values == "time" else None
+        self.aged = self.half_life is not None
+        self._rows = AgedRows if self.aged else SparseRows
+
+    def read(self, X):
+        """Ages or weights of canonical histories, csr_array of float32 (n_rows, n_items)."""
+        if not (self.aged or self.values == "weight"):
+            return csr_array((np.ones(X.nnz, np.float32), X.indices, X.indptr), shape=X.shape)
+        read = unit_free(X, self.values)
+        if self.aged:
+            length = np.diff(X.indptr)
+            read.data = np.repeat(length, length) - read.data
+        read.data = read.data.astype(np.float32)
+        return read
+
+    def rows(self, history, device):
+        """What `read` gave as rows on a device, filled up so that products round alike.
+
+        Products of few rows round otherwise than those of many: their number is a multiple of
+        `ROW_MULTIPLE`.
+        """
+        n_rows = -(-history.shape[0] // ROW_MULTIPLE) * ROW_MULTIPLE
+        return self._rows.from_csr(history, device, n_rows)
+
+    def read_padded(self, values, known):
+        """Ages or weights of histories that are filled up to one length, for a serving graph.
+
+        Parameters
+        ----------
+        values : float64 tensor of shape (n_rows, length) or None
+            None where the values of X are ignored.
+        known : bool tensor of shape (n_rows, length)
+            False where a row is filled up.
+        """
+        if self.values == "weight":
+            largest = (values * known).amax(1, keepdim=True)
+            return rounded_share(
+                values / largest.where(largest > 0, torch.ones_like(largest))
+            ).float()
+        if self.aged:
+            values = values * known
+            return 1 + (values[:, None, :] > values[:, :, None]).float().sum(2)
+        return known.float()

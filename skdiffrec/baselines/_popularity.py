@@ -1,0 +1,46 @@
+"""Popularity: the same scores for everybody."""
+
+import numpy as np
+
+from .._utils.recency import history_weights
+from .._utils.typing import FloatArray, Values
+from ..base import BaseRecommender
+from ._constraints import HISTORY_CONSTRAINTS
+
+
+class PopularityRecommender(BaseRecommender):
+    """Recommend what most users took: the same scores for everybody.
+
+    Parameters
+    ----------
+    values : {"binary", "weight", "time"}, default="binary"
+        What the values of X mean. Items are counted; weights are summed instead.
+
+    Attributes
+    ----------
+    popularity_ : ndarray of float32, shape (n_items,)
+        Users, or summed weights, per item.
+    n_features_in_ : int
+        Number of items.
+
+    Examples
+    --------
+    >>> from skdiffrec.baselines import PopularityRecommender
+    >>> model = PopularityRecommender().fit([[1, 1, 0], [0, 1, 0], [0, 1, 1]])
+    >>> model.recommend(0, k=1, filter_seen=False)[0]
+    array([1])
+    """
+
+    _parameter_constraints = {"values": HISTORY_CONSTRAINTS["values"]}
+    _saved_arrays = {"popularity_": ("n_features_in_",)}
+
+    popularity_: FloatArray
+
+    def __init__(self, *, values: Values = "binary") -> None:
+        self.values = values
+
+    def _fit(self, X):
+        self.popularity_ = np.asarray(history_weights(X, self.values, None).sum(axis=0), np.float32)
+
+    def _score_rows(self, X):
+        return np.tile(self.popularity_, (X.shape[0], 1))
