@@ -3,13 +3,12 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from ._fitted import FittedDiffusion
 from ._utils.results import DrawSummary, Explanation, ScoreParts
 from ._utils.topk import masked_topk
 from ._utils.typing import ArrayLike
-from ._utils.validation import check_item_list, check_k, check_lists, requested_rows
+from ._utils.validation import check_fitted, check_item_list, check_k, check_lists, requested_rows
 
 _N_EXPLAINED = 10
 _N_STEPS = 20  # calibration hardly differs from that of 5
@@ -147,7 +146,7 @@ class ExplainedDiffusion(FittedDiffusion):
 
     def _start_draws(self, X, n_samples, guidance_scale, given):
         """(model, canonical rows, a function that gives the draws of a block of them)."""
-        check_is_fitted(self)
+        check_fitted(self)
         rows = self._check_rows(X)
         scale = self._scales(rows.shape[0], guidance_scale)
         model, _ = self._sampled()
@@ -211,7 +210,7 @@ class ExplainedDiffusion(FittedDiffusion):
         >>> bool(abs(parts.unconditional + 2.0 * parts.lift - scores).max() < 1e-4)
         True
         """
-        check_is_fitted(self)
+        check_fitted(self)
         rows, chosen, one_user = requested_rows(self, user_ids, X)
         n = rows.shape[0] if chosen is None else len(chosen)
         item_ids = np.arange(self.n_features_in_) if item_ids is None else item_ids
@@ -292,7 +291,7 @@ class ExplainedDiffusion(FittedDiffusion):
         >>> why.total.shape == (2, len(why.history))
         True
         """
-        check_is_fitted(self)
+        check_fitted(self)
         row = self._one_row(user_id, X)
         scale = self._scales(1, guidance_scale)
         model, settings = self._sampled()

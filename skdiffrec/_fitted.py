@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from ._inference.device import resolve_device
 from ._inference.model import FittedModel
@@ -18,6 +17,7 @@ from ._utils.topk import masked_topk
 from ._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike
 from ._utils.validation import (
     allowed_items,
+    check_fitted,
     check_guidance_scale,
     check_item_list,
     check_k,
@@ -120,7 +120,7 @@ class FittedDiffusion(BaseRecommender):
             For user or item ids that are not integers or out of range, a wrong number of rows or
             columns, negative or missing values in `X`, ``k < 1``.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         k = check_k(k)
         rows, chosen, scalar = requested_rows(self, user_ids, X)
         columns = allowed_items(filter_items, items, self.n_features_in_)
@@ -148,7 +148,7 @@ class FittedDiffusion(BaseRecommender):
         scores : ndarray of float32, shape (n_users, n_items)
             Higher is better; comparable within a row. Seen items are scored too.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         rows = self._check_rows(X)
         model, settings = self._sampled()
         return model.score_all(rows, self._scales(rows.shape[0]), settings)
@@ -167,7 +167,7 @@ class FittedDiffusion(BaseRecommender):
             After the first step, the second, ...; the last is that of `decision_function`,
             up to rounding.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         rows = self._check_rows(X)
         scale = self._scales(rows.shape[0])
         model, settings = self._sampled()
@@ -215,7 +215,7 @@ class FittedDiffusion(BaseRecommender):
         >>> model.fit(data.train).recommend_scales([0.0, 1.0, 2.0], [5, 7], k=4)[0].shape
         (3, 2, 4)
         """
-        check_is_fitted(self)
+        check_fitted(self)
         scales, k = check_scales(scales), check_k(k)
         rows, chosen, scalar = requested_rows(self, user_ids, X)
         n = rows.shape[0] if chosen is None else len(chosen)
@@ -272,7 +272,7 @@ class FittedDiffusion(BaseRecommender):
             For item ids that are not integers or out of range, ``k < 1``, a `by` that is not known
             or not there.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         k, n_items = check_k(k), self.n_features_in_
         item_ids, scalar = check_item_list("item_ids", item_ids, n_items)
         columns = allowed_items(filter_items, items, n_items)
@@ -329,5 +329,5 @@ class FittedDiffusion(BaseRecommender):
             If the estimator draws noise (``temperature > 0``), or the file would be larger than
             ONNX allows (2 GB).
         """
-        check_is_fitted(self)
+        check_fitted(self)
         export(*self._sampled(), path, check_k(k), filter_seen)

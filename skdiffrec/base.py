@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from ._utils.callbacks import CALLBACK_STATE
 from ._utils.rows import hide_items
@@ -18,6 +17,7 @@ from ._utils.validation import (
     VALUES,
     allowed_items,
     check_any_holdout,
+    check_fitted,
     check_holdout,
     check_holdout_names,
     check_interactions,
@@ -175,7 +175,7 @@ class BaseRecommender(BaseEstimator):
             For user or item ids that are not integers or out of range, a wrong number of rows or
             columns, negative or missing values in `X`, ``k < 1``.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         k = check_k(k)
         rows, chosen, scalar = requested_rows(self, user_ids, X)
         columns = allowed_items(filter_items, items, self.n_features_in_)
@@ -205,7 +205,7 @@ class BaseRecommender(BaseEstimator):
         scores : ndarray of float32, shape (n_users, n_items)
             Higher is better; comparable within a row. Seen items are scored too.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         rows = self._check_rows(X)
         scores = np.empty(rows.shape, np.float32)
         for block in row_blocks(*rows.shape):
@@ -235,7 +235,7 @@ class BaseRecommender(BaseEstimator):
             If `X` and `y` overlap, differ in shape or (data frames) in the names of their columns,
             or no user has a holdout item.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         X = self._check_rows(X)
         y = drop_labels(y, X.shape, stacklevel=2)
         if y is None:
@@ -281,7 +281,7 @@ class BaseRecommender(BaseEstimator):
         >>> bool((loaded.recommend(0, k=1)[0] == model.recommend(0, k=1)[0]).all())
         True
         """
-        check_is_fitted(self)
+        check_fitted(self)
         save_model(self, path, include_data)
 
     @classmethod
@@ -385,7 +385,7 @@ class SimilarItemsRecommender(BaseRecommender):
         >>> model.similar_items(0, k=2)
         (array([1, 3]), array([1. , 0.5], dtype=float32))
         """
-        check_is_fitted(self)
+        check_fitted(self)
         k, n_items = check_k(k), self.n_features_in_
         item_ids, scalar = check_item_list("item_ids", item_ids, n_items)
         columns = allowed_items(filter_items, items, n_items)

@@ -123,7 +123,12 @@ class HeadScores:
             start: self.table[start:stop].T.contiguous()
             for start, stop in tile_starts(len(self.table))
         }
-        self._low_pieces = {}
+        self._low_pieces: dict[int, torch.Tensor] = {}
+        self.form_pieces = {}
+        if self.scale:
+            self.form_pieces = {
+                start: closed_form.columns(start, stop) for start, stop in tile_starts(len(table))
+            }
 
     def features(self, h, scale):
         """(h, 1, 1 − scale), filled up to the width of the table."""
@@ -168,7 +173,7 @@ class HeadScores:
     def _closed_form_tiles(self, history, scale):
         """``write(start, stop, out)`` of the closed form's scores."""
         rows = self.closed_form_history(history, scale)
-        return lambda start, stop, out: self.closed_form.columns(start, stop).write(rows, out)
+        return lambda start, stop, out: rows.product(self.form_pieces[start], out)
 
 
 class EstimateScores:

@@ -83,7 +83,7 @@ class ReverseProcess:
         self.half_life, self.tables = model.half_life, model.tables(settings.reference)
         self.space = self.tables.space
         start = settings.start_timestep
-        self.start = self.diffusion.n_timesteps if start is None else start
+        self.start = self.denoiser.n_timesteps if start is None else start
         self.hidden = self._guided(one_scale)
 
     @cached_property

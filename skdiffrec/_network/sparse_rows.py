@@ -10,6 +10,8 @@ from torch.nn import functional as F
 from .._utils.recency import RECENCY_FLOOR
 from .._utils.rows import ROW_MULTIPLE, rounded_share, unit_free
 
+_PRODUCT_ENTRIES = 2**20  # of a sparse product, expanded at once: 8 MB
+
 
 def to_device(array, device):
     """An ndarray as a tensor on a device; copies to a GPU do not block."""
@@ -73,6 +75,21 @@ class SparseRows(NamedTuple):
             sparse=matrix.requires_grad and len(self.items) < len(matrix),
         )
 
+    def product(self, matrix, out):
+        """The rows times a matrix of any kind, written to `out`, float32 (n_rows, n_columns).
+
+        The matrix is a tensor, a csr_array (on the CPU) or a sparse CSR tensor.
+        """
+        if isinstance(matrix, csr_array):
+            _sparse_product(self, matrix, out)
+        elif matrix.layout == torch.strided:
+            out.copy_(self.multiply(matrix))
+        else:
+            shape = len(self.offsets) - 1, matrix.shape[0]
+            own = torch.sparse_csr_tensor(self.offsets, self.items, self.weights, shape)
+            out.copy_((own @ matrix).to_dense())
+        return out
+
     def dense(self, n_items):
         """The rows as float32 (n_rows, n_items)."""
         dense = torch.zeros(len(self.offsets) - 1, n_items, device=self.weights.device)
@@ -91,6 +108,32 @@ class SparseRows(NamedTuple):
         counts = torch.bincount(self.rows[valid], minlength=len(self.offsets) - 1)
         offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         return SparseRows(items[valid], self.weights[valid], offsets)
+
+
+def _sparse_product(rows, D, out):
+    """Write `SparseRows` times a sparse matrix to `out`, float32 (n_rows, D.shape[1]) on the CPU.
+
+    A row of the result is a sum of weighted rows of D: these are laid end to end as one CSR row,
+    whose duplicate entries are summed where it is made dense.
+    """
+    n_rows = len(rows.offsets) - 1
+    items, weights, offsets = (part.numpy() for part in rows)
+    lengths = D.indptr[items + 1] - D.indptr[items]
+    entries = np.concatenate([[0], lengths.cumsum(dtype=np.int64)])[offsets]
+    first = 0
+    while first < n_rows:
+        last = int(np.searchsorted(entries, entries[first] + _PRODUCT_ENTRIES, side="right")) - 1
+        last = min(max(last, first + 1), n_rows)
+        own = slice(offsets[first], offsets[last])
+        some = D[items[own]]
+        some.data *= np.repeat(weights[own], np.diff(some.indptr))
+        indptr = some.indptr[offsets[first : last + 1] - offsets[first]]
+        merged = csr_array((some.data, some.indices, indptr), shape=(last - first, D.shape[1]))
+        if out.is_contiguous():
+            merged.toarray(out=out[first:last].numpy())
+        else:
+            out[first:last] = torch.from_numpy(merged.toarray())
+        first = last
 
 
 class AgedRows(NamedTuple):

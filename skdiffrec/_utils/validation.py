@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils.validation import _get_feature_names, validate_data
+from sklearn.utils.validation import _get_feature_names, check_is_fitted, validate_data
 
 from .typing import Method
 
@@ -29,6 +29,7 @@ __all__ = [
     "allowed_items",
     "canonical_csr",
     "check_any_holdout",
+    "check_fitted",
     "check_guidance_scale",
     "check_holdout",
     "check_holdout_names",
@@ -261,6 +262,12 @@ def check_item_ids(name, ids, n_items):
 def check_item_list(name, ids, n_items):
     """Item ids as (1-D int64 array in the given order, whether one int was given)."""
     return _integer_ids(name, ids, n_items, "the columns of X"), np.ndim(ids) == 0
+
+
+def check_fitted(estimator):
+    """`check_is_fitted`, at a fraction of its time where it is."""
+    if not hasattr(estimator, "n_features_in_"):
+        check_is_fitted(estimator)
 
 
 def allowed_items(filter_items, items, n_items):
