@@ -5,6 +5,8 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
+from .sparse_rows import SparseRows
+
 
 class ClosedForm(nn.Module):
     """Scores D·c of weighted histories c.
@@ -64,18 +66,13 @@ class ClosedForm(nn.Module):
         return self.weights[rows][:, columns].cpu().numpy()
 
     def columns(self, start, stop):
-        """Columns of D as `SparseRows.product` takes them: a tensor, or a csr_array on a CPU."""
+        """Columns of D as `SparseRows.product` takes them."""
         if not self.sparse:
             return self.weights[:, start:stop].contiguous()
-        part = self.csr[:, start:stop]
-        if self.weights.device.type == "cpu":
-            return part
-        indptr, indices, data = (
-            torch.from_numpy(array) for array in (part.indptr, part.indices, part.data)
-        )
-        return torch.sparse_csr_tensor(
-            indptr, indices, data, part.shape, device=self.weights.device
-        )
+        part, device = self.csr, self.weights.device
+        if (start, stop) != (0, part.shape[1]):
+            part = part[:, start:stop]
+        return part if device.type == "cpu" else SparseRows.from_csr(part, device)
 
     def forward(self, rows):
         """D·c of weighted `SparseRows`, float32 (n_rows, n_items)."""

@@ -76,19 +76,28 @@ class SparseRows(NamedTuple):
         )
 
     def product(self, matrix, out):
-        """The rows times a matrix of any kind, written to `out`, float32 (n_rows, n_columns).
+        """The rows times a matrix, written to `out`, float32 (n_rows, n_columns).
 
-        The matrix is a tensor, a csr_array (on the CPU) or a sparse CSR tensor.
+        The matrix is a tensor or sparse: a csr_array on the CPU, elsewhere `SparseRows`.
         """
-        if isinstance(matrix, csr_array):
-            _sparse_product(self, matrix, out)
-        elif matrix.layout == torch.strided:
+        if isinstance(matrix, torch.Tensor):
             out.copy_(self.multiply(matrix))
+        elif isinstance(matrix, SparseRows):
+            self._scatter(matrix, out)
         else:
-            shape = len(self.offsets) - 1, matrix.shape[0]
-            own = torch.sparse_csr_tensor(self.offsets, self.items, self.weights, shape)
-            out.copy_((own @ matrix).to_dense())
+            _sparse_product(self, matrix, out)
         return out
+
+    def _scatter(self, matrix, out):
+        length = matrix.offsets.diff()[self.items]
+        entry = torch.repeat_interleave(length)
+        first = torch.cumsum(length, 0) - length
+        place = torch.arange(len(entry), device=entry.device)
+        place += (matrix.offsets[self.items] - first)[entry]
+        cell = self.rows[entry] * out.shape[1] + matrix.items[place]
+        scores = torch.zeros(out.numel(), device=entry.device)
+        scores.index_add_(0, cell, matrix.weights[place] * self.weights[entry])
+        out.copy_(scores.view(out.shape))
 
     def dense(self, n_items):
         """The rows as float32 (n_rows, n_items)."""
