@@ -29,6 +29,7 @@ from accuracy_models import SPECS, Task
 from accuracy_records import INPUTS, TABLES, path_of, update_bootstraps
 from protocol import save
 from sklearn.model_selection import ParameterSampler
+from timing import machine
 from tqdm import tqdm
 
 from skdiffrec.datasets import load_npz
@@ -187,6 +188,7 @@ def run(spec, task, options, step):
         **found,
         "trials": trials,
         "versions": versions(),
+        "machine": machine(),
     }
     cached = path_of(options.cache, task.name, task.table, task.input, spec.name, ".npy")
     cached.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Size of the data sets of the benchmarks: users, items and the interactions of each part.
 
-    python benchmarks/data_sets.py ../shared/data/*.npz
+python benchmarks/data_sets.py ../shared/data/*.npz
 """
 
 import argparse

@@ -235,7 +235,8 @@ def main():
             print(f"part {part}", flush=True)
             where = machine()
             record = PARTS[part](options)
-            merge(options.json, part, {"machine": where, "quick": options.quick} | record)
+            about = {"machine": where, "quick": options.quick, "max_epochs": options.max_epochs}
+            merge(options.json, part, about | record)
             print(markdown(record["rows"]), flush=True)
     found = json.loads(pathlib.Path(options.json).read_text())
     print(markdown([row for part in sorted(found) for row in found[part]["bars"]]))

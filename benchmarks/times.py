@@ -4,11 +4,13 @@
 
 The train part is split again: the latest fifth of every user's items is held out, and the latest
 fifth of the rest chooses the settings of EASE and ALS, half-life included. One seed. Without files:
-generated users whose taste moves. The difference is of a paired bootstrap over users.
+generated users whose taste moves. The difference is of a paired bootstrap over users. A model's row
+replaces the one in --json, where the others stay.
 """
 
 import argparse
 import itertools
+import json
 import pathlib
 
 import numpy as np
@@ -33,7 +35,7 @@ def generated():
 
 
 def candidates(name, values):
-    """{settings: model} to choose from; CFG has its defaults."""
+    """The models to choose from; CFG has its defaults."""
     half_lives = HALF_LIVES if values == "time" else (5.0,)  # the default, without effect
     if name == "CFG":
         return [CFGDiffusionRecommender(values=values, random_state=0)]
@@ -47,38 +49,39 @@ def candidates(name, values):
     ]
 
 
-def measured(times):
-    """A row a model: nDCG@10 without and with times, and the difference."""
+def measured(name, times):
+    """A row of one model: nDCG@10 without and with times, and the difference."""
     history, test = LastFraction(0.2).hide(times)
     earlier, valid = LastFraction(0.2).hide(history)
-    rows = []
-    for name in MODELS:
-        per_user = {}
-        for values in ("binary", "time"):
-            models = candidates(name, values)
-            best = models[0]
-            if len(models) > 1:
-                best = max(models, key=lambda model: model.fit(earlier).score(earlier, valid))
-            ids, _ = best.fit(history).recommend(k=K)
-            per_user[values] = ndcg_at_k(ids, test, K, per_user=True)
-        means = {values: float(np.nanmean(of_user)) for values, of_user in per_user.items()}
-        found = compare(per_user["binary"], per_user["time"], random_state=0)._asdict()
-        rows.append({"model": name} | means | found)
-        print(f"  {rows[-1]}", flush=True)
-    return rows
+    per_user = {}
+    for values in ("binary", "time"):
+        models = candidates(name, values)
+        best = models[0]
+        if len(models) > 1:
+            best = max(models, key=lambda model: model.fit(earlier).score(earlier, valid))
+        ids, _ = best.fit(history).recommend(k=K)
+        per_user[values] = ndcg_at_k(ids, test, K, per_user=True)
+    means = {values: float(np.nanmean(of_user)) for values, of_user in per_user.items()}
+    found = compare(per_user["binary"], per_user["time"], random_state=0)._asdict()
+    return {"model": name} | means | found
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="*", type=pathlib.Path, help=".npz files with times")
-    parser.add_argument("--json", default="benchmarks/results/times.json")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--json", type=pathlib.Path, default="benchmarks/results/times.json")
     options = parser.parse_args()
     for path in options.data or [None]:
-        name = path.stem if path else "generated"
+        data = path.stem if path else "generated"
         times = load_npz(path, values="time").train if path else generated()
-        rows = measured(times)
-        merge(options.json, name, {"machine": machine(), "seed": 0, "rows": rows})
-        print(f"{name}\n{markdown(rows)}", flush=True)
+        before = json.loads(options.json.read_text()) if options.json.exists() else {}
+        rows = {row["model"]: row for row in before.get(data, {}).get("rows", ())}
+        for name in options.models:
+            rows[name] = measured(name, times)
+            record = {"machine": machine(), "seed": 0, "rows": list(rows.values())}
+            merge(options.json, data, record)
+        print(f"{data}\n{markdown(record['rows'])}", flush=True)
 
 
 if __name__ == "__main__":
