@@ -16,8 +16,8 @@ and `epochs` (of the best). `--input train+valid`: trained on both for `--epochs
 `epoch_seconds` (of training alone), `valid_curve` (epoch, nDCG@10), `list_seconds` (of `test_ids`)
 and the rise of resident memory in MB, `fit_mb` and `list_mb`.
 Items that no training row has are unknown to RecBole and in no list; users without a row get the
-most popular items. `--max-minutes` ends training within an epoch where need be, and says so in
-`cut_short`.
+most popular items. `--max-minutes` ends training within an epoch where need be; `cut_short` is
+then true.
 """
 
 import argparse

@@ -4,7 +4,7 @@
 
 The train part is split again: the latest fifth of every user's items is held out, and the latest
 fifth of the rest chooses the settings of EASE and ALS, half-life included. One seed. Without files:
-generated users whose taste moves. The difference is of a paired bootstrap over users. A model's row
+generated users whose taste changes. The difference is of a paired bootstrap over users. A model's row
 replaces the one in --json, where the others stay.
 """
 
@@ -34,11 +34,11 @@ def generated():
     return data.train + data.valid + data.test
 
 
-def candidates(name, values):
+def candidates(name, values, cache=None):
     """The models to choose from; CFG has its defaults."""
     half_lives = HALF_LIVES if values == "time" else (5.0,)  # the default, without effect
     if name == "CFG":
-        return [CFGDiffusionRecommender(values=values, random_state=0)]
+        return [CFGDiffusionRecommender(values=values, memory=cache, random_state=0)]
     if name == "EASE":
         pairs = itertools.product(EASE_REGS, half_lives)
         return [EASERecommender(reg=reg, values=values, half_life=h) for reg, h in pairs]
@@ -49,13 +49,13 @@ def candidates(name, values):
     ]
 
 
-def measured(name, times):
+def measured(name, times, cache=None):
     """A row of one model: nDCG@10 without and with times, and the difference."""
     history, test = LastFraction(0.2).hide(times)
     earlier, valid = LastFraction(0.2).hide(history)
     per_user = {}
     for values in ("binary", "time"):
-        models = candidates(name, values)
+        models = candidates(name, values, cache)
         best = models[0]
         if len(models) > 1:
             best = max(models, key=lambda model: model.fit(earlier).score(earlier, valid))
@@ -70,6 +70,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="*", type=pathlib.Path, help=".npz files with times")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--cache", help="folder for fits of CFG; default none")
     parser.add_argument("--json", type=pathlib.Path, default="benchmarks/results/times.json")
     options = parser.parse_args()
     for path in options.data or [None]:
@@ -78,7 +79,7 @@ def main():
         before = json.loads(options.json.read_text()) if options.json.exists() else {}
         rows = {row["model"]: row for row in before.get(data, {}).get("rows", ())}
         for name in options.models:
-            rows[name] = measured(name, times)
+            rows[name] = measured(name, times, options.cache)
             record = {"machine": machine(), "seed": 0, "rows": list(rows.values())}
             merge(options.json, data, record)
         print(f"{data}\n{markdown(record['rows'])}", flush=True)
