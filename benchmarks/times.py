@@ -4,8 +4,8 @@
 
 The train part is split again: the latest fifth of every user's items is held out, and the latest
 fifth of the rest chooses the settings of EASE and ALS, half-life included. One seed. Without files:
-generated users whose taste changes. The difference is of a paired bootstrap over users. A model's row
-replaces the one in --json, where the others stay.
+generated users whose taste changes. The difference is of a paired bootstrap over users. A model's
+row replaces the one in --json, where the others stay.
 """
 
 import argparse
