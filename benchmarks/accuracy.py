@@ -6,11 +6,12 @@
 
 Protocol: of settings drawn at random, as many for every model that is tuned, those with the best
 nDCG@10 on valid are chosen, with models fitted on train and lists made from train. The chosen ones
-are then judged on test, once: means over the users with a test item, and over seeds where a model
-is random. Input "train": fitted on train, lists made from train, leaving out train and valid.
-Input "train+valid": the same settings, fitted on both, lists made from both. The table "sets" is of
+are evaluated on test, once: means over the users with a test item, and over seeds where a model is
+random. Input "train": fitted on train, lists made from train, leaving out train and valid. Input
+"train+valid": the same settings, fitted on both, lists made from both. The table "sets" is of
 models that see which items a user took, the table "times" of models that also see when.
-What is in the output folder already is not run again. `accuracy_table.py` makes the tables.
+What is in the output folder already is not run again. At the end the paired bootstraps between the
+records are written into summary.json beside them; `make_page.py` makes the tables.
 """
 
 import argparse
@@ -19,15 +20,16 @@ import json
 import os
 import pathlib
 import platform
-import re
 import sys
 import time
 import warnings
 
 import numpy as np
 from accuracy_models import SPECS, Task
+from accuracy_records import INPUTS, TABLES, path_of, update_bootstraps
 from protocol import save
 from sklearn.model_selection import ParameterSampler
+from timing import machine
 from tqdm import tqdm
 
 from skdiffrec.datasets import load_npz
@@ -39,18 +41,10 @@ METRICS = {
     "N@10": (ndcg_at_k, 10),
     "N@20": (ndcg_at_k, 20),
 }
-INPUTS = ("train", "train+valid")
-TABLES = ("sets", "times")
 LENGTHS = {"0": (0, 0), "1-5": (1, 5), "6-20": (6, 20), "21-100": (21, 100), "more": (101, np.inf)}
 LARGE_ITEMS = 10_000  # above, --trials-large
 SAMPLER_SEED = 0
 PACKAGES = ("skdiffrec", "numpy", "scipy", "scikit-learn", "torch", "implicit")
-
-
-def path_of(folder, data, table, input, model, suffix=".json"):
-    """Where the result of a model lies, or what is kept beside it."""
-    slug = re.sub("[^a-z0-9]+", "-", model.lower()).strip("-")
-    return pathlib.Path(folder) / data / f"{input.replace('+', '-')}__{table}__{slug}{suffix}"
 
 
 def candidates(spec, task, options):
@@ -85,7 +79,8 @@ def fitted(spec, task, settings, seed):
 def search(spec, task, options, step):
     """All trials, in order: settings, nDCG@10 on valid, seconds.
 
-    Settings that need no training are judged on the fits of all seeds if nothing else is searched.
+    Settings that need no training are evaluated on the fits of all seeds if nothing else is
+    searched.
     """
     spaces, trials = candidates(spec, task, options), []
     if spaces == [{}] and len(spec.free) == 1:
@@ -103,7 +98,7 @@ def search(spec, task, options, step):
     return trials
 
 
-def judge(ids, holdout):
+def evaluate(ids, holdout):
     """{metric: value per user}, NaN without a holdout."""
     return {name: metric(ids, holdout, k, per_user=True) for name, (metric, k) in METRICS.items()}
 
@@ -115,9 +110,9 @@ def means(per_user):
 def by_length(per_user, rows):
     """nDCG@10 and recall@20 by the number of items in the row that the list was made from."""
     length, table = np.diff(rows.indptr), []
-    judged = ~np.isnan(per_user["N@10"])
+    evaluated = ~np.isnan(per_user["N@10"])
     for name, (low, high) in LENGTHS.items():
-        group = judged & (length >= low) & (length <= high)
+        group = evaluated & (length >= low) & (length <= high)
         row = {"length": name, "users": int(group.sum())}
         if group.any():
             row |= {m: float(per_user[m][group].mean()) for m in ("N@10", "R@20")}
@@ -136,8 +131,8 @@ def test(spec, task, chosen, options, step):
         fit = fitted(spec, task, settings, seed)
         for_valid, for_test = fit.lists(free)
         if for_valid is not None and task.input == "train":
-            valid.append(means(judge(for_valid, task.data.valid)))
-        runs.append(judge(for_test, task.data.test))
+            valid.append(means(evaluate(for_valid, task.data.valid)))
+        runs.append(evaluate(for_test, task.data.test))
         coverage.append(coverage_at_k(for_test, task.data.n_items, 10))
         seconds.append(fit.seconds)
         extra.append(fit.extra)
@@ -158,7 +153,7 @@ def test(spec, task, chosen, options, step):
 
 
 def chosen_before(spec, task, options):
-    """What the record of input "train" says for "train+valid": settings, trials, valid."""
+    """Settings, trials and valid of the record of input "train", for "train+valid"."""
     path = path_of(options.out, task.name, task.table, "train", spec.name)
     if not path.exists():
         raise FileNotFoundError(
@@ -173,7 +168,7 @@ def chosen_before(spec, task, options):
 
 
 def run(spec, task, options, step):
-    """Search or look up the settings, judge them on test, write the record."""
+    """Search or look up the settings, evaluate them on test, write the record."""
     if task.input == "train":
         trials, valid = search(spec, task, options, step), None
         chosen = max(trials, key=lambda t: t["valid N@10"])["settings"] if trials else {}
@@ -193,6 +188,7 @@ def run(spec, task, options, step):
         **found,
         "trials": trials,
         "versions": versions(),
+        "machine": machine(),
     }
     cached = path_of(options.cache, task.name, task.table, task.input, spec.name, ".npy")
     cached.parent.mkdir(parents=True, exist_ok=True)
@@ -301,6 +297,7 @@ def main():
                     bar.update()
 
                 run(spec, task, options, step)
+    update_bootstraps(pathlib.Path(options.out), pathlib.Path(options.cache))
 
 
 if __name__ == "__main__":

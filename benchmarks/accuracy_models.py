@@ -267,14 +267,14 @@ def _paper(task, **settings):
 def _pseudo_guidance(task, **settings):
     """No condition: the history is the row that is partly noised and then denoised.
 
-    Nothing is hidden from such a row, and early stopping judges the conditional branch, of which
-    there is none, so the number of epochs is searched instead.
+    Every item of such a row is shown. Early stopping evaluates the conditional branch, which is not
+    trained here, so the number of epochs is searched instead.
     """
     return CFGDiffusionRecommender(
         guidance_scale=0.0,
         cond_drop_prob=1.0,
-        condition_dropout=0.0,
-        item_path=None,
+        target_share=0.0,
+        closed_form=None,
         early_stopping=False,
         **settings,
     )

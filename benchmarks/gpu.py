@@ -19,7 +19,6 @@ import pathlib
 import numpy as np
 import torch
 from generated import generate
-from screening import screening
 from speed_models import K, epoch_runs, epoch_seconds
 from timing import (
     bare_topk,
@@ -28,6 +27,7 @@ from timing import (
     markdown,
     merge,
     output_layer,
+    screening,
     timed,
 )
 

@@ -4,7 +4,7 @@
     python benchmarks/guidance.py ../shared/data/ml-1m_clean.npz --models paper --scales 0 1 2
 
 Protocol: fit on train; baselines' settings chosen by nDCG@10 on valid; lists made from train, and
-leaving out train and valid, are judged on test; means over seeds. Prints a table and saves JSON.
+leaving out train and valid, are evaluated on test; means over seeds. Prints a table and saves JSON.
 """
 
 import argparse
@@ -38,14 +38,14 @@ def lists(model, data, k=20, **options):
     return ids[:, :k], without(ids, data.valid, k)
 
 
-def judge(ids, holdout):
+def evaluate(ids, holdout):
     recall = [recall_at_k(ids, holdout, k) for k in (10, 20)]
     return dict(zip(METRICS, recall + [ndcg_at_k(ids, holdout, k) for k in (10, 20)], strict=True))
 
 
 def result(model, data, seconds, **options):
     for_valid, for_test = lists(model, data, **options)
-    valid, test = judge(for_valid, data.valid), judge(for_test, data.test)
+    valid, test = evaluate(for_valid, data.valid), evaluate(for_test, data.test)
     return {"valid": valid, "test": test, "fit_seconds": seconds}
 
 

@@ -1,4 +1,4 @@
-"""Accuracy, coverage and novelty against the guidance scale, with a picture and a verdict.
+"""Accuracy, coverage and novelty against the guidance scale, with a picture and a comparison.
 
     python benchmarks/guidance_curve.py ../shared/data/lastfm.npz --plot lastfm.png
 
@@ -28,9 +28,9 @@ def curves(data, values, seeds):
     for seed in range(seeds):
         model = CFGDiffusionRecommender(values=values, random_state=seed).fit(data.train)
         long, _ = model.recommend_scales(SCALES, k=20 + longest(data.valid))
-        found["valid"].append([judged(ids[:, :20], data.valid, data.train) for ids in long])
+        found["valid"].append([evaluated(ids[:, :20], data.valid, data.train) for ids in long])
         found["test"].append(
-            [judged(without(ids, data.valid, 20), data.test, data.train) for ids in long]
+            [evaluated(without(ids, data.valid, 20), data.test, data.train) for ids in long]
         )
         print(f"  {values}, seed {seed}: {model.n_iter_} epochs", flush=True)
     return {
@@ -39,7 +39,7 @@ def curves(data, values, seeds):
     }
 
 
-def judged(ids, holdout, train):
+def evaluated(ids, holdout, train):
     report = ranking_report(ids, holdout, k=(10, 20), train=train)
     return {
         m: np.atleast_1d(report[m] if m.startswith("coverage") else report.per_user[m])

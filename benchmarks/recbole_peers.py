@@ -10,14 +10,14 @@ optimiser are RecBole's. Ours are the split, early stopping (nDCG@10 on valid, f
 
 `--input train`: trained on train, stopped early on valid, lists from train rows. lists.npz holds
 `valid_ids` (train left out), `test_ids` (train and valid left out), both int64 (n_users, 100), best
-first, -1 where there are fewer, `valid_ndcg` of the users looked at while training, `fit_seconds`
+first, -1 where there are fewer, `valid_ndcg` of the users evaluated while training, `fit_seconds`
 and `epochs` (of the best). `--input train+valid`: trained on both for `--epochs`; `test_ids` only.
-`--unjudged`: trained on train for `--epochs`, for timing; `test_ids` only. Beside the lists lie
+`--unevaluated`: trained on train for `--epochs`, for timing; `test_ids` only. Beside the lists lie
 `epoch_seconds` (of training alone), `valid_curve` (epoch, nDCG@10), `list_seconds` (of `test_ids`)
 and the rise of resident memory in MB, `fit_mb` and `list_mb`.
 Items that no training row has are unknown to RecBole and in no list; users without a row get the
-most popular items. `--max-minutes` ends training within an epoch where need be, and says so in
-`cut_short`.
+most popular items. `--max-minutes` ends training within an epoch where need be; `cut_short` is
+then true.
 """
 
 import argparse
@@ -230,7 +230,7 @@ def watched(split):
     gains = 1 / np.log2(np.arange(2, 12))
     ideal = np.cumsum(gains)
 
-    def judge(peer):
+    def evaluate(peer):
         values = []
         for block in blocks(users):
             for user, ids in zip(block, peer.lists(block, seen, 10), strict=True):
@@ -238,29 +238,29 @@ def watched(split):
                 values.append((gains * hit).sum() / ideal[min(10, len(wanted[user])) - 1])
         return float(np.mean(values))
 
-    return judge
+    return evaluate
 
 
 def blocks(users):
     return np.split(users, np.arange(BLOCK, len(users), BLOCK))
 
 
-def fit(peer, options, judge):
-    """Train; with a judge, stop early and go back to the best epoch. Returns what to record."""
+def fit(peer, options, evaluate):
+    """Train; with `evaluate`, stop early and go back to the best epoch. Returns what to record."""
     if options.model in TRAINED_WHEN_BUILT:
-        score = judge(peer) if judge else np.nan
+        score = evaluate(peer) if evaluate else np.nan
         return {"epochs": 1, "valid_ndcg": score, "cut_short": False}
     batches = Until(peer.batches, time.monotonic() + 60 * options.max_minutes)
-    last = options.max_epochs if judge else options.epochs
+    last = options.max_epochs if evaluate else options.epochs
     best, best_epoch, best_state, failures = -np.inf, 0, None, 0
     seconds, curve = [], []
     for epoch in range(1, last + 1):
         seconds.append(timed(lambda epoch=epoch: peer.trainer._train_epoch(batches, epoch))[0])
         ends = batches.cut_short or epoch == last
-        if not judge:
+        if not evaluate:
             best_epoch = epoch
         elif ends or epoch % options.eval_every == 0:
-            score = judge(peer)
+            score = evaluate(peer)
             curve.append((epoch, score))
             print(f"epoch {epoch}: nDCG@10 on valid {score:.4f}", flush=True)
             failures = 0 if score > best else failures + 1
@@ -273,7 +273,7 @@ def fit(peer, options, judge):
         peer.model.load_state_dict(best_state)
     return {
         "epochs": best_epoch,
-        "valid_ndcg": best if judge else np.nan,
+        "valid_ndcg": best if evaluate else np.nan,
         "cut_short": batches.cut_short,
         "epoch_seconds": np.array(seconds),
         "valid_curve": np.array(curve).reshape(-1, 2),
@@ -284,16 +284,16 @@ def run(options):
     """Fit in a scratch folder, since RecBole writes files where it runs; returns the arrays."""
     split = Split(options.data, options.model in SEQUENTIAL)
     codes = [0] if options.input == "train" else [0, 1]
-    judged = options.input == "train" and not options.unjudged
-    judge = watched(split) if judged else None
+    evaluated = options.input == "train" and not options.unevaluated
+    evaluate = watched(split) if evaluated else None
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), PeakMemory() as memory:
         start = time.monotonic()
         peer = Peer(options.model, split, codes, options.settings, options.seed, folder)
-        found = fit(peer, options, judge)
+        found = fit(peer, options, evaluate)
         found["fit_seconds"] = time.monotonic() - start
     found["fit_mb"] = memory.over
     for name, left_out in (("valid_ids", [0]), ("test_ids", [0, 1])):
-        if name == "test_ids" or judge:
+        if name == "test_ids" or evaluate:
             seen = split.histories(left_out)
             with PeakMemory() as memory:
                 found["list_seconds"], found[name] = timed(lambda seen=seen: ids_of_all(peer, seen))
@@ -324,16 +324,18 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--input", choices=("train", "train+valid"), default="train")
     parser.add_argument("--out", required=True, help="the .npz to write")
-    parser.add_argument("--epochs", type=int, help="of train+valid or --unjudged")
-    parser.add_argument("--unjudged", action="store_true", help="train for --epochs, no early stop")
+    parser.add_argument("--epochs", type=int, help="of train+valid or --unevaluated")
+    parser.add_argument(
+        "--unevaluated", action="store_true", help="train for --epochs, no early stop"
+    )
     parser.add_argument("--max-epochs", type=int, default=300)
     parser.add_argument("--max-minutes", type=float, default=20)
     parser.add_argument("--eval-every", type=int, help="epochs; 1 for sequential models, else 5")
     parser.add_argument("--patience", type=int, default=10, help="evaluations without a better one")
     options = parser.parse_args()
-    if (options.input == "train+valid" or options.unjudged) and not options.epochs:
+    if (options.input == "train+valid" or options.unevaluated) and not options.epochs:
         parser.error(
-            "--input train+valid and --unjudged need --epochs: give the `epochs` of a run on train."
+            "--input train+valid and --unevaluated need --epochs: give `epochs` of a run on train."
         )
     for name in ("epochs", "max_epochs", "max_minutes", "eval_every", "patience"):
         value = getattr(options, name)

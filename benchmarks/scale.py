@@ -38,7 +38,6 @@ from skdiffrec import CFGDiffusionRecommender
 
 K = 20
 STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-ITEM_SPACE_STEPS, ITEM_SPACE_USERS = 50, 64
 SIZES = {  # of each mode: (exponent of the largest, the other size)
     "users": (6.0, 2_000),
     "items": (5.5, 10_000),
@@ -84,7 +83,7 @@ def epoch_seconds(X):
 
     def fit(epochs):
         model = CFGDiffusionRecommender(
-            max_epochs=epochs, early_stopping=False, item_path=None, random_state=0
+            max_epochs=epochs, early_stopping=False, closed_form=None, random_state=0
         )
         return timed(lambda: model.fit(X))[0]
 
@@ -122,9 +121,6 @@ def steps(options):
     for n_steps in STEPS:
         add("scale 1", users, n_steps, guidance_scale=1.0)
         add("scale 1.5", users, n_steps, guidance_scale=1.5)
-        if n_steps <= ITEM_SPACE_STEPS:
-            few = users[:ITEM_SPACE_USERS]
-            add("scale 1.5, item space", few, n_steps, guidance_scale=1.5, sampler="item_space")
     seconds = in_turns(runs, options.repeats)
     per_1000 = {key: 1000 * float(np.median(s)) / asked[key[0]] for key, s in seconds.items()}
     bare = per_1000[("bare product, topk", 1)]

@@ -1,30 +1,21 @@
 """What screening the catalogue in bfloat16 changes: `python benchmarks/screening.py DATA.npz ...`.
 
-GPUs screen in bfloat16 and score what is left in float32; CPUs do not. Here both are run on this
-machine, whatever it is, for every user, and their lists compared.
+GPUs that have bfloat16 screen the catalogue in it and rescore what is left in float32; CPUs use
+float32 only. This script runs both ways for every user, on any machine, and compares the lists.
 """
 
 import argparse
-import contextlib
 import json
 import pathlib
-from unittest import mock
 
 import numpy as np
 from speed_models import K
-from timing import machine, markdown
+from timing import machine, markdown, screening
 
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.datasets import load_npz
 
 SCALES = (1.0, 1.5)
-
-
-@contextlib.contextmanager
-def screening(on):
-    """`recommend` with or without screening in bfloat16, whatever the device."""
-    with mock.patch("skdiffrec._scoring.screens_in_bfloat16", lambda device: on):
-        yield
 
 
 def compared(name, X, values, options):

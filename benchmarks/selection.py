@@ -37,7 +37,7 @@ def sweep(path, options):
     """Seconds of 8 scales and of 1, without the final refit, which both would pay alike."""
     X = load_npz(path).train
     seconds = {8: [], 1: []}
-    judging = {8: [], 1: []}
+    evaluation = {8: [], 1: []}
     for repeat in range(options.repeats):
         for n in seconds:
             scales = SCALES if n == 8 else (1.0,)
@@ -49,17 +49,20 @@ def sweep(path, options):
             )
             total, search = timed(lambda search=search: search.fit(X))
             seconds[n].append(total)
-            judging[n].append(search.score_times_.sum())
-            print(
-                f"{path.name}, {n} scales: {total:.1f} s, of them judging {judging[n][-1]:.2f} s",
-                flush=True,
-            )
+            evaluation[n].append(search.score_times_.sum())
+            of_it = f"of it evaluation {evaluation[n][-1]:.2f} s"
+            print(f"{path.name}, {n} scales: {total:.1f} s, {of_it}", flush=True)
     total, one = np.median(seconds[8]), np.median(seconds[1])
     ratio = np.median(np.divide(seconds[8], seconds[1]))
     print(f"{path.name}: 8 scales / 1 scale: {ratio:.2f} in all, {total:.1f} s / {one:.1f} s")
-    ratio_judging = np.median(judging[8]) / np.median(judging[1])
-    print(f"{path.name}: judging alone: {ratio_judging:.2f}")
-    return {"seconds": seconds, "judging": judging, "ratio": ratio, "ratio_judging": ratio_judging}
+    ratio_evaluation = np.median(evaluation[8]) / np.median(evaluation[1])
+    print(f"{path.name}: evaluation alone: {ratio_evaluation:.2f}")
+    return {
+        "seconds": seconds,
+        "evaluation": evaluation,
+        "ratio": ratio,
+        "ratio_evaluation": ratio_evaluation,
+    }
 
 
 def memory(path, options):
@@ -111,7 +114,8 @@ def metrics(path, options):
             for name in names
         )
         print(
-            f"{path.name}, {form}: {cells}; judging {found['score_time'].sum():.2f} s", flush=True
+            f"{path.name}, {form}: {cells}; evaluation {found['score_time'].sum():.2f} s",
+            flush=True,
         )
     return record
 

@@ -60,7 +60,7 @@ def epoch_runs(X, **parameters):
 
     def fit(epochs):
         model = CFGDiffusionRecommender(
-            max_epochs=epochs, early_stopping=False, item_path=None, random_state=0, **parameters
+            max_epochs=epochs, early_stopping=False, closed_form=None, random_state=0, **parameters
         )
         return model.fit(X)
 
@@ -159,7 +159,7 @@ def measure(path, name, max_epochs, repeats):
 
 def measure_recbole(options, name, model):
     """The same columns for a model of RecBole, three epochs."""
-    found = recbole(options, name, model, {}, "--unjudged", "--epochs", "3")
+    found = recbole(options, name, model, {}, "--unevaluated", "--epochs", "3")
     n_users = load(options, name).n_users
     return {
         "s/epoch": float(found["epoch_seconds"][1:].mean()),

@@ -1,9 +1,6 @@
 """Parts c, d and e of `speed.py`: what needs training while the clock runs."""
 
-import contextlib
 import functools
-import pkgutil
-from unittest import mock
 
 import numpy as np
 from speed_models import (
@@ -17,7 +14,7 @@ from speed_models import (
     quality,
     recbole,
 )
-from timing import in_child, timed
+from timing import evaluation_clock, in_child, timed
 
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.baselines import ALSRecommender, EASERecommender
@@ -28,7 +25,6 @@ SEEDS = range(3)  # of ours
 ALS_ROUNDS = (1, 2, 4, 8, 16, 32)
 QUALITY_DATA, EPOCH_DATA, MODELS_DATA = "ml-1m_clean", "gowalla", ("ml-1m_clean", "gowalla")
 MULTVAE_BATCHES = 48  # as many steps an epoch as ours has by default
-JUDGING = [f"skdiffrec._early_stopping.Monitor.{name}" for name in ("evaluate", "best_scale")]
 DENSE_SHARE = 4  # the dense loss is timed on one user of so many
 PEERS = {"MultVAE": "MultiVAE", "DiffRec": "DiffRec"}  # ours: RecBole's name
 DIFFREC = {
@@ -52,30 +48,11 @@ def ease_fits(data):
     return fits
 
 
-@contextlib.contextmanager
-def judging_clock():
-    """A list that takes the seconds in which a fit of ours judges itself by hidden items."""
-    seconds = []
-
-    def clocked(method):
-        def run(*args):
-            found = timed(lambda: method(*args))
-            seconds.append(found[0])
-            return found[1]
-
-        return run
-
-    with contextlib.ExitStack() as patches:
-        for name in JUDGING:
-            patches.enter_context(mock.patch(name, clocked(pkgutil.resolve_name(name))))
-        yield seconds
-
-
 def timed_fit(model, X):
-    """Seconds of a fit without judging, those of judging, and the model; baselines never judge."""
-    with judging_clock() as judging:
+    """Seconds of a fit without evaluation, those of evaluation (baselines: 0), and the model."""
+    with evaluation_clock() as evaluation:
         seconds, model = timed(lambda: model.fit(X))
-    return seconds - sum(judging), sum(judging), model
+    return seconds - sum(evaluation), sum(evaluation), model
 
 
 def ladder(make, sizes, data, target, X=None, seeds=(0,)):
@@ -87,9 +64,9 @@ def ladder(make, sizes, data, target, X=None, seeds=(0,)):
     for size in sizes:
         fits = [timed_fit(make(size, seed), X) for seed in seeds]
         found = [quality(model, data) for *_, model in fits]
-        seconds, judging = np.median([fit[:2] for fit in fits], axis=0).tolist()
+        seconds, evaluation = np.median([fit[:2] for fit in fits], axis=0).tolist()
         rungs.append(
-            {"size": size, "seconds": seconds, "judging": judging}
+            {"size": size, "seconds": seconds, "evaluation": evaluation}
             | {name: float(np.mean([of_seed[name] for of_seed in found])) for name in found[0]}
             | {"by seed": found}
         )
@@ -143,7 +120,7 @@ def to_quality(options):
     """c: seconds of training to EASE's nDCG@10; evaluation, early stopping's too, is apart.
 
     There is no look into a fit of ours, so it is made again with 1, 2, 4 ... epochs, closed form
-    included; what it needs to judge itself by hidden items is clocked inside. A model of RecBole is
+    included; the evaluation of early stopping is timed inside. A model of RecBole is
     evaluated after every epoch, on its 1,000 users of valid, for which EASE's quality is taken too.
     Of all models only "ours, values=time" sees times.
     """
@@ -162,8 +139,8 @@ def to_quality(options):
     runs, fits = trained_in_turns(options, data, reached)
     medians = {}
     for name, fitted in fits.items():
-        seconds, judging = np.median(fitted, axis=0).tolist()
-        medians[name] = {"seconds": seconds, "judging": judging}
+        seconds, evaluation = np.median(fitted, axis=0).tolist()
+        medians[name] = {"seconds": seconds, "evaluation": evaluation}
     alone = {f"s to EASE's on {split}": target["seconds"] for split in reached}
     rows = [{"model": "EASE"} | alone | _figures(target)]
     rows += [_ladder_row(name, steps, target) for name, steps in rungs.items()]
@@ -173,7 +150,7 @@ def to_quality(options):
     }
     whole = rungs["ours"][-1]
     rows[1] |= {"epochs": whole["size"], "s of the default fit": whole["seconds"]}
-    rows[1] |= {"judging in it, s": whole["judging"]} | _figures(whole)
+    rows[1] |= {"evaluation in it, s": whole["evaluation"]} | _figures(whole)
     peers = [recbole_row(name, found, target, data) for name, found in runs.items()]
     diffrec = max(peers[: len(DIFFREC)], key=lambda row: row["nDCG@10 on 1,000 of valid"])
     return {
@@ -190,7 +167,7 @@ def to_quality(options):
 def trained_in_turns(options, data, reached):
     """RecBole's runs, and in turn with them fits of ours: ({name: runs}, {name: fits}).
 
-    Of a fit the seconds without judging and those of judging; `reached` are rungs by split.
+    Of a fit the seconds without evaluation and those of evaluation; `reached` are rungs by split.
     """
     settings = {f"DiffRec, {name}": ("DiffRec", s) for name, s in DIFFREC.items()}
     settings["MultVAE, defaults"] = ("MultiVAE", {})
@@ -237,7 +214,7 @@ def epochs(options):
         "ours, dense loss": epoch_runs(X[: X.shape[0] // DENSE_SHARE], n_loss_items=None, **given),
     }
     seconds = {name: [] for name in (*runs, "MultVAE")}
-    more = ("--unjudged", "--epochs", "3")
+    more = ("--unevaluated", "--epochs", "3")
     for _ in range(options.slow_repeats):
         for name, fits in runs.items():
             seconds[name].append(float(epoch_seconds(*(timed(fit)[0] for fit in fits.values()))))

@@ -1,14 +1,20 @@
-"""How the benchmarks measure seconds and memory. Imports neither skdiffrec nor RecBole."""
+"""How the benchmarks measure seconds and memory. Imports neither skdiffrec nor RecBole.
+
+Whatever the benchmarks need from inside skdiffrec is reached here, and nowhere else.
+"""
 
 import concurrent.futures
+import contextlib
 import ctypes
 import gc
 import json
 import multiprocessing
 import os
 import pathlib
+import pkgutil
 import platform
 import time
+from unittest import mock
 
 import numpy as np
 import torch
@@ -23,7 +29,7 @@ def timed(run):
 
 
 def in_turns(runs, repeats):
-    """{name: seconds} of functions called in turns, so that a machine's drift meets all alike."""
+    """{name: seconds} of functions called in turns: drift of the machine affects all alike."""
     seconds = {name: [] for name in runs}
     for repeat in range(repeats):
         for name, run in runs.items():
@@ -86,6 +92,13 @@ def bare_topk(table, n_users, k, block=512):
     return run
 
 
+# Names inside skdiffrec, for mock.patch.
+EVALUATION = [
+    f"skdiffrec._training.early_stopping.Monitor.{name}" for name in ("evaluate", "best_scale")
+]
+SCREENS_IN_BFLOAT16 = "skdiffrec._inference.scoring.screens_in_bfloat16"
+
+
 def output_layer(model):
     """The weights O (n_items, H) of a fitted CFGDiffusionRecommender's ranking head."""
     return model._model.denoiser.write_items.weight.detach()
@@ -96,10 +109,42 @@ def weights_mb(model):
     return sum(t.nbytes for t in model._model.denoiser.state_dict().values()) / 2**20
 
 
+def n_fitted_users(model):
+    """Number of the users that a model was fitted on."""
+    return model._fit_X.shape[0]
+
+
+@contextlib.contextmanager
+def evaluation_clock():
+    """A list of the seconds that fits of ours spend on the held-out items of early stopping."""
+    seconds = []
+
+    def clocked(method):
+        def run(*args):
+            found = timed(lambda: method(*args))
+            seconds.append(found[0])
+            return found[1]
+
+        return run
+
+    with contextlib.ExitStack() as patches:
+        for name in EVALUATION:
+            patches.enter_context(mock.patch(name, clocked(pkgutil.resolve_name(name))))
+        yield seconds
+
+
+@contextlib.contextmanager
+def screening(on):
+    """`recommend` with or without screening in bfloat16, whatever the device."""
+    with mock.patch(SCREENS_IN_BFLOAT16, lambda device: on):
+        yield
+
+
 def machine():
     """Where, with what and beside how much else something ran."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
         "torch_threads": torch.get_num_threads(),
         "load_before": round(os.getloadavg()[0], 2),
@@ -107,6 +152,19 @@ def machine():
         "torch": torch.__version__,
         "numpy": np.__version__,
     }
+
+
+def _processor():
+    """The processor's name and its widest vector instructions, where Linux tells them."""
+    try:
+        text = pathlib.Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor()
+    halves = (line.partition(":") for line in text.splitlines())
+    fields = {name.strip(): value for name, _, value in halves}
+    flags = fields.get("flags", "").split()
+    widest = next((flag for flag in ("avx512_bf16", "avx512f", "avx2") if flag in flags), "no AVX2")
+    return f"{fields.get('model name', platform.machine()).strip()}, {widest}"
 
 
 def merge(path, name, record):

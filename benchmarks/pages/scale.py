@@ -1,0 +1,97 @@
+"""Cost by steps, users and items, lists of a million users, GPUs: `scale.py` and others."""
+
+from . import format as fmt
+
+SIZE_COLUMNS = {
+    "interactions": "interactions",
+    "fit s": "fit of one epoch, s",
+    "s/epoch": "an epoch, s",
+    "lists s": "lists, s",
+    "users/s": "users/s",
+    "fit MB": "fit, MB over the data",
+    "lists MB": "lists, MB",
+    "weights MB": "tensors of the model, MB",
+}
+EXPONENTS = {
+    "fit s": "a fit of one epoch",
+    "s/epoch": "an epoch",
+    "lists s": "the lists of all users",
+    "peak MB": "peak memory over the data",
+}
+
+
+def by_size(mode):
+    """A row for each number of users or items."""
+    rows = []
+    for row in fmt.load("scale").get(mode, {}).get("rows", ()):
+        shape = f"{fmt.amount(row['users'])} × {fmt.amount(row['items'])}"
+        rows.append([shape, *(fmt.amount(row.get(column)) for column in SIZE_COLUMNS)])
+    return fmt.table(["users × items", *SIZE_COLUMNS.values()], rows)
+
+
+def exponents(mode):
+    """How cost grows, fitted to the larger half of the points."""
+    found = fmt.load("scale").get(mode, {}).get("exponents", {})
+    grown = [f"{EXPONENTS[name]} with {mode}^{e:.2f}" for name, e in found.items() if e]
+    return f"Fitted to the larger half of the points, {fmt.listing(grown)}." if grown else ""
+
+
+def by_steps():
+    """Seconds of 1,000 users by the number of sampling steps."""
+    rows = fmt.load("scale").get("steps", {}).get("rows", ())
+    found = {(row["lists"], row["steps"]): row["s per 1,000 users"] for row in rows}
+    names = [name for name in dict.fromkeys(name for name, _ in found) if "bare" not in name]
+    steps = sorted({n for _, n in found})
+    cells = [[fmt.amount(n), *(fmt.amount(found.get((x, n))) for x in names)] for n in steps]
+    marked = [f"{x} (reference, {fmt.EARLIER})" if "item space" in x else x for x in names]
+    return fmt.table(["steps", *marked], cells)
+
+
+def bare():
+    """Seconds of 1,000 users of the bare product, in words."""
+    rows = fmt.load("scale").get("steps", {}).get("rows", ())
+    seconds = next((r["s per 1,000 users"] for r in rows if "bare" in r["lists"]), None)
+    return f"The bare product takes {fmt.amount(seconds)} s." if seconds else ""
+
+
+def gpu():
+    """Lists and epochs on a GPU, one table for each data set."""
+    parts = []
+    for name, record in fmt.load("gpu").items():
+        rows = [
+            [row["what"], *(fmt.amount(row.get(c)) for c in ("users/s", "of the rate", "s"))]
+            for row in record["rows"]
+        ]
+        rate = f"bfloat16 products: {fmt.amount(record['bfloat16_flops'] / 1e12)} TFLOP/s."
+        header = [name, "users/s", "share of the rate", "s"]
+        parts.append(f"{fmt.table(header, rows)}\n\n{fmt.machine(record)} {rate}")
+    return "\n\n".join(parts) or fmt.NOT_MEASURED
+
+
+def screening():
+    """Lists screened in bfloat16 against those of float32."""
+    names = {
+        "users": "users",
+        "lists with other items": "lists with other items",
+        "lists in another order": "lists in another order",
+    }
+    rows = [
+        [
+            f"{row['data']}, values={row['values']}",
+            f"{row['guidance']:g}",
+            *(fmt.amount(row[name]) for name in names),
+            fmt.tiny(row["largest difference of a score"]),
+            fmt.amount(row["spread of scores"]),
+        ]
+        for row in fmt.load("screening").get("rows", ())
+    ]
+    header = ["", "guidance scale", *names.values(), "largest difference of a score"]
+    return fmt.table([*header, "standard deviation of scores"], rows)
+
+
+def screening_fits():
+    """Length of the lists and of the fits of the table above."""
+    record = fmt.load("screening")
+    if not record:
+        return ""
+    return f"Lists of {record['k']}; fits of at most {record['max_epochs']} epochs, one seed."
