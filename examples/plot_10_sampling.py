@@ -35,8 +35,8 @@ DenoisingDisplay.from_estimator(
 # Steps and draws
 # ---------------
 # ``temperature=0`` follows the mean of the noise; ``temperature=1, eta=1`` draws possible futures.
-# For ranking, one step from the mean is enough: the differences to more steps and draws are within
-# the noise of the evaluation.
+# For ranking, one step from the mean is enough: more steps hardly change the accuracy, and draws do
+# not improve it.
 
 steps = [1, 2, 5, 10, 20]
 kinds = {
@@ -60,8 +60,8 @@ ax.legend()
 # What a step costs
 # -----------------
 # Steps run on a few hundred numbers per user and do not depend on the number of items. Only the
-# scores, which are computed after the last step, do. The models here are trained for one epoch,
-# since only the time matters. ``guidance_scale=1.5`` uses both branches of the network.
+# scores, which are computed after the last step, do. The two models have equal layers and are
+# trained for one epoch, since only the time matters. ``guidance_scale=1.5`` uses both branches.
 
 steps = [1, 10, 20, 30, 40, 50]
 users = np.arange(256)
@@ -69,17 +69,17 @@ figure, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
 for n_items, marker in ((500, "o"), (8000, "s")):
     data = make_interactions(300, n_items, n_interactions_per_user=30, random_state=0)
     model = CFGDiffusionRecommender(
-        closed_form=None, guidance_scale=1.5, max_epochs=1, random_state=0
+        closed_form=None, hidden_dims=(240,), guidance_scale=1.5, max_epochs=1, random_state=0
     ).fit(data.train)
     milliseconds = []
     for n in steps:
         model.set_params(n_sampling_steps=n).recommend(users)
         times = []
-        for _ in range(5):
+        for _ in range(10):
             start = time.perf_counter()
             model.recommend(users, k=10)
             times.append(1000 * (time.perf_counter() - start))
-        milliseconds.append(np.median(times))
+        milliseconds.append(min(times))  # the least disturbed by other processes
     ax.plot(steps, milliseconds, marker=marker, label=f"{n_items:,} items")
 ax.set(xlabel="sampling steps", ylabel="milliseconds for 256 users", ylim=(0, None))
 ax.legend()

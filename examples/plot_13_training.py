@@ -26,8 +26,8 @@ TrainingCurveDisplay.from_estimator(model)
 # %%
 # The best scale by number of epochs
 # ----------------------------------
-# Models that were trained for few epochs gain most from guidance: their conditional and
-# unconditional estimates differ too little.
+# Models that were trained for few epochs gain most from guidance: the difference between their
+# conditional and unconditional estimates is still too small.
 
 scales = [0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0]
 history = data.train + data.valid
