@@ -2,12 +2,13 @@
 
     python examples/csv_to_recommendations.py                        on generated events
     python examples/csv_to_recommendations.py --users 1000000        a million users
-    python examples/csv_to_recommendations.py --events events.csv    on your own
+    python examples/csv_to_recommendations.py --events events.csv    on your own events
 
-The CSV file has columns user, item and timestamp, of any names (--columns). Recommendations go to
---output, a .csv or .parquet file of columns user, rank, item and score; the file appears once it is
-complete. Lists are made and written batch by batch, so their memory does not grow with the number
-of users. `main` is all that a program of your own needs; the rest makes events.
+The CSV file has columns for user, item and timestamp; --columns gives their names. Recommendations
+are written to --output, a .csv or .parquet file with columns user, rank, item and score. The file
+appears when it is complete. Lists are made and written in batches, so the memory for them does not
+grow with the number of users. In a program of your own you need `main` and `write`; the rest
+generates events.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from skdiffrec.preprocessing import InteractionEncoder, recommend_batches
 def main(options):
     user, item, timestamp = options.columns
     start = time.perf_counter()
-    text = pa.dictionary(pa.int32(), pa.string())  # every id once, and numbers in place of them
+    text = pa.dictionary(pa.int32(), pa.string())  # stores every id once
     wanted = csv.ConvertOptions(
         column_types={user: text, item: text}, include_columns=[user, item, timestamp]
     )
@@ -60,7 +61,7 @@ def write(tables, path):
 
 
 def generate(path, n_users, n_items=2_000, n_tastes=20, per_user=20, batch=50_000, seed=0):
-    """A CSV file of events of users with one taste each; ids are text, times are seconds."""
+    """Write a CSV file of events of users with one taste each; ids are text, times are seconds."""
     rng = np.random.default_rng(seed)
     items = pa.array([f"item-{n:05d}" for n in range(n_items)])
     writer = None
@@ -91,8 +92,8 @@ if __name__ == "__main__":
     parser.add_argument(
         "--output", type=pathlib.Path, default=pathlib.Path("recommendations.parquet")
     )
-    parser.add_argument("--users", type=int, default=3_000, help="to generate")
-    parser.add_argument("--min-item", type=int, default=5, help="users an item must have")
+    parser.add_argument("--users", type=int, default=3_000, help="number of users to generate")
+    parser.add_argument("--min-item", type=int, default=5, help="minimum users of an item")
     parser.add_argument("--max-epochs", type=int, default=3)
     parser.add_argument("-k", type=int, default=10)
     options = parser.parse_args()

@@ -1,10 +1,10 @@
 """
-What knowing the order of interactions is worth
-===============================================
+How much timestamps improve recommendations
+===========================================
 
-The same users and items twice: once as sets of items (``values="binary"``), once with the moment of
-each interaction (``values="time"``). All models get the same help: histories weighted by recency,
-the half-life chosen on earlier items. By hand, on a file of your own:
+This example fits models to the same users and items twice: without times (``values="binary"``) and
+with the time of each interaction (``values="time"``). With times, every baseline reads histories
+weighted by recency, and its half-life is chosen on earlier items. To run it on a file of your own:
 
 ``python examples/plot_01_time.py --data ml-100k.npz --plot time.png``
 """
@@ -22,17 +22,18 @@ from skdiffrec.model_selection import LastFraction
 from skdiffrec.preprocessing import recency_weights
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--data", help="npz file with times; generated data without it")
-parser.add_argument("--plot", help="where the plot goes")
+parser.add_argument("--data", help="npz file with times; default: generated data")
+parser.add_argument("--plot", help="file to save the plot in")
 parser.add_argument("--seed", type=int, default=0)
 options = parser.parse_args()
 
 # %%
 # Data
 # ----
-# The latest fifth of every user's items is for judging, the latest fifth of the rest for choosing
-# settings. Without a file, users are generated whose taste moves. Of a file the train part is split
-# again, so that the figures depend on nothing but the order of its items.
+# The latest fifth of every user's items is the test set; the latest fifth of the rest is the
+# validation set, on which settings are chosen. Without a file, users whose tastes change are
+# generated. Of a file, only the train part is used and split again, so that the results depend only
+# on the order of its items.
 
 if options.data:
     times = load_npz(options.data, values="time").train
@@ -45,8 +46,8 @@ earlier, valid = LastFraction(0.2).hide(history)
 # %%
 # Models
 # ------
-# ``values="time"`` is all that a model needs to be told; the times are the values of X. Settings of
-# the baselines, half-life included, are the best on the validation items.
+# The times are the values of X, and ``values="time"`` tells the model so. Settings of the
+# baselines, including the half-life, are the best ones on the validation set.
 
 
 def candidates(values):
@@ -69,7 +70,7 @@ def candidates(values):
 
 
 def best_on_valid(models):
-    """The model that foretells the end of the history best, fitted to all of it."""
+    """The model that is best on the validation set, fitted to the whole history."""
     best = models[0]
     if len(models) > 1:
         best = max(models, key=lambda model: model.fit(earlier).score(earlier, valid))
@@ -79,7 +80,7 @@ def best_on_valid(models):
 # %%
 # Comparison
 # ----------
-# A difference is more than chance if the interval of a paired bootstrap over users leaves out 0.
+# A difference is significant if the interval of a paired bootstrap over users does not contain 0.
 
 print(f"{options.data or 'generated data'}: nDCG@10 of the latest fifth of every user's items")
 found = {}
@@ -93,12 +94,12 @@ for name in ("EASE", "ALS", "CFG"):
     print(f"{name:10} {difference}")
 
 # %%
-# Picture
-# -------
+# Plot
+# ----
 
 names = ["popularity", "EASE", "ALS", "CFG"]
 figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
-for shift, values, label in ((-0.2, "binary", "no times"), (0.2, "time", "times")):
+for shift, values, label in ((-0.2, "binary", "without times"), (0.2, "time", "with times")):
     users = [found[name, values][~np.isnan(found[name, values])] for name in names]
     means = [each.mean() for each in users]
     errors = [1.96 * each.std() / np.sqrt(len(each)) for each in users]
@@ -109,10 +110,10 @@ if options.plot:
     figure.savefig(options.plot, dpi=120)
 
 # %%
-# The same by hand
-# ----------------
-# :func:`~skdiffrec.preprocessing.recency_weights` makes the help explicit: weights in place of
-# times, which any model can read with ``values="weight"``.
+# Recency weights by hand
+# -----------------------
+# :func:`~skdiffrec.preprocessing.recency_weights` turns times into the weights that the baselines
+# use. Any model can read them with ``values="weight"``.
 
 model = EASERecommender(values="time", half_life=5.0).fit(times)
 by_hand = EASERecommender(values="weight").fit(times.astype(bool).astype(float))

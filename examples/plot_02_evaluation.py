@@ -1,10 +1,10 @@
 """
-Judging a recommender, and choosing its guidance scale
-======================================================
+Evaluating a recommender and choosing its guidance scale
+========================================================
 
-From one matrix of interactions: hide a part of it, compare models on that part, say whether the
-difference is more than chance, choose the guidance scale without looking at the judge's part, and
-see where guidance helps. By hand, on a file of your own:
+This example holds out a part of a matrix of interactions, compares models on it, tests whether the
+difference is more than chance, chooses the guidance scale without the held-out items, and shows for
+which users guidance helps. To run it on a file of your own:
 
 ``python examples/plot_02_evaluation.py --data ml-100k.npz --folder pictures``
 """
@@ -28,8 +28,8 @@ from skdiffrec.plotting import (
 )
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--data", help="npz file with times; generated data without it")
-parser.add_argument("--folder", help="where the plots go")
+parser.add_argument("--data", help="npz file with times; default: generated data")
+parser.add_argument("--folder", help="folder to save the plots in")
 parser.add_argument("--seed", type=int, default=0)
 options = parser.parse_args()
 
@@ -37,13 +37,13 @@ if options.data:
     data = load_npz(options.data, values="time")
 else:
     data = make_interactions(800, 300, n_interactions_per_user=30, values="time", random_state=0)
-X = data.train + data.valid + data.test  # of different items: values stay times
+X = data.train + data.valid + data.test  # the parts do not overlap: values stay times
 pictures = {}
 
 # %%
 # Same users, later items
 # -----------------------
-# The latest fifth of every user's items is for judging; nothing is lost and nothing counted twice.
+# The latest fifth of every user's items is held out; history and holdout together are X again.
 
 history, holdout = LastFraction(0.2).hide(X)
 models = {
@@ -61,15 +61,15 @@ for name in ("popularity", "EASE"):
     print(f"nDCG@10, {name} -> CFG: {compare(*users, random_state=0)}")
 
 # %%
-# How the training went: the best epoch is kept.
+# Loss and validation score by epoch; the weights of the best epoch are kept.
 
 pictures["training"] = TrainingCurveDisplay.from_estimator(models["CFG"])
 
 # %%
 # New users
 # ---------
-# Splitting users instead asks how good the lists are for users whom the model has never seen. The
-# scorer hides a part of each of their rows, so that scikit-learn's tools need no ``y``.
+# To evaluate lists for users that the model has never seen, split the users instead. The scorer
+# holds out a part of each of their rows, so scikit-learn's tools need no ``y``.
 
 scores = cross_validate(
     CFGDiffusionRecommender(values="time", random_state=options.seed),
@@ -83,7 +83,8 @@ for name in ("ndcg@10", "recall@20", "coverage@10"):
 # %%
 # The guidance scale
 # ------------------
-# One training per fold, whatever the number of scales. The holdout above has no say in the choice.
+# The number of trainings is the number of folds, for any number of scales. The holdout above is not
+# used for the choice.
 
 search = GuidanceScaleCV(
     CFGDiffusionRecommender(values="time", random_state=options.seed),
@@ -100,19 +101,19 @@ print(f"nDCG@10, scale 1 -> {best:g}: {compare(*users, random_state=0)}")
 pictures["guidance_folds"] = GuidanceCurveDisplay.from_cv_results(search.cv_results_)
 
 # %%
-# The same curve of the one model, judged by the holdout, with bands over users.
+# The same curve for one model, evaluated on the holdout, with confidence bands over users.
 
 pictures["guidance_users"] = GuidanceCurveDisplay.from_estimator(models["CFG"], history, holdout)
 
 # %%
-# Where does guidance help?
+# For which users does guidance help?
 
 pictures["activity"] = ActivityDisplay.from_estimator(
     models["CFG"], history, holdout, scales=(0.0, 1.0, 2.0)
 )
 
 # %%
-# One user's list along the sampling steps.
+# One user's list at each sampling step.
 
 user = int(np.argmax(np.diff(history.indptr) >= 10))
 pictures["denoising"] = DenoisingDisplay.from_estimator(

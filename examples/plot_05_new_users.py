@@ -2,8 +2,8 @@
 New and empty users
 ===================
 
-A new user is a new row: nothing is trained again. How good are lists after one item, after two,
-after twenty? And what does somebody get of whom nothing is known?
+A new user is a new row and needs no retraining. This example shows how accurate lists are when one,
+two or twenty items of a user are known, and what a user without a history gets.
 """
 
 import matplotlib.pyplot as plt
@@ -26,13 +26,13 @@ for model in models.values():
     model.fit((data.train + data.valid)[known])
 
 # %%
-# Folding in
-# ----------
-# The first n items of 300 users whom no model has seen; the judge is what each of them takes at the
-# end.
+# Fold-in
+# -------
+# The history is n random items of each of 300 users that no model has seen. Lists are evaluated on
+# the items that these users take last.
 
 
-def first_items(X, n, seed=0):
+def some_items(X, n, seed=0):
     """Rows of X with n random items of each."""
     dense = X.toarray() * np.random.default_rng(seed).random(X.shape)
     keep = np.argsort(-dense, axis=1)[:, :n]
@@ -42,15 +42,15 @@ def first_items(X, n, seed=0):
 
 
 lengths = [0, 1, 2, 3, 5, 8, 12, 20]
-histories = [first_items(data.train[new], n) for n in lengths]
+histories = [some_items(data.train[new], n) for n in lengths]
 quality = {
     name: [ndcg_at_k(model.recommend(X=rows, k=10)[0], data.test[new]) for rows in histories]
     for name, model in models.items()
 }
 
 # %%
-# A user without any item gets what is popular, from the unconditional branch, where EASE has
-# nothing to go by. Each item that becomes known makes the lists better, and twenty are not enough.
+# A user without items gets popular items, from the unconditional branch. EASE scores all items 0
+# for such a user. Accuracy rises with every known item, and is still rising at twenty.
 
 figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
 for (name, values), marker in zip(quality.items(), "os^", strict=True):
@@ -61,9 +61,9 @@ ax.set(
 ax.legend()
 
 # %%
-# The dial for short histories
-# ----------------------------
-# How much should one trust a history of one item? The best scale for each length:
+# The guidance scale for short histories
+# --------------------------------------
+# The best scale for each length of the history:
 
 scales = [0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0]
 table = np.array(
@@ -80,6 +80,6 @@ image = ax.imshow(table / table.max(axis=1, keepdims=True), aspect="auto", cmap=
 ax.plot(table.argmax(axis=1), np.arange(len(table)), "r*", markersize=14, label="best")
 ax.set_xticks(range(len(scales)), scales)
 ax.set_yticks(range(len(table)), lengths[1:])
-ax.set(xlabel="guidance scale", ylabel="items in the row", title="nDCG@10, share of the row's best")
+ax.set(xlabel="guidance scale", ylabel="items in the row", title="nDCG@10 relative to the best")
 figure.colorbar(image, ax=ax)
 ax.legend(loc="lower left")

@@ -2,8 +2,8 @@
 Five models, twelve metrics
 ===========================
 
-No metric tells the whole. :func:`~skdiffrec.metrics.ranking_report` computes all from one set of
-lists; side by side they show what a model pays for its accuracy.
+:func:`~skdiffrec.metrics.ranking_report` computes all metrics from one set of lists. No single
+metric is enough: side by side they show what a model gives up for its accuracy.
 """
 
 import matplotlib.pyplot as plt
@@ -38,11 +38,11 @@ reports = {
 print(reports["CFG"])
 
 # %%
-# A map of strengths
-# ------------------
-# Each row is scaled from the worst model (dark) to the best (bright). For the Gini index and the
-# popularity bias less is better, so they are turned round. Look at the last row: what is popular is
-# varied, and nobody's.
+# Comparison by metric
+# --------------------
+# The colours of each row go from the worst model (dark) to the best (bright). For the Gini index
+# and the popularity bias lower is better, so their colours are reversed. The last row is an example
+# of a misleading metric: popular items are diverse, but they are the same for all users.
 
 names = [name.removesuffix("@10") for name in reports["CFG"]]
 values = np.array([[report[f"{name}@10"] for report in reports.values()] for name in names])

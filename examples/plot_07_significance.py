@@ -2,8 +2,8 @@
 Is the difference more than chance?
 ===================================
 
-Two means never agree to the last digit. Most of the spread of nDCG is between users, and cancels
-where the same users are compared. :func:`~skdiffrec.metrics.compare` is a paired bootstrap.
+Two models never have exactly the same mean. Most of the variance of nDCG is between users, and it
+cancels when the same users are compared. :func:`~skdiffrec.metrics.compare` is a paired bootstrap.
 """
 
 import matplotlib.pyplot as plt
@@ -30,8 +30,9 @@ users = {name: ndcg_at_k(ids, data.test, per_user=True) for name, ids in lists.i
 # %%
 # Unpaired and paired
 # -------------------
-# Left: each model's mean with its own interval. They overlap, which says little. Right: the
-# difference to the first model, user by user.
+# Left: the mean of each model with its own 95 % interval. The intervals overlap, but that does not
+# mean that the models are equal. Right: the interval of the difference to the first model, paired
+# by user.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
 for place, values in enumerate(users.values()):
@@ -56,12 +57,12 @@ right.set_xlabel("difference to CFG at scale 1")
 # %%
 # Why pairing helps
 # -----------------
-# Users differ far more than models do: who is easy for one model is easy for the other.
+# Users differ much more than models do: a user who is easy for one model is easy for the other.
 
 a, b = users["CFG, scale 1"], users["EASE"]
 figure, ax = plt.subplots(figsize=(4.6, 4.4), layout="constrained")
 ax.plot(a, b, ".", alpha=0.35)
 ax.axline((0, 0), slope=1, color="0.4", ls=":")
 ax.set(xlabel="nDCG@10 of CFG", ylabel="nDCG@10 of EASE", aspect="equal")
-ax.set_title(f"one point a user, correlation {np.corrcoef(a, b)[0, 1]:.2f}", fontsize=10)
+ax.set_title(f"one point per user, correlation {np.corrcoef(a, b)[0, 1]:.2f}", fontsize=10)
 print(compare(b, a, random_state=0))

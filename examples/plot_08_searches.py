@@ -1,10 +1,10 @@
 """
-scikit-learn's own tools
-========================
+Searches and learning curves with scikit-learn
+==============================================
 
-``GridSearchCV``, learning curves and validation curves take the recommender as it is. Two things
-help: ``memory=`` trains once for all guidance scales, and a
-:class:`~skdiffrec.model_selection.RankingScorer` hides a part of the rows that it judges.
+``GridSearchCV``, ``learning_curve`` and ``validation_curve`` work with the recommender. Two things
+help: with ``memory=`` the model is trained once for all guidance scales, and a
+:class:`~skdiffrec.model_selection.RankingScorer` holds out a part of the rows that it evaluates.
 """
 
 import tempfile
@@ -21,10 +21,11 @@ from skdiffrec.model_selection import RankingScorer
 X = make_interactions(900, 300, n_interactions_per_user=30, random_state=0).train
 
 # %%
-# A grid of what needs no training
-# --------------------------------
-# Eighteen settings, two folds, two trainings: the scale and the number of sampling steps have no
-# say in ``fit``, so the model of each fold comes from the cache.
+# A grid of sampling parameters
+# -----------------------------
+# Sampling parameters such as the guidance scale and the number of steps do not affect ``fit``. So
+# 18 settings in two folds need two trainings; all other fits read the model of their fold from the
+# cache.
 
 grid = {"guidance_scale": [0.5, 0.8, 1.0, 1.3, 1.6, 2.0], "n_sampling_steps": [1, 2, 5]}
 with tempfile.TemporaryDirectory() as folder:
@@ -46,9 +47,10 @@ ax.set(xlabel="guidance scale", ylabel="nDCG@10 of new users")
 ax.legend()
 
 # %%
-# How many users does it take?
-# ----------------------------
-# EASE and the diffusion model on growing shares of the users, judged on those left out.
+# How many users are needed?
+# --------------------------
+# EASE and the diffusion model are fitted to growing shares of the users and evaluated on other
+# users.
 
 figure, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
 for name, each in {

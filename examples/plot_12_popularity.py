@@ -2,8 +2,8 @@
 Popularity bias
 ===============
 
-Who gets shown? A recommender that follows popularity is right often, and makes the popular more
-popular. The guidance scale moves lists away from it.
+Recommenders tend to recommend popular items more often than users choose them. A larger guidance
+scale reduces this bias.
 """
 
 import matplotlib.pyplot as plt
@@ -22,10 +22,11 @@ lists = dict(zip(scales, model.recommend_scales(scales, k=10)[0], strict=True))
 ease = EASERecommender(reg=100.0).fit(history).recommend(k=10)[0]
 
 # %%
-# How places are shared out
-# -------------------------
-# Items from the least to the most shown: the further the curve hangs below the diagonal, the fewer
-# share the places among them. Black: what users took by themselves.
+# How recommendations are distributed over items
+# ----------------------------------------------
+# Lorenz curves: items are sorted from the least to the most recommended. The further a curve is
+# below the diagonal, the fewer items get most of the recommendations. Black: the users' own
+# histories.
 
 figure, ax = plt.subplots(figsize=(5.4, 4.8), layout="constrained")
 share = np.linspace(0, 1, data.n_items + 1)
@@ -35,19 +36,19 @@ def lorenz(counts):
     return np.r_[0, np.cumsum(np.sort(counts))] / counts.sum()
 
 
-ax.plot(share, lorenz(history.astype(bool).sum(axis=0)), "k", lw=2, label="the users themselves")
+ax.plot(share, lorenz(history.astype(bool).sum(axis=0)), "k", lw=2, label="histories of the users")
 for i, (scale, ids) in enumerate(lists.items()):
     shown = np.bincount(ids.ravel(), minlength=data.n_items)
     ax.plot(share, lorenz(shown), color=plt.cm.viridis(0.9 - 0.2 * i), label=f"scale {scale:g}")
 ax.plot([0, 1], [0, 1], color="0.6", ls=":")
-ax.set(xlabel="share of the items", ylabel="share of the places in lists")
+ax.set(xlabel="share of the items", ylabel="share of the recommendations")
 ax.legend()
 
 # %%
-# What it costs
-# -------------
-# Accuracy against popularity bias (how far lists are more popular than the histories of their
-# users).
+# Accuracy and popularity bias
+# ----------------------------
+# The popularity bias is positive if the items of a list are more popular than those of the user's
+# history.
 
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 bias = [popularity_bias_at_k(ids, history) for ids in lists.values()]
@@ -60,4 +61,4 @@ ax.axvline(0, color="0.6", ls=":")
 ax.set(xlabel="popularity bias", ylabel="nDCG@10", ylim=(0, 1.15 * max(quality)))
 ax.legend()
 for scale, ids in lists.items():
-    print(f"scale {scale:4g}: Gini index of the shown items {gini_at_k(ids, data.n_items):.3f}")
+    print(f"scale {scale:4g}: Gini index of recommendations {gini_at_k(ids, data.n_items):.3f}")

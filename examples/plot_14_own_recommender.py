@@ -2,9 +2,9 @@
 A recommender of your own
 =========================
 
-A class with ``_fit`` and ``_score_rows`` is a recommender: lists, filters, scores, scikit-learn's
-tools and the displays come from :class:`~skdiffrec.base.BaseRecommender`. This one blends two
-others.
+A subclass of :class:`~skdiffrec.base.BaseRecommender` that defines ``_fit`` and ``_score_rows`` is
+a recommender: lists, filters and scores are inherited, and scikit-learn's tools and the displays
+work. This one blends two other recommenders.
 """
 
 import matplotlib.pyplot as plt
@@ -18,13 +18,13 @@ from skdiffrec.baselines import ALSRecommender, EASERecommender, ItemKNNRecommen
 from skdiffrec.datasets import make_interactions
 
 # %%
-# Ranks, averaged
+# Averaging ranks
 # ---------------
-# Scores of different models have different units, ranks have not.
+# Scores of different models have different scales, so this class averages ranks.
 
 
 class Blend(BaseRecommender):
-    """Mean of the ranks that two models give to the items, as shares of the catalogue."""
+    """Weighted mean of powers of the items' ranks, as shares of the catalogue, in two models."""
 
     def __init__(self, first, second, weight=0.5):
         self.first = first
@@ -38,15 +38,15 @@ class Blend(BaseRecommender):
         first, second = (
             rankdata(model.decision_function(X), axis=1) / X.shape[1] for model in self.models_
         )
-        # a high power: a place at the top counts for more than one in the middle
+        # the high power gives ranks at the top more weight than ranks in the middle
         scores = (1 - self.weight) * first**8 + self.weight * second**8
         return scores.astype(np.float32)
 
 
 # %%
-# What blending gains
-# -------------------
-# The weight needs no training, so the fitted blend is judged at each.
+# Accuracy by weight
+# ------------------
+# The weight does not affect ``fit``, so one fitted blend is evaluated at all weights.
 
 data = make_interactions(800, 300, n_interactions_per_user=30, random_state=0)
 history = data.train + data.valid
@@ -65,7 +65,7 @@ ax.set(xlabel="weight of the second model", ylabel="nDCG@10")
 ax.legend()
 
 # %%
-# All that a recommender can do, it can.
+# Everything else works as for other recommenders.
 
 ids, scores = blend.recommend([3, 5], k=3, filter_items=[0, 1])
 print(data.item_names[ids])

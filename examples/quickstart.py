@@ -1,14 +1,14 @@
-"""Fit, recommend, score and compare: the whole of skdiffrec in one run.
+"""Fit, recommend, evaluate and compare recommenders in one run.
 
     python examples/quickstart.py                      on generated data
-    python examples/quickstart.py --data groceries     on groceries, with names to read
-    python examples/quickstart.py --data ml-100k.npz   on your own
+    python examples/quickstart.py --data groceries     on products with readable names
+    python examples/quickstart.py --data ml-100k.npz   on a file of your own
 
-Groceries come with `pip install "skdiffrec[groceries]"`: simulated data, for lists to be read. A
-file holds integer arrays `user` and `item`, an array `split` (0 train, 1 valid, 2 test) and
-optionally `timestamp`. Models are fitted on train, every setting is chosen by nDCG@10 on valid, and
-test is looked at once. All lists are made from the train part of a user's history and leave out
-what it holds; test lists leave out the valid part too.
+The groceries are simulated data; install them with `pip install "skdiffrec[groceries]"`. A file
+has integer arrays `user` and `item`, an array `split` (0 train, 1 valid, 2 test) and optionally
+`timestamp`. Models are fitted on train, settings are chosen by nDCG@10 on valid, and each model is
+evaluated on test once. All lists are made from the train part of a user's history and do not
+contain its items; lists for test do not contain the items of valid either.
 """
 
 import argparse
@@ -34,14 +34,14 @@ def load(path, values):
         return make_interactions(values=values, random_state=0)
     if path != "groceries":
         return load_npz(path, values=values)
-    data = load_groceries(values="time")  # binary models ignore what the values are
+    data = load_groceries(values="time")  # models with values="binary" ignore the times
     data.train, later = LastFraction(0.3).hide(data.X)
     data.valid, data.test = LastFraction(2 / 3).hide(later)
     return data
 
 
 def lists(model, also_seen=None, **options):
-    """Top 20 of every user, without the items of `also_seen`."""
+    """The 20 best items of every user, without the items of `also_seen`."""
     if also_seen is None:
         return model.recommend(k=K, **options)[0]
     longest = int(np.diff(also_seen.indptr).max())
@@ -49,13 +49,13 @@ def lists(model, also_seen=None, **options):
     users = np.arange(len(ids))[:, None]
     drop = np.zeros((ids.shape[0], also_seen.shape[1] + 1), bool)  # the last column is for id -1
     drop[:, :-1][also_seen.nonzero()] = True
-    # a stable sort brings what stays to the front, in its order
+    # a stable sort moves the remaining items to the front and keeps their order
     order = np.argsort(drop[users, ids] | (ids < 0), axis=1, kind="stable")[:, :K]
     return np.where(drop[users, ids[users, order]], -1, ids[users, order])
 
 
 def fit_best(make, grid, data):
-    """The model of the grid that is best on valid, fitted, and the seconds its fit took."""
+    """The fitted model of the grid that is best on valid, and the seconds of its fit."""
     best = (-1.0, None, 0.0)
     for settings in (
         dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())
@@ -68,7 +68,7 @@ def fit_best(make, grid, data):
 
 
 def best_scale(model, data):
-    """The guidance scale that is best on valid, and nDCG@10 there by scale. Nothing is refitted."""
+    """The guidance scale that is best on valid, and nDCG@10 on valid by scale, without a refit."""
     curve = [ndcg_at_k(lists(model, guidance_scale=scale), data.valid) for scale in SCALES]
     return SCALES[int(np.argmax(curve))], curve
 
@@ -122,17 +122,17 @@ def compare(path, seed):
 
 
 def show_lists(model, scale, data):
-    """Lists of known users, of a new one and of one without history."""
+    """Print lists of known users, of a new user and of a user without a history."""
     names = data.get("item_names")
     if names is None:
         names = np.array([f"item {i}" for i in range(data.n_items)])
     known = np.flatnonzero(np.diff(data.train.indptr) >= 10)[:3]
     five = sp.csr_array(data.train[[known[0]]])
-    five.data[np.argsort(-five.data)[5:]] = 0  # a new user: five items, the latest where known
+    five.data[np.argsort(-five.data)[5:]] = 0  # a new user: the latest five items, or any five
     five.eliminate_zeros()
     empty = sp.csr_array((1, data.n_items), dtype=five.dtype)
     users = {f"known user {user}": data.train[[user]] for user in known}
-    users |= {"new user": five, "user without history": empty}
+    users |= {"new user": five, "user without a history": empty}
     for user, history in users.items():
         latest = history.indices[np.argsort(-history.data, kind="stable")[:8]]
         print(f"\n{user}\n  history: {', '.join(names[latest]) or '(none)'}")
@@ -152,16 +152,16 @@ def plot(models, path):
         (line,) = ax.plot(SCALES, curve, marker="o", label=name)
         ax.plot(scale, max(curve), marker="*", markersize=16, color=line.get_color())
     ax.set(xlabel="guidance scale", ylabel="nDCG@10 on valid", ylim=(0, None))
-    ax.set_title("0: what is popular   1: plain conditional   more: more personal", fontsize=10)
+    ax.set_title("0: popularity   1: conditional model   above 1: more personal", fontsize=10)
     ax.legend()
     figure.savefig(path, dpi=120)
-    print(f"\nplot of nDCG@10 against guidance scale: {path}")
+    print(f"\nplot of nDCG@10 by guidance scale: {path}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", help="npz file, or groceries; generated data without it")
-    parser.add_argument("--plot", default="quickstart.png", help="where the plot goes")
+    parser.add_argument("--data", help="an npz file or groceries; default: generated data")
+    parser.add_argument("--plot", default="quickstart.png", help="file to save the plot in")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     start = time.perf_counter()
@@ -171,9 +171,9 @@ def main():
     for name, ndcg, recall, fit_seconds, seconds in rows:
         print(f"{name:24} {ndcg:8.4f} {recall:10.4f} {fit_seconds:8.1f} {seconds:12.2f}")
     if "preferences" in data:
-        hidden = (data.train + data.valid).nonzero()
+        seen = (data.train + data.valid).nonzero()
         oracle = data.preferences.copy()
-        oracle[hidden] = -1
+        oracle[seen] = -1
         best = np.argsort(-oracle, axis=1, kind="stable")[:, :K]
         print(f"{'true preferences':24} {ndcg_at_k(best, data.test):8.4f}", end="")
         print(f" {recall_at_k(best, data.test, K):10.4f}")
@@ -182,7 +182,7 @@ def main():
     print(f"\nLists of {name}:", end="")
     show_lists(model, scale, data)
     plot(models, options.plot)
-    print(f"{time.perf_counter() - start:.0f} s in all")
+    print(f"{time.perf_counter() - start:.0f} s in total")
 
 
 if __name__ == "__main__":

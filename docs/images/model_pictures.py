@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/model.md: python docs/images/model_pictures.py"""
+"""Draw the pictures of docs/model.md: python docs/images/model_pictures.py"""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def arrow(ax, start, end, color=GREY, style="-|>", bend=0.0):
 
 
 def cells(ax, x, y, values, size=0.22, missing=()):
-    """A row of items: filled where the user took one, crossed out where it is hidden."""
+    """A row of items: dark where there is an interaction, outlined where it is in the target."""
     for i, value in enumerate(values):
         shade = plt.cm.Blues(0.12 + 0.75 * float(np.clip(value, 0, 1)))
         edge = ORANGE if i in missing else "white"
@@ -61,7 +61,7 @@ def save(figure, name):
 
 
 def noise():
-    """Forward to the right, backward to the left."""
+    """The forward process to the right, the reverse process to the left."""
     figure, ax = canvas(9, 2.7)
     rng = np.random.default_rng(4)
     row = np.zeros(8)
@@ -79,12 +79,12 @@ def noise():
             arrow(ax, (x + 1.1, 1.65), (x + 3.05, 1.65), GREY, bend=-0.25)
             arrow(ax, (x + 3.05, 0.75), (x + 1.1, 0.75), BLUE, bend=-0.25)
     ax.text(4.5, 2.45, "forward: add noise", ha="center", color=GREY)
-    ax.text(4.5, 0.2, "backward: the network takes it off", ha="center", color=BLUE)
+    ax.text(4.5, 0.2, "reverse: the network removes noise", ha="center", color=BLUE)
     save(figure, "model_noise")
 
 
 def training():
-    """What the condition shows, what the target is, and the null token."""
+    """Condition, target and null token."""
     figure, ax = canvas(9, 3.9)
     row = np.array([1, 0, 1, 1, 0, 0, 1, 1, 0, 1])
     shown = row * np.array([1, 1, 0, 1, 1, 1, 1, 0, 1, 1])
@@ -93,7 +93,7 @@ def training():
     arrow(ax, (2.65, 3.25), (3.8, 3.25))
     ax.text(3.2, 3.42, "4 of 5 rows", ha="center", fontsize=9, color=GREY)
     cells(ax, 4.0, 3.1, shown, missing=(2, 7))
-    ax.text(6.4, 3.2, "condition: a part of it", color=BLUE, va="center")
+    ax.text(6.4, 3.2, "condition: a part of the row", color=BLUE, va="center")
     cells(ax, 4.0, 2.5, row - shown, missing=(2, 7))
     ax.text(6.4, 2.6, "target: the rest", color=ORANGE, va="center")
     arrow(ax, (1.4, 3.0), (3.8, 1.35), bend=0.2)
@@ -105,7 +105,7 @@ def training():
     ax.text(
         4.5,
         0.15,
-        'With values="time" the part that is shown is the past, and the target is what came after.',
+        'With values="time" the condition is what came first, and the target is what came later.',
         ha="center",
         fontsize=9.5,
         color=GREY,
@@ -114,19 +114,19 @@ def training():
 
 
 def network():
-    """The body, its linear ends, its two heads, and the two branches."""
+    """The body, its linear input and output layers, its two heads and the closed form."""
     figure, ax = canvas(9.4, 4.1)
     box(ax, 0.2, 3.0, 1.9, 0.6, "noisy row $x_t$")
     box(ax, 0.2, 1.9, 1.9, 0.6, "timestep $t$")
     box(ax, 0.2, 0.8, 1.9, 0.6, "history $c$, or ∅", BLUE)
-    box(ax, 3.1, 1.7, 1.9, 1.0, "body\n$h = \\varphi(\\cdot)$\n240 numbers", BLUE, "#eaf3fa")
+    box(ax, 3.1, 1.7, 1.9, 1.0, "body\n$h = \\varphi(\\cdot)$\n240 units", BLUE, "#eaf3fa")
     arrow(ax, (2.2, 3.25), (3.1, 2.55))
     ax.text(2.55, 3.15, "$W$")
     arrow(ax, (2.2, 2.2), (3.05, 2.2))
     arrow(ax, (2.2, 1.15), (3.1, 1.85))
     ax.text(2.45, 1.6, "$U$")
-    box(ax, 6.0, 2.95, 3.1, 0.65, "estimate of $x_0$: drives the steps")
-    box(ax, 6.0, 1.85, 3.1, 0.65, "scores of the items: rank", ORANGE, "#fdf0e8")
+    box(ax, 6.0, 2.95, 3.1, 0.65, "estimate of $x_0$, for the steps")
+    box(ax, 6.0, 1.85, 3.1, 0.65, "item scores, for the ranking", ORANGE, "#fdf0e8")
     arrow(ax, (5.1, 2.4), (5.95, 3.2))
     ax.text(5.3, 2.95, "$R$")
     arrow(ax, (5.1, 2.2), (5.95, 2.2))
@@ -141,15 +141,15 @@ def network():
 
 
 def guidance():
-    """From the unconditional scores through the conditional ones, and beyond."""
+    """Unconditional scores, conditional scores, and scores at scale 2."""
     figure, ax = canvas(9, 2.6)
-    items = ["popular,\nnot yours", "popular,\nyours", "rare,\nyours"]
+    items = ["popular,\nother taste", "popular,\nown taste", "rare,\nown taste"]
     scores = {0.0: (0.9, 0.85, 0.3), 1.0: (0.5, 1.0, 0.7)}
     scores[2.0] = tuple(2 * b - a for a, b in zip(scores[0.0], scores[1.0], strict=True))
     titles = {
-        0.0: "scale 0: nobody in particular",
-        1.0: "scale 1: given the history",
-        2.0: "scale 2: beyond",
+        0.0: "scale 0: unconditional",
+        1.0: "scale 1: conditional",
+        2.0: "scale 2: more personal",
     }
     for i, (scale, values) in enumerate(scores.items()):
         x0 = 0.3 + 3.0 * i
