@@ -37,7 +37,7 @@ class FittedDiffusion(BaseRecommender):
     start_timestep: int | None
 
     def _adopt(self, model):
-        vars(self).update(model.attributes())
+        self.__dict__.update(model.attributes())
 
     def _get_state(self):
         return model_state(self._model)
@@ -64,13 +64,15 @@ class FittedDiffusion(BaseRecommender):
     def _sampled(self):
         """The fitted model on its device, and how to sample it."""
         asked = self.device, *(getattr(self, name) for name in SAMPLING_PARAMETERS)
-        if self._model.resolved is None or self._model.resolved[0] != asked:
-            # only where it is another one: an estimator does not change by being asked
-            moved = self._model.to(resolve_device(self.device))
-            if moved is not self._model:
-                self._model = moved
-            moved.resolve(asked, self._settings(moved.diffusion.n_timesteps))
-        return self._model, self._model.resolved[1]
+        model = self._model
+        known, settings = model.resolved
+        if known != asked:
+            model = model.to(resolve_device(self.device))
+            settings = self._settings(model.diffusion.n_timesteps)
+            model.resolve(asked, settings)
+            if model is not self._model:  # else an estimator does not change by being asked
+                self._model = model
+        return model, settings
 
     def recommend(
         self,
@@ -330,4 +332,5 @@ class FittedDiffusion(BaseRecommender):
             ONNX allows (2 GB).
         """
         check_fitted(self)
-        export(*self._sampled(), path, check_k(k), filter_seen)
+        model, settings = self._sampled()
+        export(model, settings, path, check_k(k), filter_seen)

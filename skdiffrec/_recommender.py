@@ -308,7 +308,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         clone._is_clone = True
         return clone
 
-    def _fit(self, X, y, sample_weight):
+    def _fit(self, X, y=None, sample_weight=None):
         sample_weight = check_sample_weight(sample_weight, X.shape[0])
         parameters = {k: v for k, v in vars(self).items() if not (k[0] == "_" or k[-1] == "_")}
         parameters = SimpleNamespace(**parameters)  # get_params leaves out what a subclass fixes

@@ -107,10 +107,10 @@ class BaseRecommender(BaseEstimator):
             raise
         return self
 
-    def _fit(self, X: Any) -> None:
+    def _fit(self, X):
         raise NotImplementedError
 
-    def _score_rows(self, X: Any) -> FloatArray:
+    def _score_rows(self, X):
         raise NotImplementedError
 
     def _start_fit(self, X):

@@ -19,6 +19,6 @@ class HeldOut(NamedTuple):
 
     def ndcg(self, ids):
         """Mean nDCG@10 of lists (n_rows, 10); rows without held-out items do not count."""
-        values = ndcg_at_k(ids, self.holdout, k=K, per_user=True)
+        values = np.asarray(ndcg_at_k(ids, self.holdout, k=K, per_user=True))
         counted = ~np.isnan(values)
         return float(np.average(values[counted], weights=self.weight[counted]))

@@ -71,7 +71,7 @@ def _places_of_calls(timesteps, n_timesteps):
         most = min(n_timesteps * _SPACING, timesteps[place] * _SPACING_AT_END)
         most_steps = 1 if len(places) <= _SINGLE_STEPS else stride + 1
         distance = timesteps[place] - timesteps[place + 1 : place + 1 + most_steps]
-        stride = max(1, np.count_nonzero(distance <= most))
+        stride = max(1, int(np.count_nonzero(distance <= most)))
         places.append(place + stride)
     return places
 

@@ -1,8 +1,8 @@
 """A trained model: what training leaves behind, and what every question to it is answered by."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -29,10 +29,10 @@ from .state import model_state, restored
 # Products of fewer rows are slower; of many more, two threads round rows otherwise than of few.
 _BLOCK_ROWS = 512
 
-Block = slice
-Rows = csr_array
-Scales = NDArray[np.float64]
-Scores = NDArray[np.float32]
+Rows: TypeAlias = csr_array
+Items: TypeAlias = NDArray[np.int64]
+Scales: TypeAlias = NDArray[np.float64]
+Scores: TypeAlias = NDArray[np.float32]
 
 
 class TrainingSummary(NamedTuple):
@@ -146,9 +146,9 @@ class FittedModel:
         )
 
     @property
-    def resolved(self) -> tuple[tuple[Any, ...], SamplingSettings] | None:
+    def resolved(self) -> tuple[Any, SamplingSettings]:
         """What `resolve` kept last."""
-        return self._made.get("resolved")
+        return self._made.get("resolved", (None, SamplingSettings()))
 
     def resolve(self, asked: tuple[Any, ...], settings: SamplingSettings) -> None:
         """Keep the settings that an estimator's parameters stand for, to check these once."""
@@ -159,15 +159,15 @@ class FittedModel:
         n_steps = min(self.denoiser.head.evaluation_steps, self.diffusion.n_timesteps)
         return SamplingSettings(n_steps)
 
-    def _inputs(self, X, settings):
+    def _inputs(self, X: Rows, settings: SamplingSettings) -> tuple[Any, Rows, Any]:
         keys = row_keys(unit_free(X, self.values), self.seed) if settings.temperature else None
         return self, self.reader.read(X), keys
 
-    def blocks(self, n: int, *, n_columns: int | None = None) -> list[Block]:
+    def blocks(self, n: int, *, n_columns: int | None = None) -> list[slice]:
         """Blocks of n rows, of whose scores `n_columns` are there at once; None is all."""
         return row_blocks(n, n_columns or self.denoiser.n_items, _BLOCK_ROWS)
 
-    def each(self, run: Callable[[Block], None], blocks: list[Block]) -> None:
+    def each(self, run: Callable[[slice], None], blocks: list[slice]) -> None:
         """``run(block)`` for each of independent blocks, on a CPU with one thread each."""
         if self.device.type != "cpu":
             run_blocks(run, blocks, most=1)
@@ -189,19 +189,26 @@ class FittedModel:
         scale: Scales,
         settings: SamplingSettings,
         *,
-        chosen: NDArray[np.int64] | None = None,
+        chosen: Items | None = None,
         filter_seen: bool = True,
-        columns: NDArray[np.int64] | None = None,
-    ) -> tuple[NDArray[np.int64], Scores]:
+        columns: Items | None = None,
+    ) -> tuple[Items, Scores]:
         """Lists (ids, scores) of the k best items, of the chosen rows (None: of all in order)."""
         n = X.shape[0] if chosen is None else len(chosen)
         ids, scores = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
 
         def rank(block):
             rows = X[block] if chosen is None else X[chosen[block]]
-            inputs = *self._inputs(rows, settings), scale[block], settings
+            model, history, keys = self._inputs(rows, settings)
             ids[block], scores[block] = guided_lists(
-                *inputs, k, filter_seen=filter_seen, columns=columns
+                model,
+                history,
+                keys,
+                scale[block],
+                settings,
+                k,
+                filter_seen=filter_seen,
+                columns=columns,
             )
 
         n_columns = None
@@ -220,34 +227,51 @@ class FittedModel:
         self.each(score, self.blocks(X.shape[0]))
         return scores
 
-    def score(self, X: Rows, scale: Scales, settings: SamplingSettings, items=None) -> Scores:
+    def score(
+        self, X: Rows, scale: Scales, settings: SamplingSettings, items: Items | None = None
+    ) -> Scores:
         """Scores (n_rows, n_items) of one block; with `items` (ascending) of these alone."""
-        return guided_scores(*self._inputs(X, settings), scale, settings, items)
+        model, history, keys = self._inputs(X, settings)
+        return guided_scores(model, history, keys, scale, settings, items)
 
     def stages(self, X: Rows, scale: Scales, settings: SamplingSettings) -> Iterator[Scores]:
         """`score` after each sampling step."""
-        return staged_scores(*self._inputs(X, settings), scale, settings)
+        model, history, keys = self._inputs(X, settings)
+        return staged_scores(model, history, keys, scale, settings)
 
-    def sweep(self, X: Rows, scales, settings: SamplingSettings) -> Iterator[Scores]:
+    def sweep(
+        self, X: Rows, scales: Sequence[float] | Scales, settings: SamplingSettings
+    ) -> Iterator[Scores]:
         """`score` at each of several scales for all rows."""
-        return swept_scores(*self._inputs(X, settings), scales, settings)
+        model, history, keys = self._inputs(X, settings)
+        return swept_scores(model, history, keys, scales, settings)
 
-    def branches(self, X: Rows, scale: Scales, settings: SamplingSettings, items=None):
+    def branches(
+        self, X: Rows, scale: Scales, settings: SamplingSettings, items: Items | None = None
+    ) -> tuple[Scores, Scores]:
         """The conditional and the unconditional scores behind `score`."""
-        return branch_scores(*self._inputs(X, settings), scale, settings, items)
+        model, history, keys = self._inputs(X, settings)
+        return branch_scores(model, history, keys, scale, settings, items)
 
-    def draws(self, X: Rows, scale: Scales, settings: SamplingSettings, n_draws: int):
+    def draws(
+        self, X: Rows, scale: Scales, settings: SamplingSettings, n_draws: int
+    ) -> Iterator[Scores]:
         """`score` of one draw after the other."""
-        return drawn_scores(*self._inputs(X, settings), scale, settings, n_draws)
+        model, history, keys = self._inputs(X, settings)
+        return drawn_scores(model, history, keys, scale, settings, n_draws)
 
-    def closed_form_contributions(self, X: Rows, scale: float, items):
+    def closed_form_contributions(
+        self, X: Rows, scale: float, items: Items
+    ) -> tuple[Scores, Scores]:
         """(contributions, base): the closed form's part of the scores of one row."""
         return closed_form_contributions(self, self.reader.read(X), scale, items)
 
-    def leave_one_out(self, X: Rows, scale: float, settings: SamplingSettings, items):
+    def leave_one_out(
+        self, X: Rows, scale: float, settings: SamplingSettings, items: Items
+    ) -> Scores:
         """`score` of one row without each of its items, (X.nnz, len(items))."""
-        inputs = self._inputs(X, settings)
-        return leave_one_out(*inputs, scale, settings, items, self.blocks)
+        model, history, keys = self._inputs(X, settings)
+        return leave_one_out(model, history, keys, scale, settings, items, self.blocks)
 
     @torch.no_grad()
     def closed_form_scores(self, X: Rows) -> Scores:
@@ -266,7 +290,7 @@ class FittedModel:
             object.__setattr__(self, name, value)
 
     @classmethod
-    def of_state(cls, record, tensors) -> "FittedModel":
+    def of_state(cls, record: dict[str, Any], tensors: dict[str, Any]) -> "FittedModel":
         """The model that `model_state` took apart, checked; its arrays are taken out."""
         parts = restored(record, tensors)
         return cls(training=TrainingSummary(*parts.pop("training")), **parts)

@@ -129,7 +129,7 @@ class ServedProcess(ReverseProcess):
     """The reverse process of rows that each have a scale of their own, and no noise."""
 
     reuses_memory = False  # a graph has none
-    leaps = None  # a graph takes one way for all rows
+    takes_all_steps = True  # a graph takes one way for all rows
 
     def __init__(self, model, rows, scale, settings):
         self.keys = None
@@ -156,7 +156,8 @@ class ServingGraph(nn.Module):
             # that reads scores off by ways that depend on what it finds
             settings = settings._replace(reference=True)
         self.settings, self.scores = settings, model.tables(settings.reference).scores
-        self.closed_form = None
+        self.closed_form: nn.Module | None = None
+        self.table: torch.Tensor
         if self.denoiser.head.ranks:
             self.register_buffer("table", self.scores.table)
             if self.scores.scale:
@@ -234,7 +235,7 @@ class SparseServedForm(nn.Module):
 
     def forward(self, history):
         by_item = history.T.contiguous()  # what is gathered then lies side by side
-        total = 0.0
+        total = torch.zeros(())
         for i in self.starts:
             items, weights = getattr(self, f"items{i}"), getattr(self, f"weights{i}")
             total = total + (by_item[items] * weights[:, :, None]).sum(0)

@@ -247,19 +247,19 @@ def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None):
     mask = Mask(seen, columns, n_items, tiles.device)
     widest = min(n_items, TILE_ITEMS)
     buffer = torch.empty(tiles.n_rows, widest, device=tiles.device)
-    ids = top = None
+    ids, top = torch.empty(0), torch.empty(0)
     for start, stop in tile_starts(n_items):
         scores = buffer[:, : stop - start]
         tiles.write(start, stop, scores)
         mask(scores, start, stop)
         found = None
-        if tiles.exact and ids is not None and ids.shape[1] == k and stop - start >= GROUP:
+        if start and tiles.exact and ids.shape[1] == k and stop - start >= GROUP:
             found = above(scores, top[:, -1:], most=2 * k)
         if found is None:
             places, best = largest(scores, min(tiles.n_screened(k), stop - start))
             found = places, tiles.rescored(start, stop, places, best)
         places, best = found
-        if ids is not None:
+        if start:
             places, best = torch.cat([ids, places + start], 1), torch.cat([top, best], 1)
         ids, top = by_score(places, best, k)
     return _filled(ids[:n_rows], top[:n_rows], k)

@@ -1,7 +1,9 @@
 """The reverse process of a batch of rows: the denoiser, guidance and the sampler together."""
 
 from collections import deque
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +31,7 @@ class SamplingTables:
         timesteps = torch.arange(diffusion.n_timesteps + 1, device=denoiser.device)
         self.time = denoiser.time(timesteps)
         self.input_scale = diffusion.input_scale(timesteps)
-        self._planned = None, None  # timesteps and eta, leaps
+        self._planned: tuple[Any, Any] = (None, None)  # timesteps and eta, leaps
 
     def leaps(self, timesteps, diffusion, eta):
         """The leaps of `multistep_sample` (None: all steps are taken); the last plan is kept."""
@@ -66,6 +68,8 @@ class ReverseProcess:
 
     reuses_memory = True  # new memory costs more than what is computed in it
 
+    takes_all_steps = False
+
     def __init__(self, model, history, keys, scale, settings):
         self.n_rows = history.shape[0]
         rows = model.reader.rows(history, model.denoiser.device)
@@ -96,7 +100,7 @@ class ReverseProcess:
         """The plan of a multistep sampler; None where every step is taken."""
         settings = self.settings
         without_noise = settings.temperature == 0 or settings.eta == 0  # but at the start
-        if not without_noise or settings.reference:
+        if not without_noise or settings.reference or self.takes_all_steps:
             return None
         return self.tables.leaps(self.timesteps, self.diffusion, settings.eta)
 
@@ -229,7 +233,7 @@ class ReverseProcess:
         """[conditional, unconditional] estimates of the last step of every draw."""
         branches = [self._denoise(self._guided(scale)) for scale in (1.0, 0.0)]
         for draw in range(self.settings.n_draws):
-            states = deque(maxlen=1)
+            states: deque[tuple[Any, Any]] = deque(maxlen=1)
 
             def denoise(x_t, t, states=states):
                 states.append((x_t, t))
@@ -244,12 +248,11 @@ class ReverseProcess:
         `scale` (a float, None for the rows' own) is that of what does not pass through h; `draw`
         says which noise the space of the steps has left out.
         """
-        unseen = None
+        unseen: Callable[[int], torch.Tensor] | None = None
         if self.settings.temperature:
             spread, last = self._spread(step), self.settings.n_sampling_steps - 1
-
-            def unseen(dim):  # no step draws these numbers
-                return spread * self._normal(dim, draw, last)
+            # no step draws these numbers
+            unseen = lambda dim: spread * self._normal(dim, draw, last)  # noqa: E731
 
         scale = self.scale if scale is None else torch.full_like(self.scale, scale)
         return self.tables.scores.tiles(estimate, self.history, scale, unseen, screen=screen)

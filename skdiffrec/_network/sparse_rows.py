@@ -29,7 +29,7 @@ class SparseRows(NamedTuple):
     offsets: torch.Tensor  # int64 (n_rows + 1,)
 
     @classmethod
-    def from_csr(cls, X: csr_array, device: torch.device | str, n_rows: int | None = None):
+    def from_csr(cls, X, device, n_rows=None):
         """A canonical CSR on a device, filled up to `n_rows` by empty rows."""
         offsets = X.indptr.astype(np.int64)
         if n_rows is not None and n_rows > X.shape[0]:
@@ -153,7 +153,7 @@ class AgedRows(NamedTuple):
     offsets: torch.Tensor  # int64 (n_rows + 1,)
 
     @classmethod
-    def from_csr(cls, X: csr_array, device: torch.device | str, n_rows: int | None = None):
+    def from_csr(cls, X, device, n_rows=None):
         """As `SparseRows.from_csr`, of ages."""
         return cls(*SparseRows.from_csr(X, device, n_rows))
 

@@ -51,7 +51,8 @@ class TrainingRows:
         self.device, self.generator = generator.device, generator
         # one number an interaction: in the smallest type, and int64 only in a batch
         self.items, self.indptr = self._tensor(X.indices, torch.int32), self._tensor(X.indptr)
-        self.order = self.age_rank = None
+        self.order: torch.Tensor | None = None
+        self.age_rank: torch.Tensor | None = None
         if values == "time":
             order = rank_in_rows(X, X.data, unit_free_keys(X, values, generator.initial_seed()))
             self.order = self._tensor(order, torch.int32)
@@ -125,10 +126,12 @@ class TrainingRows:
 
     def _ages(self, entry, n_shown):
         """Ages of shown entries, from 1 up."""
+        assert self.age_rank is not None
         return (n_shown - self.age_rank[entry]).clamp(min=1).float()
 
     def _nearness(self, entry, n_shown):
-        """Weights of target entries; those of a row without condition weigh alike."""
+        """Weights of target entries; those of a row without condition are all 1."""
+        assert self.order is not None
         steps = (self.order[entry] - n_shown).clamp(min=0)
         near = (0.5 ** (steps / (2 * self.half_life))).clamp(min=_NEARNESS_FLOOR)
         return torch.where(n_shown > 0, near, 1.0)

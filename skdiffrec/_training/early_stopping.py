@@ -1,5 +1,7 @@
 """Held-out items of some users: they end training and choose weights and guidance scale."""
 
+import math
+
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
@@ -80,7 +82,8 @@ class Monitor:
     ):
         self.held_out, self.blocks, self.patience = held_out, blocks, patience
         self.new_scorer, self.score_closed_form = new_scorer, score_closed_form
-        self.weights, self.first = _CLOSED_FORM_WEIGHTS, 1
+        self.weights: tuple[float, ...] = _CLOSED_FORM_WEIGHTS
+        self.first = 1
         if score_closed_form is None:
             self.weights, self.first = (0.0,), 0
         elif not isinstance(closed_form_weight, str):
@@ -91,13 +94,13 @@ class Monitor:
     def evaluate(self):
         """nDCG@10 at the best weight now; True beside it if it is the best epoch so far."""
         self.epoch += 1
-        ratio, score_network = None, self.new_scorer()
-        lists = [[] for _ in self.weights]
+        ratio, score_network = math.nan, self.new_scorer()
+        lists: list[list[np.ndarray]] = [[] for _ in self.weights]
         for block in self.blocks:
             history = self.held_out.history[block]
             network = score_network(history)
             form = None if self.score_closed_form is None else self.score_closed_form(history)
-            if ratio is None:
+            if math.isnan(ratio):
                 ratio = spread_ratio(network, form)
             scores = np.empty_like(network)
             for weight, ids in zip(self.weights, lists, strict=True):
@@ -126,7 +129,7 @@ class Monitor:
         sweep : callable
             ``sweep(X, scales)`` yields scores of rows at each scale.
         """
-        lists = [[] for _ in _SCALES]
+        lists: list[list[np.ndarray]] = [[] for _ in _SCALES]
         for block in self.blocks:
             history = self.held_out.history[block]
             for ids, scores in zip(lists, sweep(history, _SCALES), strict=True):

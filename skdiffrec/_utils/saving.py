@@ -116,7 +116,7 @@ def saved_state(model, saved_arrays):
             f"{type(model).__name__} does not say what to save: define `_saved_arrays`, or "
             "`_get_state` and `_set_state`."
         )
-    tensors = {}
+    tensors: dict[str, np.ndarray] = {}
     for name in saved_arrays:
         value = getattr(model, name)
         tensors |= csr_tensors(name, value) if sp.issparse(value) else {name: value}

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 
 from .._version import __version__
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _KEY = "skdiffrec"  # of the only entry of safetensors' metadata: several have no fixed order
 _MAX_RECORD = 4_000_000  # characters of JSON; what grows with users or items is an array
 
@@ -150,13 +150,19 @@ def _parsed(text):
     except (ValueError, RecursionError) as error:
         raise PersistenceError(f"its metadata cannot be read: {error}") from None
     version = record.get("format_version") if isinstance(record, dict) else None
-    if not is_integer(1, math.inf)(version):
+    if type(version) is not int or version < 1:
         raise PersistenceError(f"its metadata has the format version {version!r:.100}.")
+    if version < FORMAT_VERSION:
+        raise PersistenceError(
+            f"it has format {version} and was saved by skdiffrec "
+            f"{record.get('library_version')!r:.100}, whose models this skdiffrec {__version__} cannot "
+            "read: parameters have other names now. Fit again and save, or load it with that version."
+        )
     if version > FORMAT_VERSION:
         raise PersistenceError(
             f"it has format {version} and was saved by skdiffrec "
             f"{record.get('library_version')!r:.100}; this is skdiffrec {__version__}, which reads "
-            f"formats up to {FORMAT_VERSION}. Upgrade skdiffrec to load it."
+            f"format {FORMAT_VERSION}. Upgrade skdiffrec to load it."
         )
     return record
 

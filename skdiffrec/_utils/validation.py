@@ -163,7 +163,7 @@ def drop_labels(y, shape, stacklevel):
 def check_holdout(X, y):
     """The holdout as canonical CSR; an error if it overlaps the history or has another shape."""
     y = y if sp.issparse(y) else np.asarray(y)
-    entries = y.data if sp.issparse(y) else y
+    entries = np.asarray(y.data if sp.issparse(y) else y)
     bad = entries[~(np.isfinite(entries) & (entries >= 0))]
     if bad.size:
         raise ValueError(
