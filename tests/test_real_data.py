@@ -1,17 +1,15 @@
 """What the models reach on data of people; the files lie beside the project or the tests skip."""
 
 import copy
-from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmark_files import SHARED_DATA
 
 from skdiffrec import CFGDiffusionRecommender, _scoring
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 from skdiffrec.datasets import load_npz
 from skdiffrec.metrics import ndcg_at_k
-
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def load(name, values):

@@ -1,0 +1,38 @@
+"""Small random rows and times for the closed forms."""
+
+import numpy as np
+import scipy.sparse as sp
+from hypothesis import settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from skdiffrec._neighborhood import DenseGram, SparseGram
+
+properties = settings(max_examples=30, deadline=None)
+seeds = st.integers(0, 2**31 - 2)
+
+
+def popular_csr(n, n_items, seed=0, weighted=True, density=0.3):
+    """Popular items first, so that some of them are met by all others and some by few."""
+    rng = np.random.default_rng(seed)
+    share = np.minimum(4 * density / np.sqrt(1 + np.arange(n_items)), 0.8)
+    dense = (rng.random((n, n_items)) < share).astype(np.float32)
+    if weighted:  # no two cosines are the same
+        dense *= rng.uniform(0.2, 1, dense.shape).astype(np.float32)
+    return sp.csr_array(dense)
+
+
+def random_times(n, n_items, seed=0):
+    X = popular_csr(n, n_items, seed, weighted=False)
+    X.data = np.random.default_rng(seed).permutation(X.nnz) + 1.0
+    return X
+
+
+def both_grams(X, targets=None):
+    return [SparseGram(X, targets), DenseGram.of_rows(X, targets)]
+
+
+def assert_same(found, expected):
+    found = found.toarray() if sp.issparse(found) else found
+    expected = expected.toarray() if sp.issparse(expected) else expected
+    assert_allclose(found, expected, atol=1e-4 * max(1e-6, np.abs(expected).max()))

@@ -1,0 +1,321 @@
+"""Guided scores against a slow sampler in item space."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from denoiser_problems import (
+    ALPHA_BAR,
+    LATENT,
+    N_ITEMS,
+    T,
+    make_denoiser,
+    properties,
+    random_csr,
+    seeds,
+    slow_forward,
+    to_bags,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skdiffrec._chain import SamplingSettings
+from skdiffrec._diffusion import PREDICTION_TYPES, Diffusion
+from skdiffrec._hashing import row_keys
+from skdiffrec._item_path import ease_matrix
+from skdiffrec._random import row_normal
+from skdiffrec._scoring import guided_scores, path_scores
+
+SINGLE = SamplingSettings(1, None, 0.0, 0.0, 1)
+SETTINGS = {
+    "one step": SINGLE,
+    "DDIM": SamplingSettings(4, None, 0.0, 0.0, 1),
+    "DDIM from a draw": SamplingSettings(4, None, 0.0, 1.0, 1),
+    "ancestral": SamplingSettings(4, None, 1.0, 0.5, 1),
+    "ancestral, no noise": SamplingSettings(4, None, 1.0, 0.0, 1),
+    "mean of 3 draws": SamplingSettings(3, None, 0.6, 1.0, 3),
+    "from the noised history": SamplingSettings(3, 7, 0.0, 0.0, 1),
+    "from the noised history, random": SamplingSettings(2, 5, 1.0, 1.0, 2),
+}
+all_settings = pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+
+
+def scores_of(denoiser, X, scale, settings=SINGLE, prediction_type="x0", seed=3, keys=None):
+    return guided_scores(
+        denoiser,
+        Diffusion(ALPHA_BAR, prediction_type),
+        X,
+        row_keys(X, seed) if keys is None else keys,
+        np.broadcast_to(np.asarray(scale, float), X.shape[:1]),
+        settings,
+    )
+
+
+@torch.no_grad()
+def slow_scores(denoiser, X, scale, settings, prediction_type, seed=3):
+    """One row after the other and one branch after the other, guided in item space at the end."""
+    scores = np.zeros(X.shape)
+    for row in range(X.shape[0]):
+        key = torch.from_numpy(row_keys(X[[row]], seed).view(np.int64))
+        for draw in range(settings.n_samples):
+            scores[row] += slow_draw(
+                denoiser, X[[row]], scale[row], settings, prediction_type, key, draw
+            )
+    return scores / settings.n_samples
+
+
+def slow_draw(denoiser, X, scale, settings, prediction_type, key, draw):
+    n_steps = settings.n_sampling_steps
+    dim, bags = denoiser.space.dim, to_bags(X)
+    path = unknown = 0
+    if denoiser.write_items is not None:
+        unknown = denoiser.null_offset.numpy()
+    if denoiser.item_path is not None:
+        path = denoiser.path_scale * path_scores(denoiser, X)[0]
+        unknown = unknown + denoiser.path_scale * denoiser.item_path.unknown.numpy()
+    scale = scale if X.nnz else 0.0
+
+    def fresh(step):
+        z = row_normal(key, dim, draw * (n_steps + 1) + step)[0]
+        return settings.temperature * z.double().numpy()
+
+    def branch(x, t, u):
+        """x̂_0 and item scores of one branch."""
+        bar = ALPHA_BAR[t]
+        seen = math.sqrt(bar) if prediction_type == "x0" else 1.0  # noise to predict is not scaled
+        raw, h = slow_forward(denoiser, x[None], [t], seen, u)
+        x_0 = {
+            "x0": lambda: raw,
+            "epsilon": lambda: (x - math.sqrt(1 - bar) * raw) / math.sqrt(bar),
+            "v": lambda: math.sqrt(bar) * x - math.sqrt(1 - bar) * raw,
+        }[prediction_type]()
+        if denoiser.write_items is None:
+            ranked = denoiser.space.decode(torch.from_numpy(x_0).float()).double()
+        else:
+            ranked = denoiser.write_items(torch.from_numpy(h).float()).double()
+        return x_0[0], ranked[0].numpy()
+
+    start = settings.start_timestep
+    first, x = (T, fresh(0)) if start is None else (start, None)
+    if x is None:
+        x_0 = denoiser.space.encode(bags)[0].double().numpy()
+        x = math.sqrt(ALPHA_BAR[first]) * x_0 + math.sqrt(1 - ALPHA_BAR[first]) * fresh(0)
+    times = [round(first * (n_steps - i) / n_steps) for i in range(n_steps + 1)]
+    for step, (t, t_next) in enumerate(zip(times[:-1], times[1:], strict=True)):
+        cond, cond_scores = branch(x, t, denoiser.condition(bags).double().numpy())
+        uncond, uncond_scores = branch(x, t, denoiser.unconditional(1).double().numpy())
+        x_0 = uncond + scale * (cond - uncond)
+        bar, after = ALPHA_BAR[t], ALPHA_BAR[t_next]
+        r = settings.eta * math.sqrt((1 - after) / (1 - bar) * (1 - bar / after))
+        epsilon = (x - math.sqrt(bar) * x_0) / math.sqrt(1 - bar)
+        x = math.sqrt(after) * x_0 + math.sqrt(1 - after - r**2) * epsilon + r * fresh(step + 1)
+    uncond_scores = uncond_scores + unknown
+    return uncond_scores + scale * (cond_scores + path - uncond_scores)
+
+
+@all_settings
+@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@pytest.mark.parametrize(
+    ("latent_dim", "loss"), [(LATENT, "multinomial"), (None, "squared"), (LATENT, "squared")]
+)
+def test_guided_scores_against_a_slow_chain(settings, prediction_type, latent_dim, loss):
+    denoiser = make_denoiser(latent_dim, loss)
+    X = random_csr(6, seed=1, weighted=True)
+    scale = np.array([0.0, 1.0, 2.5, 1.7, -0.5, 1.0])
+    expected = slow_scores(denoiser, X, scale, settings, prediction_type)
+    settings = settings._replace(sampler="item_space")  # the same noise, whatever the space
+    found = scores_of(denoiser, X, scale, settings, prediction_type)
+    assert found.dtype == np.float32
+    assert_allclose(found, expected, rtol=1e-3, atol=2e-3)
+
+
+@torch.no_grad()
+def test_a_noised_history_of_ages_is_one_of_recency_weights():
+    ages = sp.csr_array(np.array([[3.0, 0, 1, 2] + [0] * (N_ITEMS - 4)], np.float32))
+    recency = ages.copy()
+    recency.data = 0.5 ** ((ages.data - 1) / 2)
+    denoiser = make_denoiser(path_scale=0.0)
+    denoiser.half_lives, settings = [None], SETTINGS["from the noised history"]
+    expected = scores_of(denoiser, recency, [0.0], settings)  # without a history as condition
+    denoiser.path_half_life = 2.0
+    assert_allclose(scores_of(denoiser, ages, [0.0], settings), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [SINGLE, SETTINGS["DDIM"]])
+@torch.no_grad()
+def test_a_latent_space_wider_than_the_network_is_ranked_by_its_own_scores(settings):
+    denoiser = make_denoiser(10, "squared", widths=(4, 4))
+    X, scale = random_csr(6, seed=1), [0.0, 1.0, 2.5, 1.7, -0.5, 1.0]
+    expected = scores_of(denoiser, X, scale, settings._replace(sampler="item_space"))
+    assert_allclose(scores_of(denoiser, X, scale, settings), expected, rtol=1e-3, atol=1e-4)
+
+
+SPACES = pytest.mark.parametrize(
+    ("latent_dim", "loss"), [(None, "squared"), (None, "multinomial"), (LATENT, "multinomial")]
+)
+
+
+@SPACES
+@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@pytest.mark.parametrize("settings", [s for s in SETTINGS.values() if not s.temperature])
+def test_the_hidden_chain_is_the_chain_in_item_space(settings, prediction_type, latent_dim, loss):
+    denoiser = make_denoiser(latent_dim, loss)
+    X = random_csr(6, seed=1, weighted=True)
+    scale = np.array([0.0, 1.0, 2.5, 1.7, -0.5, 1.0])
+    hidden, items = (
+        scores_of(denoiser, X, scale, settings._replace(sampler=sampler), prediction_type)
+        for sampler in ("hidden_space", "item_space")
+    )
+    assert_allclose(hidden, items, rtol=1e-3, atol=2e-3)
+
+
+@SPACES
+@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@pytest.mark.parametrize("settings", [s for s in SETTINGS.values() if s.temperature])
+def test_noise_of_the_hidden_chain_has_the_moments_of_that_in_item_space(
+    settings, prediction_type, latent_dim, loss
+):
+    """Mean and covariance of the scores, over draws for one user."""
+    denoiser, n = make_denoiser(latent_dim, loss), 20_000
+    X = random_csr(6, seed=1, weighted=True)[np.zeros(n, int)]
+    keys = np.random.default_rng(0).integers(2**63, size=(2, n)).astype(np.uint64)
+    hidden, items = (
+        scores_of(denoiser, X, 1.5, settings._replace(sampler=sampler), prediction_type, keys=own)
+        for own, sampler in zip(keys, ("hidden_space", "item_space"), strict=True)
+    )
+    spread = items.std(axis=0)
+    assert spread.min() > 1e-3
+    assert_allclose((hidden.mean(0) - items.mean(0)) / spread, 0, atol=6 * (2 / n) ** 0.5)
+    hidden, items = ((scores - scores.mean(0)) / spread for scores in (hidden, items))
+    covariances = [scores.T @ scores / n for scores in (hidden, items)]
+    of_products = (items**2).T @ items**2 / n - covariances[
+        1
+    ] ** 2  # variance of one draw's product
+    errors = (covariances[0] - covariances[1]) / (2 * of_products / n) ** 0.5
+    assert np.abs(errors).max() < 6
+
+
+@pytest.mark.parametrize("item_path", ["ease", "neighborhood", None])
+@properties
+@given(scale=st.floats(-3, 6), seed=seeds)
+def test_guidance_moves_along_the_line_of_the_two_branches(item_path, scale, seed):
+    denoiser = make_denoiser(item_path=item_path, seed=seed)
+    X = random_csr(6, seed)
+    settings = SINGLE._replace(temperature=1.0)
+    cond, uncond, guided = (scores_of(denoiser, X, s, settings) for s in (1.0, 0.0, scale))
+    assert_allclose(guided, uncond + scale * (cond - uncond), rtol=1e-4, atol=1e-4)
+
+
+def test_the_unconditional_branch_does_not_know_the_history():
+    denoiser = make_denoiser()
+    a, b = scores_of(denoiser, random_csr(6, 1), 0.0), scores_of(denoiser, random_csr(6, 2), 0.0)
+    assert_allclose(a, b, atol=1e-5)
+    assert not np.allclose(
+        scores_of(denoiser, random_csr(6, 1), 1.0), scores_of(denoiser, random_csr(6, 2), 1.0)
+    )
+
+
+@all_settings
+def test_a_user_without_history_is_unconditional_whatever_the_scale(settings):
+    denoiser = make_denoiser()
+    X = random_csr(6)  # the third row is empty
+    unconditional = scores_of(denoiser, X, 0.0, settings)[2]
+    for scale in (1.0, 4.0):
+        assert_allclose(scores_of(denoiser, X, scale, settings)[2], unconditional, atol=1e-5)
+
+
+@all_settings
+def test_scores_do_not_depend_on_the_company(settings):
+    denoiser = make_denoiser()
+    X = random_csr(20, seed=1)
+    scale = np.random.default_rng(0).choice([0.0, 1.0, 1.5, 3.0], 20)
+    together = scores_of(denoiser, X, scale, settings)
+    order = np.random.default_rng(1).permutation(20)[:7]
+    apart = scores_of(denoiser, X[order], scale[order], settings)
+    assert_allclose(apart, together[order], rtol=1e-5, atol=1e-5)
+
+
+def test_scores_are_bit_equal_in_any_company_of_one_kind():
+    # widths in multiples of 4: with others the product itself rounds odd and even rows differently
+    denoiser = make_denoiser(widths=(16, 16), time_dim=8)
+    X = random_csr(40, seed=1)
+    rng = np.random.default_rng(0)
+    for scale in (0.0, 1.0, 2.0):
+        together = scores_of(denoiser, X, scale)
+        for n in (1, 2, 3, 7, 17, 40):
+            rows = rng.permutation(40)[:n]
+            assert_array_equal(scores_of(denoiser, X[rows], scale), together[rows])
+
+
+def test_draws_depend_on_the_key():
+    denoiser = make_denoiser()
+    X = random_csr(6)
+    settings = SINGLE._replace(temperature=1.0)
+    first = scores_of(denoiser, X, 1.0, settings)
+    assert_array_equal(first, scores_of(denoiser, X, 1.0, settings))
+    assert np.abs(first - scores_of(denoiser, X, 1.0, settings, seed=4)).max(axis=1).min() > 1e-3
+
+
+def network_calls(denoiser):
+    """Collects the number of rows of every call."""
+    sizes = []
+    denoiser.body[0].register_forward_hook(lambda module, args, output: sizes.append(len(args[0])))
+    return sizes
+
+
+@pytest.mark.parametrize(("n", "padded"), [(5, 16), (16, 16), (17, 32)])
+@pytest.mark.parametrize(("n_steps", "n_samples"), [(1, 1), (4, 1), (3, 2)])
+def test_denoiser_calls_and_their_sizes(n, padded, n_steps, n_samples):
+    denoiser = make_denoiser()
+    sizes = network_calls(denoiser)
+    X = sp.csr_array(np.ones((n, N_ITEMS), np.float32))
+    settings = SINGLE._replace(n_sampling_steps=n_steps, n_samples=n_samples)
+    for scale, expected in ((0.0, padded), (1.0, padded), (2.0, 2 * padded), (-1.0, 2 * padded)):
+        sizes.clear()
+        scores_of(denoiser, X, scale, settings)
+        assert sizes == [expected] * (n_steps * n_samples)
+
+
+def test_rows_that_need_one_branch_do_not_pay_for_two():
+    denoiser = make_denoiser()
+    sizes = network_calls(denoiser)
+    dense = np.ones((40, N_ITEMS), np.float32)
+    dense[:3] = 0  # unconditional, whatever their scale
+    scores_of(denoiser, sp.csr_array(dense), np.repeat([2.0, 1.0, 0.0], [20, 18, 2]))
+    assert sorted(sizes) == [16, 32, 64]  # 5 rows, 18 rows, twice 17 rows, padded
+
+
+def test_no_rows_no_scores():
+    scores = scores_of(make_denoiser(), sp.csr_array((0, N_ITEMS), dtype=np.float32), 1.0)
+    assert scores.shape == (0, N_ITEMS)
+
+
+def test_path_scores_are_without_scale():
+    denoiser = make_denoiser(path_scale=0.7)
+    X = random_csr(6, weighted=True)
+    assert_allclose(
+        path_scores(denoiser, X), X @ ease_matrix(random_csr(30, seed=99), 3.0), atol=1e-5
+    )
+
+
+def test_scoring_leaves_no_gradient_and_no_global_draws():
+    denoiser = make_denoiser()
+    state = torch.get_rng_state()
+    scores_of(denoiser, random_csr(6), 2.0, SETTINGS["mean of 3 draws"])
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(p.grad is None for p in denoiser.parameters())
+
+
+@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@torch.no_grad()
+def test_the_calibrated_unconditional_branch_ranks_by_popularity(prediction_type):
+    denoiser = make_denoiser(item_path=None)
+    diffusion = Diffusion(ALPHA_BAR, prediction_type)
+    counts = np.arange(N_ITEMS) * 3.0
+    denoiser.calibrate(counts, T, diffusion.input_scale(torch.tensor([T])))
+    found = scores_of(denoiser, random_csr(6), 0.0, SINGLE._replace(temperature=0.0))
+    share = np.log((counts + 0.5) / (counts + 0.5).sum())
+    assert_allclose(found, np.tile(share, (6, 1)), atol=1e-4)

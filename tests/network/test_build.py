@@ -1,0 +1,78 @@
+"""The denoiser is assembled as asked for, and its first weights are seeded."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from denoiser_problems import LATENT, N_ITEMS, T, make_denoiser, random_csr, to_bags
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skdiffrec._denoiser import Denoiser
+from skdiffrec._item_path import ease_matrix, neighborhood_matrix
+from skdiffrec._spaces import ItemSpace, LatentSpace
+
+
+@pytest.mark.parametrize("latent_dim", [None, LATENT, 500])
+@pytest.mark.parametrize("item_path", ["ease", "neighborhood", None])
+@pytest.mark.parametrize("loss", ["multinomial", "squared"])
+def test_build_denoiser_assembles_what_was_asked_for(latent_dim, item_path, loss):
+    X = random_csr(30, seed=99)
+    denoiser = make_denoiser(latent_dim, loss, item_path, widths=(8, 6))
+    if latent_dim is None:
+        assert isinstance(denoiser.space, ItemSpace)
+        assert denoiser.space.dim == N_ITEMS
+    else:
+        assert isinstance(denoiser.space, LatentSpace)
+        assert denoiser.space.dim == min(latent_dim, N_ITEMS)
+        V = np.linalg.svd(X.toarray())[2][: denoiser.space.dim]
+        assert_allclose(denoiser.space.V @ denoiser.space.V.T, V.T @ V, atol=2e-3)
+    if loss == "squared":
+        assert denoiser.write_items is None
+    if item_path is None or loss == "squared":
+        assert denoiser.item_path is None
+    else:
+        B = ease_matrix(X, 3.0)
+        B = B if item_path == "ease" else neighborhood_matrix(X, 3.0).toarray()
+        assert_allclose(denoiser.item_path(to_bags(X)), X @ B, atol=1e-4)
+        assert_allclose(denoiser.item_path.unknown, X.toarray().mean(0) @ B, atol=1e-4)
+
+
+def fresh_denoiser(seed=0):
+    denoiser = Denoiser(
+        50, ItemSpace(50), (30, 30), time_dim=8, n_timesteps=T, dropout=0.0, ranking_head=True
+    )
+    counts = np.arange(50)
+    denoiser.initialize(torch.Generator().manual_seed(seed), counts, 100)
+    return denoiser
+
+
+def test_the_ranking_head_starts_from_popularity():
+    head = fresh_denoiser().write_items
+    assert_allclose(
+        head.bias.detach(), 0.5 * np.log(np.arange(50) / 100 + 1e-4), rtol=1e-5, atol=1e-6
+    )
+    xavier = math.sqrt(2 / (50 + 30))
+    assert_allclose(head.weight.detach().std(), 0.3 * xavier, rtol=0.1)
+
+
+def test_the_first_weights_come_from_the_generator_alone():
+    torch.manual_seed(0)
+    first = fresh_denoiser()
+    torch.manual_seed(1)
+    again, other = fresh_denoiser(), fresh_denoiser(seed=1)
+    for (name, a), b, c in zip(
+        first.named_parameters(), again.parameters(), other.parameters(), strict=True
+    ):
+        assert torch.equal(a, b)
+        assert torch.equal(a, c) == (a.ndim == 1)
+        if a.ndim == 2 and name != "write_items.weight":
+            assert_allclose(a.detach().std(), math.sqrt(2 / sum(a.shape)), rtol=0.2)
+    assert_array_equal(first.null.detach(), np.zeros(30))
+    assert_array_equal(first.read_time.bias.detach(), np.zeros(30))
+
+
+def test_building_leaves_the_global_generator_alone():
+    state = torch.get_rng_state()
+    make_denoiser()
+    assert torch.equal(torch.get_rng_state(), state)

@@ -1,0 +1,67 @@
+"""The same events as tables of every library."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+from hypothesis import settings
+
+properties = settings(max_examples=60, deadline=None)
+
+EVENTS = [
+    ("ann", "tea", 1.0, 30.0),
+    ("bob", "jam", 5.0, 10.0),
+    ("ann", "jam", 2.0, 20.0),
+    ("ann", "tea", 4.0, 10.0),
+    ("eve", "rye", 3.0, 50.0),
+]
+NAMES = ("user", "item", "weight", "timestamp")
+ROLES = dict(weight="weight", timestamp="timestamp")
+
+
+def structured(columns):
+    array = np.empty(len(columns["user"]), [(n, np.asarray(v).dtype) for n, v in columns.items()])
+    for name, values in columns.items():
+        array[name] = values
+    return array
+
+
+# every form of table, from {name: list}
+FORMS = {
+    "pandas": pd.DataFrame,
+    "pandas-object": lambda c: pd.DataFrame({n: pd.Series(v, dtype=object) for n, v in c.items()}),
+    "pandas-category": lambda c: pd.DataFrame(c).astype({"user": "category", "item": "category"}),
+    "polars": pl.DataFrame,
+    "polars-lazy": lambda c: pl.LazyFrame(c),
+    "polars-category": lambda c: pl.DataFrame(c).with_columns(
+        *(pl.col(n).cast(pl.String).cast(pl.Categorical) for n in ("user", "item"))
+    ),
+    "pyarrow": pa.table,
+    "dict": dict,
+    "dict-numpy": lambda c: {n: np.array(v) for n, v in c.items()},
+    "structured": structured,
+    "tuples": lambda c: list(zip(*c.values(), strict=True)),
+}
+BACK = {
+    "pandas": lambda t: t.to_dict("list"),
+    "polars": lambda t: t.to_dict(as_series=False),
+    "pyarrow": lambda t: t.to_pydict(),
+}
+
+
+def table(form, events=EVENTS, names=NAMES):
+    return FORMS[form](dict(zip(names, map(list, zip(*events, strict=True)), strict=True)))
+
+
+def as_dict(found):
+    for library, back in BACK.items():
+        if type(found).__module__.partition(".")[0] == library:
+            return back(found)
+    return {name: values.tolist() for name, values in found.items()}
+
+
+def cells(X, users, items):
+    """{(user, item): value} of a matrix."""
+    X = X.tocoo()
+    users, items = list(users), list(items)
+    return {(users[r], items[c]): v for r, c, v in zip(X.row, X.col, X.data.tolist(), strict=True)}

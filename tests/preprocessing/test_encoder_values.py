@@ -1,0 +1,177 @@
+"""InteractionEncoder: duplicates, selection, and numbers of the cells."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from encoder_tables import EVENTS, NAMES, ROLES, cells, properties, table
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from skdiffrec.preprocessing import InteractionEncoder
+from skdiffrec.preprocessing._interactions import _sorted_pairs, to_csr
+
+events = st.lists(
+    st.tuples(
+        st.integers(0, 5), st.integers(0, 5), st.integers(1, 9).map(float), st.integers(1, 9)
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+class TestDuplicates:
+    RULES = ["first", "last", "sum", "mean", "max", "min"]
+
+    @pytest.mark.parametrize("rule", RULES)
+    @properties
+    @given(events=events)
+    def test_as_pandas_groups(self, rule, events):
+        frame = pd.DataFrame(events, columns=NAMES)
+        grouped = frame.groupby(["user", "item"])["weight"].agg(rule)
+        encoder = InteractionEncoder(weight="weight", duplicates=rule)
+        X = encoder.fit_transform(frame)
+        assert cells(X, encoder.users_, encoder.items_) == pytest.approx(grouped.to_dict())
+
+    @pytest.mark.parametrize("rule", ["first", "last"])
+    @properties
+    @given(events=events)
+    def test_first_and_last_go_by_time(self, rule, events):
+        frame = pd.DataFrame(events, columns=NAMES)
+        in_time = frame.sort_values("timestamp", kind="stable")
+        for values in ("weight", "time"):
+            column = {"time": "timestamp"}.get(values, values)
+            expected = in_time.groupby(["user", "item"])[column].agg(rule).to_dict()
+            encoder = InteractionEncoder(**ROLES, values=values, duplicates=rule)
+            X = encoder.fit_transform(frame)
+            assert cells(X, encoder.users_, encoder.items_) == expected
+
+    def test_auto(self):
+        weights = InteractionEncoder(weight="weight").fit_transform(table("pandas"))
+        assert weights.toarray()[0].tolist() == [2, 0, 5]
+        times = InteractionEncoder(**ROLES).fit_transform(table("pandas"))
+        assert times.toarray()[0].tolist() == [20, 0, 30]
+        ones = InteractionEncoder().fit_transform(table("pandas"))
+        assert ones.toarray()[0].tolist() == [1, 0, 1] and ones.dtype == np.float32
+
+    def test_error(self):
+        with pytest.raises(ValueError, match="1 repeated pairs"):
+            InteractionEncoder(duplicates="error").fit(EVENTS)
+        assert InteractionEncoder(duplicates="error").fit(EVENTS[:3]).n_users_ == 2
+
+    def test_pairs_too_many_to_pack_with_their_places(self):
+        rows, columns = np.array([2**30, 2**30, 3]), np.array([2**31, 2**31, 5])
+        shape = (2**31, 2**32)
+        pairs, order = _sorted_pairs(rows, columns, 32, shape, True)
+        assert_array_equal(order, [2, 0, 1])
+        small = to_csr(np.array([1, 1, 0]), np.array([1, 1, 0]), np.arange(3.0), (2, 2), "last")
+        assert small.toarray().tolist() == [[2, 0], [0, 1]]
+
+
+class TestSelection:
+    @properties
+    @given(events, st.integers(1, 3), st.integers(1, 3))
+    def test_k_core_by_brute_force(self, events, min_user, min_item):
+        pairs = {event[:2] for event in events}
+        while True:
+            kept = {
+                (u, i)
+                for u, i in pairs
+                if sum(u == v for v, _ in pairs) >= min_user
+                and sum(i == j for _, j in pairs) >= min_item
+            }
+            if kept == pairs:
+                break
+            pairs = kept
+        encoder = InteractionEncoder(min_user_interactions=min_user, min_item_interactions=min_item)
+        if not pairs:
+            with pytest.raises(ValueError, match="nothing is left"):
+                encoder.fit(events)
+            return
+        X = encoder.fit_transform(events)
+        assert set(cells(X, encoder.users_, encoder.items_)) == pairs
+        assert set(encoder.users_) == {u for u, _ in pairs}
+        assert set(encoder.items_) == {i for _, i in pairs}
+
+    def test_min_weight(self):
+        encoder = InteractionEncoder(weight="weight", min_weight=3, values="binary")
+        X = encoder.fit_transform(table("polars"))
+        assert set(cells(X, encoder.users_, encoder.items_)) == {
+            ("ann", "tea"),
+            ("bob", "jam"),
+            ("eve", "rye"),
+        }
+
+    def test_a_weight_of_zero_is_no_event(self):
+        encoder = InteractionEncoder(weight="weight")
+        encoder.fit([("a", "x", 0.0), ("a", "y", 1.0), ("b", "x", 0.0)])
+        assert encoder.users_.tolist() == ["a"] and encoder.items_.tolist() == ["y"]
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        "column",
+        [
+            pd.Series(pd.to_datetime(["2020-01-01 00:00:00", "2020-01-02 00:00:01"])),
+            pd.Series(
+                pd.to_datetime(["2020-01-01 00:00:00", "2020-01-02 00:00:01"])
+            ).dt.tz_localize("UTC"),
+            pl.Series([dt.datetime(2020, 1, 1), dt.datetime(2020, 1, 2, 0, 0, 1)]),
+            pa.array([dt.datetime(2020, 1, 1), dt.datetime(2020, 1, 2, 0, 0, 1)]),
+            np.array(["2020-01-01T00:00:00", "2020-01-02T00:00:01"], "M8[s]"),
+            [
+                dt.datetime(2020, 1, 1),
+                dt.datetime(2020, 1, 2, 1, 0, 1, tzinfo=dt.timezone(dt.timedelta(hours=1))),
+            ],
+            [1577836800, 1577923201],
+        ],
+    )
+    def test_dates_become_seconds(self, column):
+        X = InteractionEncoder(timestamp="t").fit_transform(
+            {"user": ["a", "b"], "item": [1, 1], "t": column}
+        )
+        assert X.data.tolist() == [1577836800, 1577923201]
+
+    @pytest.mark.parametrize("column", [pl.Series([dt.date(2020, 1, 1)]), [dt.date(2020, 1, 1)]])
+    def test_days(self, column):
+        X = InteractionEncoder(timestamp="t").fit_transform({"user": [1], "item": [1], "t": column})
+        assert X.data.tolist() == [1577836800]
+
+    @pytest.mark.parametrize(
+        ("role", "column", "error", "says"),
+        [
+            ("weight", [1.0, -2.0], ValueError, "'x' holds -2; a weight must be >= 0"),
+            ("weight", [1.0, np.nan], ValueError, "'x' holds nan in row 1"),
+            ("weight", ["3", "4"], TypeError, "'x' must hold numbers .* got '3'"),
+            ("timestamp", [0, 3], ValueError, "holds the time 0, but a time must be > 0"),
+            ("timestamp", pd.Series(["2020-01-01", "2021"]), TypeError, "pandas.to_datetime"),
+            ("timestamp", pd.Series([pd.NaT, pd.Timestamp("2020")]), ValueError, "nan in row 0"),
+            ("timestamp", pl.Series([None, dt.datetime(2020, 1, 1)]), ValueError, "nan in row 0"),
+            ("timestamp", [dt.datetime(2020, 1, 1), "x"], TypeError, "does not hold dates alone"),
+        ],
+    )
+    def test_bad_numbers(self, role, column, error, says):
+        encoder = InteractionEncoder(**{role: "x"})
+        with pytest.raises(error, match=says):
+            encoder.fit({"user": [1, 2], "item": [1, 2], "x": column})
+
+    @pytest.mark.parametrize(
+        ("parameters", "says"),
+        [
+            (dict(values="weight"), "name it by weight="),
+            (dict(values="time"), "name it by timestamp="),
+            (dict(min_weight=2), "name it by weight="),
+            (dict(timestamp="timestamp", duplicates="sum"), "of times means nothing"),
+            (dict(min_user_interactions=0), "min_user_interactions"),
+            (dict(duplicates="latest"), "duplicates"),
+            (dict(unknown_items="keep"), "unknown_items"),
+            (dict(user=None), "user"),
+        ],
+    )
+    def test_bad_parameters(self, parameters, says):
+        with pytest.raises(ValueError, match=says):
+            InteractionEncoder(**parameters).fit(table("pandas"))

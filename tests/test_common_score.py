@@ -1,0 +1,109 @@
+"""Every recommender's `score`, and that it learns a simple pattern."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from common_checks import N_ITEMS, N_USERS, properties, scored_blocks
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from scipy.sparse import csr_array
+
+from skdiffrec import CFGDiffusionRecommender
+from skdiffrec.baselines import ALSRecommender, PopularityRecommender
+from skdiffrec.metrics import ndcg_at_k
+
+
+class TestScore:
+    def test_is_ndcg_at_10_of_the_lists(self, fitted, interactions, holdout):
+        ids, _ = fitted.recommend(X=interactions, k=10)
+        expected = ndcg_at_k(ids, holdout, k=10)
+        score = fitted.score(interactions, holdout)
+        assert isinstance(score, float) and score == expected > 0
+
+    def test_hides_a_fifth_of_every_row(self, fitted, interactions):
+        with scored_blocks(fitted) as blocks:
+            score = fitted.score(interactions)
+        history = sp.vstack(blocks).toarray()
+        full = interactions.toarray() if fitted.values != "binary" else interactions.toarray() > 0
+        hidden = full - history * 1.0
+        assert ((hidden == 0) | (history == 0)).all()  # each entry is in one part, as it was
+        length = (full > 0).sum(axis=1)
+        n_hidden = np.clip(np.maximum(np.round(0.2 * length), 1), 0, np.maximum(length - 1, 0))
+        assert_array_equal((hidden > 0).sum(axis=1), n_hidden)
+        ids, _ = fitted.recommend(X=history, k=10)
+        assert score == ndcg_at_k(ids, hidden, k=10)
+        if fitted.values == "time":
+            latest = np.where(hidden > 0, hidden, np.inf).min(axis=1)
+            assert (latest > history.max(axis=1)).all()
+
+    def test_is_seeded(self, fitted, interactions):
+        assert fitted.score(interactions) == fitted.score(interactions)
+
+    @given(order=st.permutations(range(3, N_USERS)), cut=st.integers(1, N_USERS - 4))
+    @properties
+    def test_what_is_hidden_of_a_user_ignores_the_others(self, fitted, interactions, order, cut):
+        """A mean over users: scores of two halves average to that of the whole."""
+        one, other = order[:cut], order[cut:]
+        whole = fitted.score(interactions[order])
+        parts = [fitted.score(interactions[part]) * len(part) for part in (one, other)]
+        assert sum(parts) / len(order) == pytest.approx(whole, rel=1e-12)
+
+    def test_users_without_holdout_do_not_count(self, fitted, interactions, holdout):
+        users = np.flatnonzero(np.diff(holdout.indptr))
+        assert len(users) < N_USERS
+        expected = fitted.score(interactions[users], holdout[users])
+        assert fitted.score(interactions, holdout) == pytest.approx(expected, rel=1e-12)
+
+    def test_labels_are_ignored(self, fitted, interactions):
+        with pytest.warns(UserWarning, match=r"y of shape \(120,\).*ignored"):
+            score = fitted.score(interactions, np.arange(N_USERS))
+        assert score == fitted.score(interactions)
+
+    def test_overlap_is_an_error(self, fitted, interactions, holdout):
+        y = holdout.toarray()
+        user = 5
+        y[user, interactions[[user]].indices[:2]] = 1
+        for overlapping in (y, csr_array(y)):
+            with pytest.raises(ValueError, match="X and y overlap in 2 interactions"):
+                fitted.score(interactions, overlapping)
+        with pytest.raises(ValueError, match="overlap"):
+            fitted.score(interactions, interactions)
+
+    def test_other_shape_is_an_error(self, fitted, interactions, holdout):
+        for y in (holdout[:-1], holdout[:, :-1]):
+            with pytest.raises(ValueError, match=r"y has shape .*X has shape \(120, 50\)"):
+                fitted.score(interactions, y)
+
+    def test_nothing_to_judge_is_an_error(self, fitted, interactions):
+        with pytest.raises(ValueError, match="No user has a holdout item"):
+            fitted.score(interactions, csr_array(interactions.shape))
+        with pytest.raises(ValueError, match="fewer than 2 interactions"):
+            fitted.score(np.eye(N_ITEMS))
+
+
+@pytest.fixture(scope="module")
+def checkerboard():
+    """60 users like the 10 even or the 10 odd of 20 items; 2 of each user's are withheld."""
+    users, items = np.arange(60)[:, None], np.arange(20)
+    likes = (users + items) % 2 == 0
+    withheld = likes & ((items // 2 - users // 2) % 10 < 2)
+    values = 1 + np.random.default_rng(0).random(likes.shape).argsort(axis=1)
+    return np.where(likes & ~withheld, values, 0), withheld
+
+
+def test_learns_a_checkerboard(model, checkerboard):
+    """What a user likes and has not seen comes first, for every user of every model."""
+    X, withheld = checkerboard
+    if isinstance(model, CFGDiffusionRecommender):
+        # x0: estimates made from noise at the last timesteps say little
+        model.set_params(prediction_type="x0", max_epochs=20, early_stopping=False, dropout=0.0)
+        model.set_params(batch_size=8, learning_rate=3e-3)
+    elif isinstance(model, ALSRecommender):
+        model.set_params(factors=2)
+    ids, _ = model.fit(X).recommend(k=2)
+    found = np.take_along_axis(withheld, ids, axis=1).all(axis=1)
+    if isinstance(model, PopularityRecommender):
+        assert found.mean() < 0.5
+    else:
+        assert found.all()

@@ -1,0 +1,98 @@
+"""CFGDiffusionRecommender: what it learns of generated data, against the baselines."""
+
+import copy
+
+import numpy as np
+import pytest
+from conftest import tiny_cfg
+from scipy.sparse import csr_array
+from scipy.stats import spearmanr
+
+from skdiffrec.baselines import EASERecommender, PopularityRecommender
+
+WELL_TRAINED = dict(hidden_dims=(128, 128), max_epochs=10, item_path_reg=100.0)
+
+
+@pytest.fixture(scope="module")
+def judge(drift_data):
+    return lambda model: model.score(drift_data.train, drift_data.test)
+
+
+@pytest.fixture(scope="module")
+def popularity(drift_data, judge):
+    return judge(PopularityRecommender().fit(drift_data.train))
+
+
+@pytest.fixture(scope="module")
+def ease(drift_data, judge):
+    models = (EASERecommender(reg=reg).fit(drift_data.train) for reg in (50.0, 100.0, 200.0))
+    return max(judge(model) for model in models)
+
+
+@pytest.fixture(scope="module")
+def binary(drift_data):
+    return tiny_cfg(**WELL_TRAINED).fit(drift_data.train)
+
+
+@pytest.fixture(scope="module")
+def timed(drift_data):
+    return tiny_cfg(**WELL_TRAINED, values="time").fit(drift_data.train)
+
+
+class TestLearning:
+    """On data whose users change their taste: 1,000 users, 300 items."""
+
+    def test_strong_models_beat_popularity(self, binary, ease, popularity, judge):
+        assert ease > 1.8 * popularity
+        assert judge(binary) > 1.8 * popularity
+
+    def test_as_good_as_ease(self, binary, ease, judge):
+        assert judge(binary) > 0.95 * ease
+
+    def test_the_network_alone_beats_popularity(self, drift_data, popularity, judge):
+        parameters = {**WELL_TRAINED, "item_path": None}
+        assert judge(tiny_cfg(**parameters).fit(drift_data.train)) > 1.6 * popularity
+
+    def test_the_order_of_time_is_worth_something(self, timed, binary, judge):
+        assert judge(timed) > 1.04 * judge(binary)
+
+    def test_time_beats_its_own_items_in_another_order(self, timed, drift_data, judge):
+        """What counts is the order: with all times turned round the same model is worse."""
+        turned = drift_data.train.copy()
+        turned.data = turned.data.max() + 1 - turned.data
+        assert judge(timed) > 1.1 * timed.score(turned, drift_data.test)
+
+    def test_training_looks_forward_in_time(self, drift_data, judge):
+        """Without recency weights what is left is the order of training: measured .244, .205."""
+        turned = drift_data.train.copy()
+        turned.data = turned.data.max() + 1 - turned.data
+        parameters = {**WELL_TRAINED, "values": "time", "half_life": None, "item_path": None}
+        forward, backward = (
+            tiny_cfg(**parameters, early_stopping=False).fit(X) for X in (drift_data.train, turned)
+        )
+        assert judge(forward) > 1.08 * judge(backward)
+
+    def test_new_users_are_served_as_well(self, drift_data, judge, popularity):
+        """Half the users were never in `fit`."""
+        half = drift_data.train.shape[0] // 2
+        model = tiny_cfg(**WELL_TRAINED).fit(drift_data.train[:half])
+        unseen = model.score(drift_data.train[half:], drift_data.test[half:])
+        assert unseen > 1.6 * popularity
+
+    def test_unguided_is_popular(self, binary, drift_data):
+        popularity = PopularityRecommender().fit(drift_data.train).popularity_
+        unguided = copy.deepcopy(binary).set_params(guidance_scale=0.0)
+        scores = unguided.decision_function(csr_array((1, 300)))[0]
+        assert spearmanr(scores, popularity).statistic > 0.8
+
+    def test_guidance_is_a_dial_from_popular_to_personal(self, binary, drift_data, judge):
+        popularity = PopularityRecommender().fit(drift_data.train).popularity_
+        popular, distinct, ndcg = [], [], []
+        for scale in (0.0, 0.3, 1.0):
+            ids, _ = binary.recommend(guidance_scale=scale)
+            popular.append(popularity[ids].mean())
+            distinct.append(len(np.unique(ids)))
+            ndcg.append(judge(copy.deepcopy(binary).set_params(guidance_scale=scale)))
+        assert popular[0] > popular[1] > popular[2]
+        assert distinct[0] < distinct[1] < distinct[2]
+        assert ndcg[0] < ndcg[1] < ndcg[2]
