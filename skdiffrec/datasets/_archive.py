@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
-from ._remote import DamagedFile
+from ._download import DamagedFile
 
 __all__ = ["open_gzip", "open_member", "open_zip"]
 

@@ -8,8 +8,8 @@ from scipy.sparse import csr_array
 from sklearn.utils import Bunch
 
 from ._archive import open_gzip
+from ._download import DamagedFile, open_source
 from ._interactions import Events, bunch_of, check_values
-from ._remote import DamagedFile, open_source
 from ._sources import GOWALLA
 from ._tables import read_columns
 

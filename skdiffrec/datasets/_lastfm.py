@@ -6,8 +6,8 @@ from scipy.sparse import csr_array
 from sklearn.utils import Bunch
 
 from ._archive import open_member, open_zip
+from ._download import open_source
 from ._interactions import Events, bunch_of, check_values
-from ._remote import open_source
 from ._sources import LASTFM
 from ._tables import read_columns, read_lines
 

@@ -12,8 +12,8 @@ from scipy.sparse import csr_array
 from sklearn.utils import Bunch
 
 from ._archive import open_member, open_zip
+from ._download import DamagedFile, open_source
 from ._interactions import Events, bunch_of, check_values
-from ._remote import DamagedFile, open_source
 from ._sources import ONLINE_RETAIL
 from ._xlsx import read_sheet
 

@@ -1,7 +1,7 @@
 """Where the fetched data sets come from: addresses, checksums, licences, citations.
 
 `verified=False` marks a checksum that nobody has compared yet, for this library, with a file from
-the official address: it is quoted from elsewhere. See `_remote.check_file` for what follows.
+the official address: it is quoted from elsewhere. See `_download.check_file` for what follows.
 """
 
 from dataclasses import dataclass

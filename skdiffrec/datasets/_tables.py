@@ -6,7 +6,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ._remote import DamagedFile
+from ._download import DamagedFile
 
 __all__ = ["read_columns", "read_lines"]
 

@@ -11,7 +11,7 @@ from typing import IO
 from xml.parsers import expat
 
 from ._archive import open_member, open_zip
-from ._remote import DamagedFile
+from ._download import DamagedFile
 
 __all__ = ["read_sheet"]
 

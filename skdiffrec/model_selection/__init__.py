@@ -3,7 +3,7 @@
 from ._guidance_scale_cv import GuidanceScaleCV
 from ._holdouts import LastFraction, LastN, LeaveOneOut, SampleFraction, SampleN, TimeCut
 from ._scorers import RankingScorer
-from ._users import UnseenUsers
+from ._unseen_users import UnseenUsers
 
 __all__ = [
     "GuidanceScaleCV",

@@ -292,7 +292,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
     def recommend(
         self, user_ids: ArrayLike | None = None, k: int = 10, **options: Any
     ) -> tuple[IntArray, FloatArray]:
-        """Lists of the best estimator, at the best scale.
+        """EvaluatedLists of the best estimator, at the best scale.
 
         Parameters
         ----------
@@ -318,7 +318,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         k: int = 10,
         **options: Any,
     ) -> tuple[IntArray, FloatArray]:
-        """Lists of the best estimator at several scales.
+        """EvaluatedLists of the best estimator at several scales.
 
         Parameters
         ----------

@@ -251,7 +251,7 @@ def _name(metric):
 
 
 def _lists(estimator, history, k):
-    """Lists of unseen items (n_users, k) from whatever the estimator offers."""
+    """EvaluatedLists of unseen items (n_users, k) from whatever the estimator offers."""
     if hasattr(estimator, "recommend"):
         return estimator.recommend(X=history, k=k)[0]
     n_users, n_items = history.shape

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 
 from .._typing import ArrayLike, Axes, DoubleArray, HasHide, MatrixLike, Style
 from .._validation import canonical_csr, check_any_holdout, check_holdout
-from ..metrics._registry import BY_USER, OPTIONS, parse
+from ..metrics._registry import OPTIONS, PER_USER, parse
 from ..model_selection._holdout_base import check_matrix
 from ._axes import (
     COLORS,
@@ -24,7 +24,7 @@ from ._axes import (
     styled,
     styled_line,
 )
-from ._judging import (
+from ._evaluation import (
     named_scorer,
     recommend_lists,
     split_rows,
@@ -317,7 +317,7 @@ class ActivityDisplay:
 def _one_metric(metric, k, holdout):
     """A RankingScorer of one metric that has a value per user."""
     scorer = named_scorer(metric, k, holdout)
-    valid = [name for name in (*OPTIONS, *BY_USER) if name != "intra_list_diversity"]
+    valid = [name for name in (*OPTIONS, *PER_USER) if name != "intra_list_diversity"]
     if parse(metric)[0] not in valid:
         raise ValueError(
             f"metric must have a value for each user, got {metric!r}; valid are {', '.join(valid)}."

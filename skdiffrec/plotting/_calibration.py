@@ -21,7 +21,7 @@ from ._axes import (
     new_or_given_axes,
     styled_line,
 )
-from ._judging import named_scorer, require, split_rows, unwrap
+from ._evaluation import named_scorer, require, split_rows, unwrap
 
 _BLOCK_ELEMENTS = 2**22  # scores summarised at once
 

@@ -13,7 +13,7 @@ from .._typing import ArrayLike, Axes, MatrixLike, Names, Style
 from .._validation import canonical_csr, check_k
 from ..model_selection._holdout_base import check_matrix
 from ._axes import COLORS, import_pyplot, new_or_given_axes, styled_line
-from ._judging import one_row, require, unwrap
+from ._evaluation import one_row, require, unwrap
 
 _LINES = ("-", "--", ":", "-.")
 

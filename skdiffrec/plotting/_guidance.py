@@ -19,7 +19,7 @@ from ._axes import (
     styled,
     styled_line,
 )
-from ._judging import named_scorer, recommend_lists, split_rows, unit_values
+from ._evaluation import named_scorer, recommend_lists, split_rows, unit_values
 
 SCALES = (0.0, 0.25, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0, 4.0)
 

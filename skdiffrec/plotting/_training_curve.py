@@ -17,7 +17,7 @@ from ._axes import (
     new_or_given_axes,
     styled_line,
 )
-from ._judging import require, unwrap
+from ._evaluation import require, unwrap
 
 
 class TrainingCurveDisplay:

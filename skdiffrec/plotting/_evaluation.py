@@ -5,7 +5,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_any_holdout, check_list_length, check_scales
-from ..metrics._registry import OF_ALL_USERS, evaluate, parse
+from ..metrics._registry import OVERALL, evaluate, parse
 from ..model_selection import RankingScorer
 
 
@@ -54,7 +54,7 @@ def split_rows(scorer, estimator, X, y):
 
 
 def recommend_lists(estimator, history, k, scales=None):
-    """Lists (n_scales, n_users, k) of a recommender; without `scales` (1, n_users, k)."""
+    """EvaluatedLists (n_scales, n_users, k) of a recommender; without `scales` (1, n_users, k)."""
     check_list_length(k, history.shape[1])
     recommender, rows = unwrap(estimator, history)
     if scales is None:
@@ -66,7 +66,7 @@ def recommend_lists(estimator, history, k, scales=None):
 
 def unit_values(name, ids, holdout, history):
     """One metric of lists: per user (n_users,), or (1,) where all users have one together."""
-    per_user = parse(name)[0] not in OF_ALL_USERS
+    per_user = parse(name)[0] not in OVERALL
     values = evaluate([name], ids, holdout, history, per_user=per_user)[name]
     return np.atleast_1d(np.asarray(values, dtype=np.float64))
 
