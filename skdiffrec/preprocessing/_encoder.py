@@ -337,7 +337,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         Returns
         -------
         columns : ndarray of int64, shape (n,), or int for one id
-            Column numbers.
+            Column numbers; errors are those of `user_index`.
         """
         check_is_fitted(self)
         return look_up_ids("items", self.items_, ids, unknown)
