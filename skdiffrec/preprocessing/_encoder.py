@@ -20,6 +20,7 @@ from ._values import as_times, as_weights, resolved_values
 _COUNT = [Interval(numbers.Integral, 1, None, closed="left")]
 
 
+# scikit-learn has no types, so mypy does not know the class argument.
 class InteractionEncoder(  # type: ignore[call-arg]
     TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
