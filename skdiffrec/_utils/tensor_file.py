@@ -155,8 +155,9 @@ def _parsed(text):
     if version < FORMAT_VERSION:
         raise PersistenceError(
             f"it has format {version} and was saved by skdiffrec "
-            f"{record.get('library_version')!r:.100}, whose models this skdiffrec {__version__} cannot "
-            "read: parameters have other names now. Fit again and save, or load it with that version."
+            f"{record.get('library_version')!r:.100}; this is skdiffrec {__version__}, which reads "
+            f"format {FORMAT_VERSION}, with other parameters. Fit and save again, or load it with "
+            "that version."
         )
     if version > FORMAT_VERSION:
         raise PersistenceError(

@@ -1,5 +1,6 @@
 """Data sets: public ones, a loader for split interaction files, and a generator."""
 
+from ._download import get_data_home
 from ._generator import make_interactions
 from ._gowalla import fetch_gowalla
 from ._groceries import load_groceries
@@ -7,7 +8,6 @@ from ._lastfm import fetch_lastfm
 from ._movielens import fetch_movielens
 from ._npz import load_npz
 from ._online_retail import fetch_online_retail
-from ._remote import get_data_home
 
 __all__ = [
     "fetch_gowalla",

@@ -1,4 +1,4 @@
-"""Read members of archives where they are: nothing is extracted, so nothing can escape."""
+"""Read members of archives in place. Nothing is extracted, so no member can write elsewhere."""
 
 import gzip
 import io
@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
-from ._remote import DamagedFile
+from ._download import DamagedFile
 
 __all__ = ["open_gzip", "open_member", "open_zip"]
 
@@ -14,27 +14,27 @@ MAX_UNPACKED = 2**30  # bytes of one member; the largest real one, ratings.csv o
 
 
 def open_zip(file: Path | IO[bytes]) -> zipfile.ZipFile:
-    """A zip archive whose members all lie inside it."""
+    """Open a zip archive; an error if the path of a member points outside it."""
     archive = zipfile.ZipFile(file)
     for name in archive.namelist():
         windows = PureWindowsPath(name)
         if windows.anchor or ".." in windows.parts:  # these parts split at / and at \
             archive.close()
             raise DamagedFile(
-                f"its member {name!r} points out of the archive, which no data set does."
+                f"its member {name!r} points out of the archive, as in no valid data set."
             )
     return archive
 
 
 def open_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    """The one member of that name, in whatever folder, as a stream of bytes."""
+    """The only member of that name, in any folder, as a stream of bytes."""
     found = [info for info in archive.infolist() if PurePosixPath(info.filename).name == name]
     if len(found) != 1:
         raise DamagedFile(
             f"it holds {len(found)} members named {name!r}, and 1 is needed; its members are "
             f"{archive.namelist()[:20]}."
         )
-    if found[0].file_size > MAX_UNPACKED:  # zipfile reads no more than what is stated there
+    if found[0].file_size > MAX_UNPACKED:  # zipfile reads at most the stated size
         raise _too_large(name)
     return archive.open(found[0])
 
@@ -45,7 +45,7 @@ def open_gzip(path: Path) -> IO[bytes]:
 
 
 class _Limited(io.RawIOBase):
-    """A stream that ends in an error where it passes the limit: gzip states no size to trust."""
+    """A stream that raises an error beyond MAX_UNPACKED, since gzip has no reliable size field."""
 
     def __init__(self, file):
         self._file, self._left = file, MAX_UNPACKED
@@ -67,5 +67,5 @@ class _Limited(io.RawIOBase):
 
 def _too_large(what):
     return DamagedFile(
-        f"{what!r} unpacks to more than {MAX_UNPACKED:,} bytes, larger than any data set here."
+        f"{what!r} unpacks to more than {MAX_UNPACKED:,} bytes, which no valid data set does."
     )

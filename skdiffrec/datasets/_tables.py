@@ -1,4 +1,4 @@
-"""Tables of text: columns of numbers, and titles."""
+"""Text tables: columns of numbers, and lines."""
 
 import io
 import warnings
@@ -6,7 +6,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ._remote import DamagedFile
+from ._download import DamagedFile
 
 __all__ = ["read_columns", "read_lines"]
 
@@ -19,20 +19,25 @@ def read_columns(
     Parameters
     ----------
     stream : binary stream
-        One row a line.
+        One row per line.
     fields : list of (name, dtype)
-        What the columns become.
+        Names and dtypes of the columns in the result.
     delimiter : str
         One character.
     columns : tuple of int
-        The columns to read.
+        Indices of the columns to read.
     header : bool
-        Whether the first line holds names.
+        Whether the first line holds column names.
+
+    Raises
+    ------
+    DamagedFile
+        If a column does not hold numbers or the table is empty.
     """
     try:
         with (
-            io.TextIOWrapper(stream, encoding="latin-1") as text,  # numbers alone are read
-            warnings.catch_warnings(action="error", category=UserWarning),  # of an empty table
+            io.TextIOWrapper(stream, encoding="latin-1") as text,  # only numbers are read
+            warnings.catch_warnings(action="error", category=UserWarning),  # for an empty table
         ):
             return np.atleast_1d(
                 np.loadtxt(
@@ -51,6 +56,6 @@ def read_columns(
 
 
 def read_lines(stream: IO[bytes], encoding: str) -> list[str]:
-    """Lines of a text, without their ends and without empty ones."""
+    """Non-empty lines of a text, without line ends."""
     with io.TextIOWrapper(stream, encoding=encoding) as text:
         return [line.rstrip("\n") for line in text if line.strip()]

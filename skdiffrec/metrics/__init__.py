@@ -1,12 +1,12 @@
 """Metrics for lists of recommended items.
 
-The lists hold item ids, best first, -1 filling the end of a short one, as ``recommend`` returns
-them. Most metrics hold them against the items that were hidden from the model (the holdout). Each
-makes one value per user (``per_user=True``), then the mean over the users that can be judged: a
-user without holdout is NaN per user, and left out of the mean.
+The lists hold item ids, best first, padded with -1, as ``recommend`` returns them. Most metrics
+compare them with the held-out items of each user (the holdout). A metric has one value per user
+(``per_user=True``) and averages them over users. A user without held-out items is NaN per user and
+is left out of the mean.
 
 **Accuracy.** Libraries disagree on the divisors, so a number means little without its definition.
-With T items in a user's holdout, here
+With T held-out items of a user, the definitions here are
 
 ==============  ==================================================================
 precision       hits / k
@@ -16,10 +16,10 @@ MRR             1 / rank of the first hit, 0 without a hit in the top k
 MAP             sum of the precisions at the hits / min(k, T)
 hit rate        1 with a hit in the top k, else 0
 R-precision     hits in the first T places / T
-AUC             share of (holdout item, other item) pairs in the right order
+AUC             share of (held-out item, other item) pairs in the right order
 ==============  ==================================================================
 
-and elsewhere, by ``convention=``:
+and those of other libraries, selected by ``convention=``, are
 
 =============  ==================  ===========  ==================  ============  =============
 convention     precision           recall       nDCG                MAP           no holdout
@@ -33,21 +33,22 @@ convention     precision           recall       nDCG                MAP         
 ``recbole``    k                   T            min(k, T)           min(k, T)     left out
 =============  ==================  ===========  ==================  ============  =============
 
-(what hits are divided by; for nDCG the hits in the ideal list, and the discount where it differs).
-Single choices can be overridden (``recall_at_k(..., divisor="min")``), and a :class:`Convention`
-of one's own passed.
+The cells show the divisor; for nDCG, the number of hits in the ideal list, and the discount where
+it differs. You can override single choices (``recall_at_k(..., divisor="min")``) or pass your own
+:class:`Convention`.
 
-**Beyond accuracy.** What the lists are like, whatever was held out: coverage, Gini index and
-personalization (does everybody get the same?), novelty, popularity bias and serendipity (is it but
-what is popular?), and diversity inside a list. None is a goal alone: random lists score well in
-most.
+**Beyond accuracy.** These metrics describe the lists independently of the holdout: coverage, Gini
+index and personalization (do all users get the same items?), novelty and popularity bias (are the
+items mainly popular ones?), and diversity within a list. Serendipity combines both: it counts hits
+that a popularity ranking would have missed. None is a goal by itself: random lists score well in
+most of them.
 
-**All at once.** :func:`ranking_report` gives every metric at several k; :func:`compare` says
-whether the difference of two models is more than chance.
+**All at once.** :func:`ranking_report` computes every metric at several k; :func:`compare` tests
+whether the difference between two models is more than chance.
 
-All judge by what happened to be recorded: an item outside the holdout may be liked all the same,
-and popular items are in many holdouts, so popular lists are flattered. Items of the history are
-never in the holdout: a list that repeats them wastes places.
+All metrics see only recorded interactions. A user may like an item outside the holdout, and popular
+items are in many holdouts, which favours lists of popular items. Items of the history are never in
+the holdout, so a list that repeats them wastes places.
 """
 
 from ._accuracy import hit_rate_at_k, map_at_k, mrr_at_k, ndcg_at_k, precision_at_k, recall_at_k
@@ -57,7 +58,7 @@ from ._conventions import Convention
 from ._diversity import intra_list_diversity_at_k
 from ._novelty import novelty_at_k, popularity_bias_at_k, serendipity_at_k
 from ._report import RankingReport, ranking_report
-from ._whole_lists import auc, r_precision
+from ._without_cutoff import auc, r_precision
 
 __all__ = [
     "Comparison",

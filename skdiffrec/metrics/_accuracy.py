@@ -1,10 +1,10 @@
-"""Metrics of accuracy at k: one value per user from the places of the hits."""
+"""Accuracy metrics at k, computed from the ranks of the hits; one value per user."""
 
 from typing import Literal
 
 from .._utils.typing import ArrayLike, Average, Empty, MatrixLike, Score
-from ._closed_forms import accuracy
 from ._conventions import Convention, define
+from ._formulas import accuracy
 from ._hits import look_up
 
 
@@ -19,40 +19,42 @@ def precision_at_k(
     average: Average | None = None,
     empty: Empty | None = None,
 ) -> Score:
-    """Share of the top k places that hold a holdout item: hits / k.
+    """Share of the top k items that are held-out items: hits / k.
 
-    Answers "how much of the list is right?". The order within the top k does not matter. It
-    misleads where holdouts are small: a user with T < k holdout items cannot pass T / k, so values
-    from different splits do not compare. A short list is divided by k too.
+    Shows how much of the list is relevant. The order within the top k does not matter. It misleads
+    when users have few held-out items: with T < k the highest possible value is T / k, so values
+    from different splits are not comparable. The divisor is k for short lists too.
 
     Parameters
     ----------
     ids : array-like of int, shape (n_users, n_listed)
         Recommended items, best first, each at most once per list; -1 fills the end of a list.
     holdout : sparse or dense, shape (n_users, n_items)
-        Hidden items, T for a user: every non-zero is one, whatever its value. Not modified.
+        Held-out items, T per user: every non-zero entry is one, whatever its value. Not modified.
     k : int, default=10
-        Number of places judged, at most ``n_listed``.
+        Number of ranks evaluated, at most ``n_listed``.
     per_user : bool, default=False
-        Return one value per user in place of the mean.
+        Return one value per user instead of the mean.
     convention : str or Convention, default="skdiffrec"
-        Whose definition; see :class:`Convention`.
+        The library whose definition to use; see :class:`Convention`.
     divisor : {"k", "min", "listed"}, default=None
-        Overrides the convention's: k, min(k, T), or the length of the list.
+        Divisor: k, min(k, T), or the length of the list. None takes the convention's.
     average : {"macro", "micro"}, default=None
-        Overrides the convention's: the mean of the users' ratios, or all hits over all divisors.
+        Mean of the users' ratios, or the sum of all hits over the sum of all divisors. None takes
+        the convention's.
     empty : {"nan", "zero"}, default=None
-        Overrides the convention's: users without holdout are left out of the mean, or count as 0.
+        Leave users without held-out items out of the mean, or count them as 0. None takes the
+        convention's.
 
     Returns
     -------
     float or ndarray of float64, shape (n_users,)
-        In [0, 1]; NaN for a user without holdout, unless `empty` is "zero".
+        In [0, 1]; NaN for a user without held-out items, unless `empty` is "zero".
 
     Raises
     ------
     TypeError, ValueError, IndexError
-        If an argument is invalid, or if the mean is wanted and no user has a holdout.
+        If an argument is invalid, or if `per_user` is False and no user has a held-out item.
 
     Examples
     --------
@@ -79,23 +81,24 @@ def recall_at_k(
     average: Average | None = None,
     empty: Empty | None = None,
 ) -> Score:
-    """Share of the holdout found in the top k: hits / T.
+    """Share of the held-out items that are in the top k: hits / T.
 
-    Answers "how much of what the user went on to choose was found?". It never falls as k grows.
-    It misleads where holdouts are large: a user with T > k holdout items cannot pass k / T (some
-    libraries divide by min(k, T), and report more). Small holdouts make it coarse: 0 or 1 at T=1.
+    Shows how much of what the user chose later the list finds. It never decreases as k grows. It
+    misleads when users have many held-out items: with T > k the highest possible value is k / T
+    (some libraries divide by min(k, T) and report higher values). With few held-out items it is
+    coarse: 0 or 1 at T = 1.
 
     Parameters
     ----------
     ids, holdout, k, per_user, convention, average, empty
         As for :func:`precision_at_k`.
     divisor : {"holdout", "min"}, default=None
-        Overrides the convention's: T, or min(k, T).
+        Divisor: T, or min(k, T). None takes the convention's.
 
     Returns
     -------
     float or ndarray of float64, shape (n_users,)
-        In [0, 1]; NaN for a user without holdout, unless `empty` is "zero".
+        In [0, 1]; NaN for a user without held-out items, unless `empty` is "zero".
 
     Raises
     ------
@@ -124,26 +127,27 @@ def ndcg_at_k(
     discount: Literal["standard", "original"] | None = None,
     empty: Empty | None = None,
 ) -> Score:
-    """Discounted gain of the top k, relative to the best list possible [1]_.
+    """Discounted cumulative gain of the top k, relative to the best possible list [1]_.
 
-    A hit at rank r (from 1) gains 1 / log2(r + 1); the sum is divided by that of a list whose
-    first min(k, T) places are hits. Answers "are the hits near the top?". It misleads across k: the
-    ideal grows too, so the value may rise or fall. An ideal of k hits (other libraries) gives less.
+    A hit at rank r (from 1) counts 1 / log2(r + 1). The sum is divided by that of an ideal list,
+    whose first min(k, T) places are hits. Shows whether hits are near the top. Values at different
+    k are not comparable: the ideal list grows with k, so the value may rise or fall. Libraries
+    whose ideal list has k hits report lower values.
 
     Parameters
     ----------
     ids, holdout, k, per_user, convention, empty
         As for :func:`precision_at_k`.
     ideal : {"min", "k"}, default=None
-        Overrides the convention's number of hits in the ideal list: min(k, T), or k.
+        Number of hits in the ideal list: min(k, T), or k. None takes the convention's.
     discount : {"standard", "original"}, default=None
-        Overrides the convention's discount: log2(r + 1), or log2(max(r, 2)), under which the first
-        two places count alike.
+        Discount at rank r: log2(r + 1), or log2(max(r, 2)), with which the first two ranks count
+        the same. None takes the convention's.
 
     Returns
     -------
     float or ndarray of float64, shape (n_users,)
-        In [0, 1]; NaN for a user without holdout, unless `empty` is "zero".
+        In [0, 1]; NaN for a user without held-out items, unless `empty` is "zero".
 
     Raises
     ------
@@ -174,11 +178,12 @@ def mrr_at_k(
     convention: str | Convention = "skdiffrec",
     empty: Empty | None = None,
 ) -> Score:
-    """Reciprocal rank of the first hit in the top k, 0 without one.
+    """Reciprocal rank of the first hit in the top k, 0 without a hit.
 
-    Answers "how far down is the first good item?", for one who stops there. It misleads where
-    users want several items: all after the first hit is ignored. Rank 1 against rank 2 weighs as
-    much as rank 2 against no hit, so the mean leans on first places.
+    Shows how far down the first relevant item is, for users who stop there. It misleads when users
+    want several items, since everything after the first hit is ignored. The difference between
+    rank 1 and rank 2 counts as much as that between rank 2 and no hit, so first places dominate the
+    mean.
 
     Parameters
     ----------
@@ -188,7 +193,7 @@ def mrr_at_k(
     Returns
     -------
     float or ndarray of float64, shape (n_users,)
-        In [0, 1]; NaN for a user without holdout, unless `empty` is "zero".
+        In [0, 1]; NaN for a user without held-out items, unless `empty` is "zero".
 
     Raises
     ------
@@ -217,22 +222,22 @@ def map_at_k(
 ) -> Score:
     """Mean over users of the average precision of the top k.
 
-    A user's average precision is the sum of precision@r over the ranks r <= k of the hits,
-    divided by min(k, T). Answers "is the top free of misses before and between the hits?". It
-    misleads across libraries: a divisor of T, or of the number of hits, gives other numbers under
-    the same name. Like nDCG it may rise or fall with k; it punishes late hits harder.
+    A user's average precision is the sum of precision@r over the ranks r <= k of the hits, divided
+    by min(k, T). Shows whether hits come before misses. Values of different libraries are not
+    comparable: some divide by T or by the number of hits, under the same name. Like nDCG it may
+    rise or fall with k; it penalizes late hits more than nDCG does.
 
     Parameters
     ----------
     ids, holdout, k, per_user, convention, empty
         As for :func:`precision_at_k`.
     divisor : {"min", "holdout", "k", "listed"}, default=None
-        Overrides the convention's: min(k, T), T, k, or min(T, length of the list).
+        Divisor: min(k, T), T, k, or min(T, length of the list). None takes the convention's.
 
     Returns
     -------
     float or ndarray of float64, shape (n_users,)
-        In [0, 1]; NaN for a user without holdout, unless `empty` is "zero".
+        In [0, 1]; NaN for a user without held-out items, unless `empty` is "zero".
 
     Raises
     ------
@@ -258,11 +263,12 @@ def hit_rate_at_k(
     convention: str | Convention = "skdiffrec",
     empty: Empty | None = None,
 ) -> Score:
-    """Share of users with at least one holdout item in the top k.
+    """Share of users with at least one held-out item in the top k.
 
-    Answers "how many users find anything?". It never falls as k grows. It misleads where holdouts
-    or k are large: one hit counts as much as ten, chance alone gives many users one, and the
-    value nears 1 for every model. With one holdout item per user it equals recall.
+    Shows how many users get any relevant item. It never decreases as k grows. It misleads when k or
+    the number of held-out items is large: one hit counts as much as ten, chance alone gives many
+    users a hit, and the value approaches 1 for every model. With one held-out item per user it
+    equals recall.
 
     Parameters
     ----------
@@ -272,7 +278,7 @@ def hit_rate_at_k(
     Returns
     -------
     float or ndarray of float64, shape (n_users,)
-        0 or 1 per user; NaN for a user without holdout, unless `empty` is "zero".
+        0 or 1 per user; NaN for a user without held-out items, unless `empty` is "zero".
 
     Raises
     ------

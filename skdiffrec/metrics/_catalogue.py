@@ -1,17 +1,18 @@
-"""Metrics of what is listed at all: coverage, concentration, differences between users."""
+"""Catalogue metrics: coverage, Gini index of item counts, personalization across users."""
 
 import numpy as np
 
 from .._utils.typing import ArrayLike, Score
 from ._checks import check_ids, check_k
-from ._closed_forms import coverage, gini, item_counts, lengths, mean_of, personalization
+from ._formulas import coverage, gini, item_counts, lengths, mean_of, personalization
 
 
 def coverage_at_k(ids: ArrayLike, n_items: int, k: int = 10) -> float:
-    """Share of the catalogue that is in somebody's top k.
+    """Share of the catalogue that is in the top k of at least one user.
 
-    Answers "how many items have any chance to be seen?". It misleads in that one list of thousands
-    is enough, and it grows with the number of users: compare at the same users and k only.
+    Shows how many items the model recommends at all. It misleads because a single list among
+    thousands is enough for an item to count, and it grows with the number of users: compare values
+    for the same users and the same k only.
 
     Parameters
     ----------
@@ -20,7 +21,7 @@ def coverage_at_k(ids: ArrayLike, n_items: int, k: int = 10) -> float:
     n_items : int
         Number of items in the catalogue.
     k : int, default=10
-        Number of places judged, at most ``n_listed``.
+        Number of ranks evaluated, at most ``n_listed``.
 
     Returns
     -------
@@ -42,11 +43,11 @@ def coverage_at_k(ids: ArrayLike, n_items: int, k: int = 10) -> float:
 
 
 def gini_at_k(ids: ArrayLike, n_items: int, k: int = 10) -> float:
-    """Gini index of how often each item of the catalogue is in a top k.
+    """Gini index of the number of top-k lists that each item of the catalogue is in.
 
-    Answers "do a few items get all the places?": 0 when all items are listed alike, 1 - 1 / n_items
-    when one item fills every list. It misleads as coverage does, and with few users: fewer places
-    than items cannot be shared alike. Items in no list count.
+    Shows whether a few items get most recommendations: 0 if all items are listed equally often,
+    1 - 1 / n_items if one item fills every list. Items in no list count. Like coverage it depends
+    on the number of users; with fewer places than items it cannot be 0.
 
     Parameters
     ----------
@@ -75,19 +76,19 @@ def gini_at_k(ids: ArrayLike, n_items: int, k: int = 10) -> float:
 
 
 def personalization_at_k(ids: ArrayLike, k: int = 10, *, per_user: bool = False) -> Score:
-    """How different the users' lists are: 1 - mean share of items that two users have in common.
+    """Difference between users' lists: 1 - mean share of items that two users have in common.
 
-    The mean is over all pairs of users with a list, from item counts: exact, and linear in the
-    entries. For one user it is the share of their list that another user's does not hold, averaged
-    over the others. Answers "does everybody get the same?": 0 if so. It misleads as a goal: lists
-    drawn by chance score highest.
+    The mean is over all pairs of users with a list. It is computed from item counts: exact, and in
+    time linear in the number of entries. The value of one user is the share of their list that
+    another user's list does not contain, averaged over the other users. It is 0 if all users get
+    the same items. A high value is not a goal by itself: random lists score highest.
 
     Parameters
     ----------
     ids, k
         As for :func:`coverage_at_k`.
     per_user : bool, default=False
-        Return one value per user in place of the mean.
+        Return one value per user instead of the mean.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def personalization_at_k(ids: ArrayLike, k: int = 10, *, per_user: bool = False)
     Raises
     ------
     TypeError, ValueError, IndexError
-        If an argument is invalid, or if the mean is wanted and fewer than two users have a list.
+        If an argument is invalid, or if `per_user` is False and fewer than two users have a list.
 
     Examples
     --------
@@ -106,11 +107,11 @@ def personalization_at_k(ids: ArrayLike, k: int = 10, *, per_user: bool = False)
     array([0.75, 0.75, 1.  ])
     """
     top = check_ids(ids, k)[:, :k]
-    if top.max(initial=-1) >= top.size:  # ids far apart are numbered anew, the fill stays -1
+    if top.max(initial=-1) >= top.size:  # renumber sparse ids; -1 stays -1
         names, renamed = np.unique(top, return_inverse=True)
         top = renamed.reshape(top.shape) - (names[0] == -1)
     values = personalization(top, lengths(top), item_counts(top, top.max(initial=-1) + 1))
-    return values if per_user else mean_of(values, "with a list, beside another who has one")
+    return values if per_user else mean_of(values, "with a list, and another user with one")
 
 
 def _counts(ids, n_items, k):

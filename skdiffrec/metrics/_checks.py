@@ -1,4 +1,4 @@
-"""Argument checks: every error names the parameter, what it held, what is valid, what to do."""
+"""Argument checks. Errors name the parameter, the value received, what is valid, and what to do."""
 
 from numbers import Integral
 
@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 
 
-def check_k(k, name="k", what="the number of places to judge"):
-    """An integer >= 1."""
+def check_k(k, name="k", what="the number of ranks to evaluate"):
+    """`k` as an int >= 1; `what` describes it in error messages."""
     advice = f"pass {what} as an integer >= 1."
     if isinstance(k, bool) or not isinstance(k, Integral):
         raise TypeError(
@@ -19,7 +19,7 @@ def check_k(k, name="k", what="the number of places to judge"):
 
 
 def check_option(name, value, valid):
-    """One of a few words."""
+    """`value`, which must be one of `valid`."""
     if value not in valid:
         raise ValueError(
             f"{name} must be one of {', '.join(map(repr, valid))}, got {value!r}; pass one of them."
@@ -28,12 +28,12 @@ def check_option(name, value, valid):
 
 
 def check_ids(ids, k, n_items=None, source="the columns of holdout"):
-    """Lists of items as int64 (n_users, n_listed), -1 at the end of a short list only.
+    """Lists of item ids as int64 (n_users, n_listed), -1 only at the end of a short list.
 
-    `n_items` and `source` say which items there are, and what says so; None allows every id.
+    Ids must be below `n_items` (None: any id); `source` tells in errors where it comes from.
     """
     check_k(k)
-    hint = "pass the ids of recommend() alone, one row per user, short rows filled with -1"
+    hint = "pass the ids that recommend() returns, one row per user, padded with -1"
     ids = as_2d("ids", ids, "iu", hint)
     if k > ids.shape[1]:
         raise ValueError(
@@ -50,7 +50,7 @@ def check_ids(ids, k, n_items=None, source="the columns of holdout"):
 
 
 def check_rows(ids, matrix, name):
-    """`matrix` has one row per list."""
+    """Raise an error unless `matrix` has one row per list."""
     if len(ids) != matrix.shape[0]:
         raise ValueError(
             f"ids and {name} must have the same users as rows, got {len(ids)} rows of ids and"
@@ -59,7 +59,7 @@ def check_rows(ids, matrix, name):
 
 
 def check_columns(matrix, name, n_items, source):
-    """`matrix` has one column per item."""
+    """Raise an error unless `matrix` has one column per item."""
     if matrix.shape[1] != n_items:
         raise ValueError(
             f"{name} must have one column per item, got {matrix.shape[1]} columns and {n_items}"
@@ -68,7 +68,7 @@ def check_columns(matrix, name, n_items, source):
 
 
 def interactions(name, matrix):
-    """Canonical boolean csr_array of the matrix's non-zeros; the input stays as it is."""
+    """Canonical boolean csr_array of the non-zeros of `matrix`, which is not modified."""
     verb = {"holdout": "was held out", "train": "is in the history"}[name]
     matrix = as_2d(
         name, matrix, "biuf", f"pass a users x items matrix, non-zero where an item {verb}"
@@ -77,13 +77,13 @@ def interactions(name, matrix):
         matrix = sp.coo_array(matrix, dtype=np.float64)  # scipy refuses float16
     elif matrix.format != "csr":
         matrix = matrix.tocoo()
-    # Before duplicates are summed, or 1 and -1 would cancel and uint8 would wrap to 0.
+    # Check before duplicates are summed: 1 and -1 would cancel, and uint8 would wrap to 0.
     wrong = ~((matrix.data >= 0) & (matrix.data < np.inf))
     if wrong.any():
         at, coo = int(wrong.argmax()), matrix.tocoo()
         raise ValueError(
             f"{name} must hold finite values >= 0, got {coo.data[at]} at row {coo.row[at]}, column"
-            f" {coo.col[at]}; drop such entries (zero or missing: not an item of the {name})."
+            f" {coo.col[at]}; drop such entries (0 or not stored: the item is not in {name})."
         )
     present = matrix.data != 0
     if matrix.format == "csr":
@@ -98,7 +98,7 @@ def interactions(name, matrix):
 
 
 def as_2d(name, value, kinds, hint):
-    """`value` as an array (a sparse matrix as it is); 2-D with a dtype kind of `kinds`."""
+    """`value` as a 2-D array of a dtype kind in `kinds`; a sparse matrix is returned as it is."""
     try:
         array = value if name != "ids" and sp.issparse(value) else np.asarray(value)
     except ValueError as error:
@@ -120,7 +120,7 @@ def _check_range(ids, n_items, source):
         items = "items >= 0" if n_items is None else f"items 0 to {largest} ({source})"
         raise IndexError(
             f"ids must be {items}, or -1 to fill a list, got {ids[row, rank]} at row {row}, place"
-            f" {rank}; number the items alike everywhere, and give every item of the model."
+            f" {rank}; use the same item ids everywhere, and a matrix with all items of the model."
         )
 
 
@@ -129,20 +129,19 @@ def _check_fill(ids):
     if gap.any():
         row, rank = np.unravel_index(gap.argmax(), gap.shape)
         raise ValueError(
-            f"ids may hold -1 at the end of a list only, got item {ids[row, rank + 1]} after -1"
-            f" in row {row}; move the -1 of each list behind its items."
+            f"ids may hold -1 only at the end of a list, got item {ids[row, rank + 1]} after -1"
+            f" in row {row}; move the -1 of each list after its items."
         )
 
 
 def _check_repeats(ids):
     small = ids.max() <= np.iinfo(np.int32).max
-    ordered = np.sort(
-        ids.astype(np.int32) if small else ids, axis=1
-    )  # half the width, half the time
+    # Sorting int32 takes half the time of int64.
+    ordered = np.sort(ids.astype(np.int32) if small else ids, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != -1)
     if twice.any():
         row, rank = np.unravel_index(twice.argmax(), twice.shape)
         raise ValueError(
             f"ids must not repeat an item within a list, got item {ordered[row, rank]} more than"
-            f" once in row {row}; drop the repeats (each would count as a hit) and fill with -1."
+            f" once in row {row}; drop repeats (each would count as a hit) and pad with -1."
         )

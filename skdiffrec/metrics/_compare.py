@@ -1,4 +1,4 @@
-"""Is the difference between two models more than chance? Paired bootstrap over users."""
+"""Paired bootstrap over users: is the difference between two models more than chance?"""
 
 import warnings
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from .._utils.typing import ArrayLike, RandomState
 from ._checks import check_k
 
 _FEW_USERS = 10
-_CHUNK = 2**21  # numbers drawn at a time
+_CHUNK = 2**21  # random numbers drawn at a time
 
 
 class Comparison(NamedTuple):
@@ -17,16 +17,25 @@ class Comparison(NamedTuple):
 
     Attributes
     ----------
-    mean_a, mean_b, difference : float
-        Means over the users compared, and mean_b - mean_a.
+    mean_a, mean_b : float
+        Means over the compared users.
+    difference : float
+        mean_b - mean_a.
     low, high : float
-        Ends of the confidence interval of the difference.
+        Bounds of the confidence interval of the difference.
     p_value : float
-        Two-sided, of no difference; never 0.
+        Two-sided p-value of the hypothesis that there is no difference; never 0.
     n_users : int
         Number of users compared.
     confidence_level : float
-        Of the interval.
+        Confidence level of the interval.
+
+    Examples
+    --------
+    >>> from skdiffrec.metrics import compare
+    >>> result = compare([0.0, 0.5] * 5, [0.5, 0.5] * 5, random_state=0)
+    >>> result.mean_a, result.mean_b, result.n_users
+    (0.25, 0.5, 10)
     """
 
     mean_a: float
@@ -54,41 +63,41 @@ def compare(
     confidence_level: float = 0.95,
     random_state: RandomState | np.random.Generator = None,
 ) -> Comparison:
-    """Compare two models by a metric of the same users, with a paired bootstrap [1]_.
+    """Compare two models on the same users with a paired bootstrap [1]_.
 
-    Users are drawn anew with replacement; the spread of the mean difference says how far other
-    users of the same kind could have moved it. Answers "would b be ahead of a for other users as
-    well?". It says nothing about another split, other seeds or other settings, which may move a
-    metric more than the users do; of many comparisons, some come out small by chance.
+    Users are resampled with replacement. The spread of the mean difference shows how much it could
+    vary with other users from the same population. The test does not cover other splits, seeds or
+    settings, which may change a metric more than the users do. If you make many comparisons, some
+    p-values are small by chance.
 
     Parameters
     ----------
     metric_a, metric_b : array-like of float, shape (n_users,)
-        One value per user, the same users in the same order: `per_user=True` of a metric. A user
-        who is NaN in both (no holdout) is left out.
+        One value per user, for the same users in the same order, from a metric called with
+        ``per_user=True``. A user who is NaN in both (no held-out items) is left out.
     n_resamples : int, default=10_000
-        Number of draws. The p-value is at least 2 / (n_resamples + 1).
+        Number of bootstrap samples. The p-value is at least 2 / (n_resamples + 1).
     confidence_level : float, default=0.95
-        Of the interval, between 0 and 1.
+        Confidence level of the interval, between 0 and 1.
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the draws.
+        Seed of the bootstrap samples.
 
     Returns
     -------
     Comparison
-        With the percentile interval, and the p-value that turns it around: twice the share of
-        draws on the far side of 0, the data themselves counted as one draw.
+        With the percentile interval and the corresponding p-value: twice the share of bootstrap
+        differences on the opposite side of 0, counting the data themselves as one sample.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is invalid: arrays of different shape, NaN in one of the two only, infinite
+        If an argument is invalid: arrays of different shapes, NaN in only one of the two, infinite
         values, fewer than 2 users to compare.
 
     Warns
     -----
     UserWarning
-        With fewer than 10 users, of whom a bootstrap makes too much.
+        With fewer than 10 users, for whom a bootstrap underestimates the uncertainty.
 
     References
     ----------
@@ -106,7 +115,7 @@ def compare(
     >>> print(result)
     0.4167 -> 0.6667: +0.2500 (95% interval +0.1250 to +0.3750, p = 0.0006, 12 users)
     """
-    n_resamples = check_k(n_resamples, "n_resamples", "the number of draws")
+    n_resamples = check_k(n_resamples, "n_resamples", "the number of bootstrap samples")
     if not 0 < confidence_level < 1:
         raise ValueError(
             f"confidence_level must lie between 0 and 1, got {confidence_level!r}; pass 0.95, for"
@@ -114,7 +123,7 @@ def compare(
         )
     a, b = _check_pairs(metric_a, metric_b)
     difference = b - a
-    # Draws are made for a difference >= 0, so that a against b mirrors b against a exactly.
+    # Resample a difference >= 0, so that (a, b) and (b, a) give exactly mirrored results.
     sign = -1.0 if difference.mean() < 0 else 1.0
     means = sign * _resampled_means(sign * difference, n_resamples, _generator(random_state))
     tail = (1 - confidence_level) / 2
@@ -137,7 +146,7 @@ def _resampled_means(values, n_resamples, rng):
     """Means of samples of the size of `values` (n,), drawn with replacement, (n_resamples,)."""
     n = len(values)
     distinct, counts = np.unique(values, return_counts=True)
-    few = 16 * len(distinct) < n  # then it is faster to draw how often each value comes
+    few = 16 * len(distinct) < n  # then it is faster to draw the count of each distinct value
     step = max(1, _CHUNK // (len(distinct) if few else n))
     means = []
     for start in range(0, n_resamples, step):
@@ -150,7 +159,7 @@ def _resampled_means(values, n_resamples, rng):
 
 
 def _check_pairs(metric_a, metric_b):
-    """Both as float64 without the users who are NaN in both."""
+    """Both metrics as float64, without the users who are NaN in both."""
     a, b = (
         _check_values(name, values)
         for name, values in (("metric_a", metric_a), ("metric_b", metric_b))
@@ -158,13 +167,13 @@ def _check_pairs(metric_a, metric_b):
     if a.shape != b.shape:
         raise ValueError(
             f"metric_a and metric_b must hold the same users, got {len(a)} and {len(b)} values;"
-            " pass per_user=True values of one set of users."
+            " pass values of the same users, from per_user=True."
         )
     unlike = np.isnan(a) != np.isnan(b)
     if unlike.any():
         raise ValueError(
             "metric_a and metric_b must be NaN for the same users, got NaN in one of them only at"
-            f" user {unlike.argmax()}; judge both models by the same holdout."
+            f" user {unlike.argmax()}; evaluate both models on the same holdout."
         )
     known = ~np.isnan(a)
     if known.sum() < 2:

@@ -1,12 +1,12 @@
-"""What the libraries mean by the same names: divisors, ideals, averages, users without holdout."""
+"""How libraries define accuracy metrics: divisors, ideal lists, averages, users without holdout."""
 
 from typing import Literal, NamedTuple
 
 from .._utils.typing import Average, Empty
 from ._checks import check_option
 
-# {metric: {option: valid values}}; `empty` belongs to all of them.
-OPTIONS = {
+# {metric: {option: valid values}}; the option `empty` applies to all metrics.
+OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "precision": {"divisor": ("k", "min", "listed"), "average": ("macro", "micro")},
     "recall": {"divisor": ("holdout", "min"), "average": ("macro", "micro")},
     "ndcg": {"ideal": ("min", "k"), "discount": ("standard", "original")},
@@ -18,39 +18,40 @@ EMPTY = ("nan", "zero")
 
 
 class Convention(NamedTuple):
-    """One set of definitions for the accuracy metrics.
+    """A set of definitions of the accuracy metrics.
 
-    With T items in a user's holdout and lists cut at k:
+    T is the number of a user's held-out items, and lists are cut at k.
 
     Parameters
     ----------
     precision_divisor : {"k", "min", "listed"}, default="k"
-        What hits are divided by: k, min(k, T), or the length of the list.
+        Divisor of the hits: k, min(k, T), or the length of the list.
     precision_average : {"macro", "micro"}, default="macro"
-        The mean of the users' ratios, or the sum of all hits over the sum of all divisors.
+        Mean of the users' ratios, or the sum of all hits over the sum of all divisors.
     recall_divisor : {"holdout", "min"}, default="holdout"
-        T, or min(k, T).
+        Divisor of the hits: T, or min(k, T).
     recall_average : {"macro", "micro"}, default="macro"
         As for precision.
     ndcg_ideal : {"min", "k"}, default="min"
-        Number of hits in the ideal list: min(k, T), or k whatever the holdout.
+        Number of hits in the ideal list: min(k, T), or always k.
     ndcg_discount : {"standard", "original"}, default="standard"
-        A hit at rank r counts 1 / log2(r + 1), or 1 / log2(max(r, 2)), which does not discount
+        A hit at rank r counts 1 / log2(r + 1), or 1 / log2(max(r, 2)). The latter does not discount
         rank 2 and is the form of Järvelin and Kekäläinen (2002) [1]_ with base 2.
     map_divisor : {"min", "holdout", "k", "listed"}, default="min"
-        min(k, T), T, k, or min(T, length of the list).
+        Divisor of the summed precisions: min(k, T), T, k, or min(T, length of the list).
     empty : {"nan", "zero"}, default="nan"
-        A user without holdout is NaN and left out of the mean, or counts as 0.
+        A user without held-out items is NaN and left out of the mean, or counts as 0.
     lacks : tuple of str, default=()
-        Metrics that are not defined: asking for one raises ValueError.
+        Metrics that the convention does not define: requesting one raises ValueError.
 
     Notes
     -----
-    The named conventions are of implicit 0.7.3, DiffRec's ``evaluate_utils.py``, and the default
-    options of RecTools 0.19.0, LensKit 2025.8.1 and RecBole 1.2.1; the tests hold them to numbers
-    from these. LensKit itself treats users without holdout in more than one way: most metrics are
-    NaN, precision is 0, average precision fails, and ``list_summary()`` counts NaN as 0 (here
-    ``empty="zero"``). "lenskit" is the mean over the users with a holdout.
+    The named conventions follow implicit 0.7.3, DiffRec's ``evaluate_utils.py``, and the default
+    options of RecTools 0.19.0, LensKit 2025.8.1 and RecBole 1.2.1. The tests compare them with
+    values computed by these libraries. LensKit treats users without held-out items in several ways:
+    most metrics are NaN, precision is 0, average precision raises an error, and ``list_summary()``
+    counts NaN as 0 (here ``empty="zero"``). "lenskit" is the mean over the users with held-out
+    items.
 
     References
     ----------
@@ -94,15 +95,15 @@ CONVENTIONS = {
 
 
 class Definition(NamedTuple):
-    """A metric with every choice made; `options` go to its closed form."""
+    """The resolved definition of one metric; `options` are arguments of its formula."""
 
-    options: dict
+    options: dict[str, str]
     average: str
     empty: str
 
 
 def check_convention(convention):
-    """The Convention of a name, or one's own; every choice in it is valid."""
+    """The Convention of that name, or the given one after a check of all its fields."""
     if isinstance(convention, str):
         check_option("convention", convention, tuple(CONVENTIONS))
         return CONVENTIONS[convention]
@@ -121,7 +122,7 @@ def check_convention(convention):
 
 
 def define(metric, convention, *, empty=None, **overrides):
-    """The Definition of a metric: the convention's, but for the overrides that are not None."""
+    """The Definition of a metric: the convention's, with the overrides that are not None."""
     chosen = check_convention(convention)
     if metric in chosen.lacks:
         has = [name for name in OPTIONS if name not in chosen.lacks]

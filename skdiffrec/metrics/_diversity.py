@@ -1,4 +1,4 @@
-"""Diversity inside a list, from item vectors or from a matrix of similarities."""
+"""Diversity within a list, from item vectors or from a similarity matrix."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from .._utils.typing import ArrayLike, MatrixLike, Score
 from ._blocks import in_blocks
 from ._checks import as_2d, check_ids
-from ._closed_forms import lengths, list_sums, mean_of, ratio
+from ._formulas import lengths, list_sums, mean_of, ratio
 
 
 def intra_list_diversity_at_k(
@@ -19,34 +19,35 @@ def intra_list_diversity_at_k(
 ) -> Score:
     """Mean of 1 - similarity over all pairs of items in the top k [1]_.
 
-    Answers "are the items of one list unlike each other?". It misleads in that it is only as good
-    as the similarity: vectors of the model that made the lists know nothing that the model does
-    not. Random items are most diverse.
+    Shows how different the items of one list are. It is only as good as the similarity: vectors
+    taken from the evaluated model contain no independent information. A high value is not a goal by
+    itself: random items are most diverse.
 
     Parameters
     ----------
     ids : array-like of int, shape (n_users, n_listed)
         Recommended items, best first, each at most once per list; -1 fills the end of a list.
     k : int, default=10
-        Number of places judged, at most ``n_listed``.
+        Number of ranks evaluated, at most ``n_listed``.
     item_vectors : sparse or dense, shape (n_items, n_features), default=None
-        Items are as similar as the cosine of their vectors; a zero vector is like no other.
+        The similarity of two items is the cosine of their vectors; a zero vector has similarity 0
+        with every other.
     similarity : sparse or dense, shape (n_items, n_items), default=None
-        Similarities themselves; (i, j) and (j, i) count alike, the diagonal does not. Give exactly
-        one of `item_vectors` and `similarity`.
+        Similarity matrix. Entries (i, j) and (j, i) count equally, the diagonal is ignored. Pass
+        exactly one of `item_vectors` and `similarity`.
     per_user : bool, default=False
-        Return one value per user in place of the mean.
+        Return one value per user instead of the mean.
 
     Returns
     -------
     float or ndarray of float64, shape (n_users,)
-        In [0, 2] for vectors, in [0, 1] if none of their numbers is negative; NaN for a list of
+        In [0, 2] for `item_vectors`, in [0, 1] if no entry of them is negative; NaN for a list with
         fewer than two items.
 
     Raises
     ------
     TypeError, ValueError, IndexError
-        If an argument is invalid, or if the mean is wanted and no list has two items.
+        If an argument is invalid, or if `per_user` is False and no list has two items.
 
     References
     ----------
@@ -60,19 +61,22 @@ def intra_list_diversity_at_k(
     >>> intra_list_diversity_at_k([[0, 1], [0, 2]], k=2, item_vectors=genres, per_user=True)
     array([0., 1.])
     """
-    name, likeness = check_likeness(item_vectors, similarity)
-    top = check_ids(ids, k, likeness.shape[0], f"the rows of {name}")[:, :k]
-    values = diversity(top, name, likeness)
+    name, matrix = check_similarity(item_vectors, similarity)
+    top = check_ids(ids, k, matrix.shape[0], f"the rows of {name}")[:, :k]
+    values = diversity(top, name, matrix)
     return values if per_user else mean_of(values, "with two items in the list")
 
 
-def check_likeness(item_vectors, similarity, n_items=None):
-    """Which of the two was given, and it as float64: csr_array or ndarray, unit rows if vectors."""
+def check_similarity(item_vectors, similarity, n_items=None):
+    """Which of the two was given (its name), and the matrix as float64 csr_array or ndarray.
+
+    Rows of `item_vectors` are scaled to length 1.
+    """
     if (item_vectors is None) == (similarity is None):
         got = "neither" if similarity is None else "both"
         raise ValueError(
-            f"Give exactly one of item_vectors and similarity, got {got}; pass item_vectors"
-            " for the cosine, or similarity for one of your own."
+            f"Give exactly one of item_vectors and similarity, got {got}; pass item_vectors for"
+            " cosine similarity, or your own matrix as similarity."
         )
     name = "similarity" if item_vectors is None else "item_vectors"
     given = similarity if item_vectors is None else item_vectors
@@ -83,7 +87,7 @@ def check_likeness(item_vectors, similarity, n_items=None):
     if wrong.any():
         raise ValueError(
             f"{name} must hold finite numbers, got {(matrix.data if sparse else matrix)[wrong][0]};"
-            " fill what is unknown, with 0 for example."
+            " fill missing values, for example with 0."
         )
     if n_items is not None and matrix.shape[0] != n_items:
         raise ValueError(
@@ -100,36 +104,40 @@ def check_likeness(item_vectors, similarity, n_items=None):
     return name, matrix
 
 
-def diversity(top, name, likeness):
-    """Mean of 1 - similarity over the pairs of every list, (n_users,); NaN without a pair."""
+def diversity(top, name, matrix):
+    """Mean of 1 - similarity over the pairs of each list, (n_users,); NaN without a pair.
+
+    `name` and `matrix` are those of `check_similarity`.
+    """
     length = lengths(top)
     pairs = length * (length - 1)
     if name == "item_vectors":
-        sums, with_itself = _vector_sums, _row_sums(likeness * likeness)
+        sums, self_similarity = _vector_sums, _row_sums(matrix * matrix)
     else:
-        sums = _sparse_sums if sp.issparse(likeness) else _gathered_sums
-        with_itself = likeness.diagonal()
-    numbers_a_user = _numbers_a_user(top.shape[1], name, likeness)
-    similar = in_blocks(lambda users: sums(top[users], likeness), len(top), numbers_a_user)
-    values = 1.0 - ratio(similar - list_sums(top, with_itself), pairs)
+        sums = _sparse_sums if sp.issparse(matrix) else _gathered_sums
+        self_similarity = matrix.diagonal()
+    values_per_user = _values_per_user(top.shape[1], name, matrix)
+    similar = in_blocks(lambda users: sums(top[users], matrix), len(top), values_per_user)
+    values = 1.0 - ratio(similar - list_sums(top, self_similarity), pairs)
     if name == "item_vectors":
-        values = np.clip(values, 0.0, 2.0)  # off by rounding only
+        values = np.clip(values, 0.0, 2.0)  # outside by rounding only
     return np.where(pairs > 0, values, np.nan)
 
 
-def _numbers_a_user(k, name, likeness):
-    """How many numbers the sums below hold for one user."""
-    if sp.issparse(likeness):
-        return k * (1 + likeness.nnz // max(1, likeness.shape[0]))
-    return likeness.shape[1] if name == "item_vectors" else k**2
+def _values_per_user(k, name, matrix):
+    """Number of temporary values that the functions below need per user."""
+    if sp.issparse(matrix):
+        return k * (1 + matrix.nnz // max(1, matrix.shape[0]))
+    return matrix.shape[1] if name == "item_vectors" else k**2
 
 
-# Sums of the similarities of a list's items, each with each and with itself, (n_users,).
+# Each of these sums the similarities of all ordered pairs of a list's items, an item with itself
+# included, (n_users,).
 
 
-def _vector_sums(top, units):
+def _vector_sums(top, unit_vectors):
     """The products of all pairs of vectors add up to the square of their sum."""
-    total = _one_hot(top, units.shape[0]) @ units
+    total = _one_hot(top, unit_vectors.shape[0]) @ unit_vectors
     return _row_sums(total * total)
 
 
@@ -156,6 +164,7 @@ def _row_sums(matrix):
 
 
 def _unit_rows(vectors):
+    """Rows scaled to length 1; zero rows stay zero."""
     norms = np.sqrt(_row_sums(vectors * vectors))
     scale = ratio(np.ones(len(norms)), norms)
     return sp.diags_array(scale) @ vectors if sp.issparse(vectors) else vectors * scale[:, None]

@@ -1,14 +1,14 @@
-"""Metrics that hold the lists against what is popular: novelty, serendipity, popularity bias."""
+"""Metrics that relate the lists to item popularity: novelty, serendipity, popularity bias."""
 
 from .._utils.typing import ArrayLike, MatrixLike, Score
 from ._checks import check_columns, check_ids, check_rows, interactions
-from ._closed_forms import (
+from ._formulas import (
     history_popularity,
+    item_popularity,
     lengths,
     list_means,
     mean_of,
-    owners_of,
-    popularity_places,
+    popularity_ranks,
     self_information,
     serendipity,
 )
@@ -20,20 +20,21 @@ def novelty_at_k(
 ) -> Score:
     """Mean self-information of the listed items: -log2(share of users who have the item) [1]_.
 
-    Shares are of the users in `train` who have any item; an item that nobody has counts as had by
-    one. Answers "how little known is what we recommend?", in bits: an item that half of the users
-    have is worth 1. It misleads alone: lists of random items are the most novel.
+    Shows how little known the recommended items are, in bits: an item that half of the users have
+    counts 1. Shares are relative to the users in `train` who have any item; an item that no user
+    has counts as if one user had it. A high value is not a goal by itself: lists of random items
+    are the most novel.
 
     Parameters
     ----------
     ids : array-like of int, shape (n_users, n_listed)
         Recommended items, best first, each at most once per list; -1 fills the end of a list.
     train : sparse or dense, shape (n_train_users, n_items)
-        Histories, of any users: every non-zero is an item that the user has.
+        Histories of any users: every non-zero entry is an item that the user has.
     k : int, default=10
-        Number of places judged, at most ``n_listed``.
+        Number of ranks evaluated, at most ``n_listed``.
     per_user : bool, default=False
-        Return one value per user in place of the mean.
+        Return one value per user instead of the mean.
 
     Returns
     -------
@@ -43,7 +44,7 @@ def novelty_at_k(
     Raises
     ------
     TypeError, ValueError, IndexError
-        If an argument is invalid, or if the mean is wanted and no user has a list.
+        If an argument is invalid, or if `per_user` is False and no user has a list.
 
     References
     ----------
@@ -58,7 +59,7 @@ def novelty_at_k(
     """
     train = interactions("train", train)
     top = check_ids(ids, k, train.shape[1], "the columns of train")[:, :k]
-    values = list_means(top, lengths(top), self_information(train, owners_of(train)))
+    values = list_means(top, lengths(top), self_information(train, item_popularity(train)))
     return values if per_user else mean_of(values, "with a list")
 
 
@@ -70,44 +71,45 @@ def serendipity_at_k(
     *,
     per_user: bool = False,
 ) -> Score:
-    """Hits, weighted by how much higher they stand than in a list by popularity.
+    """Hits, weighted by how much higher they rank than in a popularity ranking.
 
-    A hit at rank r of the item that comes q-th by popularity in `train` weighs
-    max(q - r, 0) / n_items; the sum is divided by k. So it lies between 0 and precision, and a
-    list by popularity has 0. Answers "do we find good items that are not simply popular?". It
-    misleads across catalogues: the weight of one popular place is 1 / n_items. Follows the idea of
-    [1]_, to compare with a primitive recommender. Of equally popular items each is q-th with
-    q = 1 + the number of items that more users have.
+    A hit at rank r, of an item with popularity rank q in `train`, has the weight
+    max(q - r, 0) / n_items; the sum over the hits is divided by k. The value lies between 0 and
+    precision, and a list ordered by popularity has 0. Shows whether the model finds relevant items
+    that are not simply popular. Values of different catalogues are not comparable: one rank of
+    difference counts 1 / n_items. The comparison with a primitive recommender follows [1]_. An
+    item's popularity rank is 1 + the number of items that more users have, so ties share the
+    best rank.
 
     Parameters
     ----------
     ids : array-like of int, shape (n_users, n_listed)
         Recommended items, best first, each at most once per list; -1 fills the end of a list.
     holdout : sparse or dense, shape (n_users, n_items)
-        Hidden items: every non-zero is one.
+        Held-out items: every non-zero entry is one.
     train : sparse or dense, shape (n_train_users, n_items)
-        Histories, of any users, that say what is popular.
+        Histories of any users, from which popularity is counted.
     k : int, default=10
-        Number of places judged, at most ``n_listed``.
+        Number of ranks evaluated, at most ``n_listed``.
     per_user : bool, default=False
-        Return one value per user in place of the mean.
+        Return one value per user instead of the mean.
 
     Returns
     -------
     float or ndarray of float64, shape (n_users,)
-        In [0, 1); NaN for a user without holdout, whom the mean leaves out.
+        In [0, 1); NaN for a user without held-out items, who is left out of the mean.
 
     Raises
     ------
     TypeError, ValueError, IndexError
-        If an argument is invalid, or if the mean is wanted and no user has a holdout.
+        If an argument is invalid, or if `per_user` is False and no user has a held-out item.
 
     Notes
     -----
-    RecTools' ``Serendipity`` gives the same number where all lists are full, every item is in
-    `train`, and no two items are equally popular. It gives equally popular items one shared place,
-    and the next ones the place after, so that thousands of items may have but a few places and
-    nearly no weight; it divides by the length of the list.
+    RecTools' ``Serendipity`` gives the same value if all lists are full, every item is in `train`,
+    and no two items are equally popular. RecTools uses dense ranks: ties share a rank and the next
+    items get the following one, so thousands of items may have only a few distinct ranks and
+    almost no weight. It also divides by the length of the list.
 
     References
     ----------
@@ -125,20 +127,21 @@ def serendipity_at_k(
     check_columns(train, "train", holdout.shape[1], "the columns of holdout")
     top = check_ids(ids, k, holdout.shape[1])[:, :k]
     check_rows(top, holdout, "holdout")
-    values = serendipity(find_hits(top, holdout), top, popularity_places(owners_of(train)))
+    values = serendipity(find_hits(top, holdout), top, popularity_ranks(item_popularity(train)))
     return values if per_user else mean_of(values, "with a holdout")
 
 
 def popularity_bias_at_k(
     ids: ArrayLike, train: MatrixLike, k: int = 10, *, per_user: bool = False
 ) -> Score:
-    """How much more popular a user's list is than the user's history [1]_.
+    """Relative popularity of a user's list, compared with the user's history [1]_.
 
-    The popularity of an item is the number of users in `train` who have it. A user's value is its
-    mean over the top k, divided by its mean over the user's history, minus 1: 0 is no lift, 1 is
-    twice as popular. Answers "does the model push users towards the popular?". It misleads for
-    users of rare taste, whose values have no upper bound and lead the mean. The paper compares
-    the means of groups of users; here each user is a group.
+    The popularity of an item is the number of users in `train` who have it. A user's value is the
+    mean popularity of the top k, divided by the mean popularity of the history, minus 1: 0 means
+    equally popular, 1 means twice as popular. Shows whether the model favours popular items over
+    what its users took before. The values of users with unpopular items in their history have no
+    upper bound and may dominate the mean. The paper compares means of groups of users; here each
+    user is a group.
 
     Parameters
     ----------
@@ -147,19 +150,19 @@ def popularity_bias_at_k(
     train : sparse or dense, shape (n_users, n_items)
         Histories of the same users, in the same order.
     k : int, default=10
-        Number of places judged, at most ``n_listed``.
+        Number of ranks evaluated, at most ``n_listed``.
     per_user : bool, default=False
-        Return one value per user in place of the mean.
+        Return one value per user instead of the mean.
 
     Returns
     -------
     float or ndarray of float64, shape (n_users,)
-        From -1 up; NaN for a user without a history or without a list.
+        At least -1; NaN for a user without a history or without a list.
 
     Raises
     ------
     TypeError, ValueError, IndexError
-        If an argument is invalid, or if the mean is wanted and every user is NaN.
+        If an argument is invalid, or if `per_user` is False and every user is NaN.
 
     References
     ----------
@@ -176,6 +179,6 @@ def popularity_bias_at_k(
     train = interactions("train", train)
     top = check_ids(ids, k, train.shape[1], "the columns of train")[:, :k]
     check_rows(top, train, "train")
-    owners = owners_of(train)
-    values = list_means(top, lengths(top), owners) / history_popularity(train, owners) - 1.0
+    popularity = item_popularity(train)
+    values = list_means(top, lengths(top), popularity) / history_popularity(train, popularity) - 1.0
     return values if per_user else mean_of(values, "with a history and a list")

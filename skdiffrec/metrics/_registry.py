@@ -1,52 +1,54 @@
-"""Metrics by name, several at once from one lookup: for scorers and for the report."""
+"""Metrics by name, several at once from one lookup of the hits; used by scorers and the report."""
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cached_property
 
 from ._checks import check_columns, check_ids, check_rows, interactions
-from ._closed_forms import (
+from ._conventions import OPTIONS, define
+from ._diversity import check_similarity, diversity
+from ._formulas import (
     accuracy,
     coverage,
     gini,
     history_popularity,
     item_counts,
+    item_popularity,
     list_means,
     mean_of,
-    owners_of,
     personalization,
-    popularity_places,
+    popularity_ranks,
     self_information,
     serendipity,
 )
-from ._conventions import OPTIONS, define
-from ._diversity import check_likeness, diversity
 from ._hits import find_hits
 
-# name: (the users' values from Lists and k, what a user needs to have one)
-BY_USER = {
+# name: (function of EvaluatedLists and k that returns one value per user, which users have a value)
+PER_USER = {
     "personalization": (
         lambda lists, k: personalization(lists.top(k), lists.length(k), lists.counts(k)),
-        "with a list, beside another who has one",
+        "with a list, and another user with one",
     ),
     "novelty": (
         lambda lists, k: lists.means(k, lists.information),
         "with a list",
     ),
     "popularity_bias": (
-        lambda lists, k: lists.means(k, lists.owners) / lists.history_popularity - 1.0,
+        lambda lists, k: lists.means(k, lists.popularity) / lists.history_popularity - 1.0,
         "with a history and a list",
     ),
     "serendipity": (
-        lambda lists, k: serendipity(lists.hits(k), lists.top(k), lists.popularity_places),
+        lambda lists, k: serendipity(lists.hits(k), lists.top(k), lists.popularity_ranks),
         "with a holdout",
     ),
     "intra_list_diversity": (
-        lambda lists, k: diversity(lists.top(k), *lists.likeness),
+        lambda lists, k: diversity(lists.top(k), *lists.similarity),
         "with two items in the list",
     ),
 }
-OF_ALL_USERS = {"coverage": coverage, "gini": gini}  # from item counts
-NAMES = (*OPTIONS, *OF_ALL_USERS, *BY_USER)
+# name: function of the item counts that returns one value for all users together
+OVERALL: dict[str, Callable[..., float]] = {"coverage": coverage, "gini": gini}
+NAMES = (*OPTIONS, *OVERALL, *PER_USER)
 
 
 def evaluate(
@@ -60,30 +62,30 @@ def evaluate(
     item_vectors=None,
     similarity=None,
 ):
-    """Several metrics of the same lists; what they share is computed once.
+    """Several metrics of the same lists; shared intermediate results are computed once.
 
     Parameters
     ----------
     names : sequence of str
-        Names of `NAMES`, each alone for k=10 or as "name@k".
+        Names from `NAMES`, each either "name" (k=10) or "name@k".
     ids, holdout, train, convention, per_user, item_vectors, similarity
-        As for the functions of the same names.
+        As in the metric functions.
 
     Returns
     -------
     dict of str to float or ndarray
-        By the names as they were given, in their order.
+        Values by name as given, in the given order.
     """
     parsed = {name: parse(name) for name in names}
     if not parsed:
         raise ValueError(f"names must hold a metric, got none; valid are {', '.join(NAMES)}.")
-    widest = max(k for _, k in parsed.values())
-    lists = Lists(ids, holdout, widest, train, convention, item_vectors, similarity)
-    return {name: lists.value(*parsed[name], per_user) for name in parsed}
+    max_k = max(k for _, k in parsed.values())
+    lists = EvaluatedLists(ids, holdout, max_k, train, convention, item_vectors, similarity)
+    return {name: lists.value(metric, k, per_user) for name, (metric, k) in parsed.items()}
 
 
 def parse(name):
-    """("ndcg", 10) of "ndcg@10"; k is 10 unless given."""
+    """Split "ndcg@10" into ("ndcg", 10); k is 10 if the name has none."""
     if not isinstance(name, str):
         raise TypeError(
             f"A metric must be a str, got {name!r} of type {type(name).__name__}; pass a name such"
@@ -105,8 +107,11 @@ def parse(name):
     return metric, int(k) if at else 10
 
 
-class Lists:
-    """Checked lists with what they are judged by; every shared part is made once, when needed."""
+class EvaluatedLists:
+    """Checked lists and the data they are evaluated on; shared results are computed once, lazily.
+
+    Parameters are those of `evaluate`; `k` is the largest k that will be requested.
+    """
 
     def __init__(
         self,
@@ -123,53 +128,58 @@ class Lists:
         self.n_items = self._holdout.shape[1]
         self._ids = check_ids(ids, k, self.n_items)[:, :k]
         check_rows(self._ids, self._holdout, "holdout")
-        self._train, self._likeness = None, None
+        self._train, self._similarity = None, None
         if train is not None:
             self._train = interactions("train", train)
             check_columns(self._train, "train", self.n_items, "the columns of holdout")
         if item_vectors is not None or similarity is not None:
-            self._likeness = check_likeness(item_vectors, similarity, self.n_items)
+            self._similarity = check_similarity(item_vectors, similarity, self.n_items)
         self._hits = {k: find_hits(self._ids, self._holdout)}
         self._counts = {}
 
     def value(self, metric, k, per_user=False):
-        """The metric at k: a float, or one value per user."""
+        """The metric at k: the mean as a float, or one value per user."""
         if metric in OPTIONS:
             return accuracy(metric, self.hits(k), define(metric, self.convention), per_user)
-        if metric in BY_USER:
-            values_of, need = BY_USER[metric]
+        if metric in PER_USER:
+            values_of, need = PER_USER[metric]
             values = values_of(self, k)
             return values if per_user else mean_of(values, need)
         if per_user:
             raise ValueError(
-                f"{metric} has one value for all users together, got per_user=True; leave it out,"
-                " or pass per_user=False."
+                f"{metric} has one value for all users together, got per_user=True; leave the"
+                " metric out, or pass per_user=False."
             )
-        return OF_ALL_USERS[metric](self.counts(k))
+        return OVERALL[metric](self.counts(k))
 
-    def can_judge(self, metric):
-        """Was everything given that the metric needs?"""
+    def can_compute(self, metric):
+        """Whether all data that the metric needs was given."""
         if metric == "popularity_bias":
             return self._train is not None and self._train.shape[0] == len(self._ids)
         if metric in ("novelty", "serendipity"):
             return self._train is not None
-        return metric != "intra_list_diversity" or self._likeness is not None
+        return metric != "intra_list_diversity" or self._similarity is not None
 
     def top(self, k):
+        """The first k columns of the lists, int64 (n_users, k)."""
         return self._ids[:, :k]
 
     def length(self, k):
+        """Number of items in the top k of each user, int64 (n_users,)."""
         return self.hits(k).listed
 
     def means(self, k, table):
+        """Mean of the item values `table` over each user's top k, float64 (n_users,)."""
         return list_means(self.top(k), self.length(k), table)
 
     def hits(self, k):
+        """The hits in the top k."""
         if k not in self._hits:
             self._hits[k] = self._hits[max(self._hits)].top(k)
         return self._hits[k]
 
     def counts(self, k):
+        """Number of top-k lists that each item is in, int64 (n_items,)."""
         if k not in self._counts:
             self._counts[k] = item_counts(self.top(k), self.n_items)
         return self._counts[k]
@@ -184,27 +194,27 @@ class Lists:
         return self._train
 
     @property
-    def likeness(self):
-        if self._likeness is None:
+    def similarity(self):
+        if self._similarity is None:
             raise ValueError(
                 "intra_list_diversity needs item_vectors or similarity, got neither; pass one of"
                 " them."
             )
-        return self._likeness
+        return self._similarity
 
     @cached_property
-    def owners(self):
-        return owners_of(self.train)
+    def popularity(self):
+        return item_popularity(self.train)
 
     @cached_property
     def information(self):
-        return self_information(self.train, self.owners)
+        return self_information(self.train, self.popularity)
 
     @cached_property
     def history_popularity(self):
         check_rows(self._ids, self.train, "train")
-        return history_popularity(self.train, self.owners)
+        return history_popularity(self.train, self.popularity)
 
     @cached_property
-    def popularity_places(self):
-        return popularity_places(self.owners)
+    def popularity_ranks(self):
+        return popularity_ranks(self.popularity)

@@ -1,11 +1,11 @@
-"""Every metric at several k, from one lookup, as a table."""
+"""Every metric at several k, from one lookup of the hits, as a table."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
 from .._utils.typing import ArrayLike, DataFrame, DoubleArray, MatrixLike
 from ._checks import check_k
 from ._conventions import Convention, check_convention
-from ._registry import NAMES, OF_ALL_USERS, Lists
+from ._registry import NAMES, OVERALL, EvaluatedLists
 
 
 def ranking_report(
@@ -18,39 +18,40 @@ def ranking_report(
     similarity: MatrixLike | None = None,
     convention: str | Convention = "skdiffrec",
 ) -> "RankingReport":
-    """Every metric at every k, from one lookup of the hits.
+    """Compute every metric at every k, from one lookup of the hits.
 
-    Precision, recall, nDCG, MAP, MRR, hit rate, coverage, Gini index and personalization; with
-    `train` novelty, serendipity and popularity bias; with `item_vectors` or `similarity` the
-    diversity inside lists. A metric that the convention lacks is left out, as is popularity bias
-    where the rows of `train` are not as many as the lists.
+    The report has precision, recall, nDCG, MAP, MRR, hit rate, coverage, Gini index and
+    personalization. `train` adds novelty, serendipity and popularity bias; `item_vectors` or
+    `similarity` adds the diversity within lists. Metrics that the convention does not define are
+    left out, and popularity bias if `train` and `ids` differ in their number of rows.
 
     Parameters
     ----------
     ids : array-like of int, shape (n_users, n_listed)
         Recommended items, best first, each at most once per list; -1 fills the end of a list.
     holdout : sparse or dense, shape (n_users, n_items)
-        Hidden items: every non-zero is one, whatever its value. Not modified.
+        Held-out items: every non-zero entry is one, whatever its value. Not modified.
     k : int or iterable of int, default=(5, 10, 20)
-        Numbers of places judged, at most ``n_listed``.
+        Numbers of ranks evaluated, each at most ``n_listed``.
     train : sparse or dense, shape (n_users, n_items), default=None
-        Histories of the same users, in the same order. Those of other users do for all but
-        popularity bias.
+        Histories of the same users, in the same order. For novelty and serendipity they may be
+        those of other users.
     item_vectors : sparse or dense, shape (n_items, n_features), default=None
-        For the diversity inside lists, by cosine.
+        Item vectors for the diversity within lists, by cosine similarity.
     similarity : sparse or dense, shape (n_items, n_items), default=None
-        In place of `item_vectors`.
+        Similarity matrix, instead of `item_vectors`.
     convention : str or Convention, default="skdiffrec"
-        Whose definitions; see :class:`Convention`.
+        The library whose definitions to use; see :class:`Convention`.
 
     Returns
     -------
-    RankingReport
+    report : RankingReport
+        Mapping from names such as "ndcg@10" to means; ``print`` shows a table.
 
     Raises
     ------
     TypeError, ValueError, IndexError
-        If an argument is invalid, or if no user has a holdout or a list.
+        If an argument is invalid, or if no user has a held-out item or a list.
 
     Examples
     --------
@@ -61,7 +62,7 @@ def ranking_report(
     >>> report.per_user["recall@2"]
     array([0.5, 1. ])
     >>> print(report)
-    2 of 2 users judged, convention 'skdiffrec'
+    2 of 2 users evaluated, convention 'skdiffrec'
                            @1      @2
     precision          0.5000  0.5000
     recall             0.2500  0.7500
@@ -75,29 +76,40 @@ def ranking_report(
     """
     ks = sorted({check_k(each) for each in (k if isinstance(k, Iterable) else [k])})
     if not ks:
-        raise ValueError("k must hold at least one number of places, got none; pass k=(5, 10, 20).")
+        raise ValueError("k must hold at least one number of ranks, got none; pass k=(5, 10, 20).")
     lacks = check_convention(convention).lacks
-    lists = Lists(ids, holdout, ks[-1], train, convention, item_vectors, similarity)
-    metrics = [name for name in NAMES if name not in lacks and lists.can_judge(name)]
+    lists = EvaluatedLists(ids, holdout, ks[-1], train, convention, item_vectors, similarity)
+    metrics = [name for name in NAMES if name not in lacks and lists.can_compute(name)]
     return RankingReport(lists, metrics, tuple(ks))
 
 
 class RankingReport(Mapping[str, float]):
-    """Means by name, such as ``report["ndcg@10"]``; made by :func:`ranking_report`.
+    """Means of all metrics by name, such as ``report["ndcg@10"]``.
 
-    A read-only mapping of str to float; ``print`` shows a table.
+    A read-only mapping of str to float, returned by :func:`ranking_report`; ``print`` shows a
+    table.
 
     Attributes
     ----------
     per_user : mapping of str to ndarray of float64, shape (n_users,)
-        One value per user, by the same names but for coverage and the Gini index, which have none.
-        Made when asked for, from the arrays given: the report holds on to them.
-    n_users, n_judged : int
-        Number of lists, and of those with a holdout.
+        One value per user, by the same names except coverage and the Gini index, which have one
+        value for all users. Values are computed on access, so the report keeps references to the
+        arrays it was made from.
+    n_users : int
+        Number of users (rows of `ids`).
+    n_judged : int
+        Number of users with held-out items, on whom accuracy is evaluated.
     k : tuple of int
-        Ascending.
+        The values of k, ascending.
     convention : str or Convention
-        As given.
+        The convention as given.
+
+    Examples
+    --------
+    >>> from skdiffrec.metrics import ranking_report
+    >>> report = ranking_report([[3, 2], [4, 1]], [[1, 0, 0, 1, 0], [0, 1, 0, 0, 0]], k=2)
+    >>> report.k, report.n_judged, sorted(report)[:3]
+    ((2,), 2, ['coverage@2', 'gini@2', 'hit_rate@2'])
     """
 
     k: tuple[int, ...]
@@ -106,13 +118,13 @@ class RankingReport(Mapping[str, float]):
     n_judged: int
     per_user: Mapping[str, DoubleArray]
 
-    def __init__(self, lists: Lists, metrics: list[str], ks: tuple[int, ...]) -> None:
+    def __init__(self, lists: EvaluatedLists, metrics: list[str], ks: tuple[int, ...]) -> None:
         self.k, self.convention = ks, lists.convention
         sizes = lists.hits(ks[-1]).sizes
         self.n_users, self.n_judged = len(sizes), int((sizes > 0).sum())
         self._metrics = metrics
         self._values = {f"{name}@{k}": lists.value(name, k) for name in metrics for k in ks}
-        self.per_user = PerUser(lists, [name for name in metrics if name not in OF_ALL_USERS], ks)
+        self.per_user = PerUser(lists, [name for name in metrics if name not in OVERALL], ks)
 
     def __getitem__(self, name: str) -> float:
         return _pick(self._values, name)
@@ -124,11 +136,27 @@ class RankingReport(Mapping[str, float]):
         return len(self._values)
 
     def to_dict(self) -> dict[str, float]:
-        """The means as a dict of str to float."""
+        """The means as a dict.
+
+        Returns
+        -------
+        means : dict of str to float
+        """
         return dict(self._values)
 
     def to_frame(self) -> DataFrame:
-        """The means as a pandas DataFrame, one row per metric, one column per k."""
+        """The means as a pandas DataFrame.
+
+        Returns
+        -------
+        means : DataFrame
+            One row per metric, one column per k.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
         try:
             import pandas as pd
         except ImportError as error:
@@ -138,33 +166,35 @@ class RankingReport(Mapping[str, float]):
         return pd.DataFrame(rows, index=index, columns=pd.Index(self.k, name="k"))
 
     def __str__(self) -> str:
-        widest = max(map(len, self._metrics)) + 2
-        named = repr(self.convention) if isinstance(self.convention, str) else "of one's own"
-        head = f"{self.n_judged} of {self.n_users} users judged, convention {named}"
-        lines = [head, " " * widest + "".join(f"{f'@{k}':>8}" for k in self.k)]
+        width = max(map(len, self._metrics)) + 2
+        convention = repr(self.convention) if isinstance(self.convention, str) else "custom"
+        head = f"{self.n_judged} of {self.n_users} users evaluated, convention {convention}"
+        lines = [head, " " * width + "".join(f"{f'@{k}':>8}" for k in self.k)]
         for name in self._metrics:
             cells = "".join(f"{self[f'{name}@{k}']:8.4f}" for k in self.k)
-            lines.append(f"{name:{widest}}{cells}")
+            lines.append(f"{name:{width}}{cells}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return (
-            f"<RankingReport: {len(self)} values, {self.n_judged} of {self.n_users} users judged>"
-        )
+        users = f"{self.n_judged} of {self.n_users} users evaluated"
+        return f"<RankingReport: {len(self)} values, {users}>"
 
 
 class PerUser(Mapping[str, DoubleArray]):
-    """The users' values by name, made when asked for and kept."""
+    """One value per user by name, computed on first access and kept."""
 
-    def __init__(self, lists, metrics, ks):
+    def __init__(self, lists: EvaluatedLists, metrics: Iterable[str], ks: tuple[int, ...]) -> None:
         self._lists = lists
-        self._values = {f"{name}@{k}": None for name in metrics for k in ks}
+        self._values: dict[str, DoubleArray | None] = {
+            f"{name}@{k}": None for name in metrics for k in ks
+        }
 
     def __getitem__(self, name: str) -> DoubleArray:
-        if _pick(self._values, name) is None:
+        values = _pick(self._values, name)
+        if values is None:
             metric, _, k = name.partition("@")
-            self._values[name] = self._lists.value(metric, int(k), per_user=True)
-        return self._values[name]
+            values = self._values[name] = self._lists.value(metric, int(k), per_user=True)
+        return values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -174,6 +204,7 @@ class PerUser(Mapping[str, DoubleArray]):
 
 
 def _pick(values, name):
+    """`values[name]`, or an error that lists the valid names."""
     if name not in values:
         raise KeyError(f"{name!r} is not in this report; it holds {', '.join(values)}.")
     return values[name]

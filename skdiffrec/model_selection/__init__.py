@@ -1,9 +1,9 @@
-"""Holdouts, splitters and scorers: how a recommender is judged, in the ways scikit-learn knows."""
+"""Holdouts, splitters and scorers that evaluate recommenders with scikit-learn's tools."""
 
 from ._guidance_scale_cv import GuidanceScaleCV
 from ._holdouts import LastFraction, LastN, LeaveOneOut, SampleFraction, SampleN, TimeCut
 from ._scorers import RankingScorer
-from ._users import UnseenUsers
+from ._unseen_users import UnseenUsers
 
 __all__ = [
     "GuidanceScaleCV",

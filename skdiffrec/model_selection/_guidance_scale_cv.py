@@ -2,13 +2,11 @@
 
 import copy
 import numbers
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, Self
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.stats import rankdata
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import check_cv
@@ -32,73 +30,79 @@ from .._utils.validation import (
     check_scales,
     drop_labels,
     fit_context,
-    safe_indexing,
 )
-from ._scorers import LESS_IS_BETTER, RankingScorer
+from ._scale_scores import fit_and_score, is_multimetric, results_table, score_scales
+from ._scorers import LOWER_IS_BETTER, RankingScorer
 
 __all__ = ["GuidanceScaleCV"]
 
 
 def _refitted(self):
-    """Whether there is a best estimator to pass calls on to, or will be after `fit`."""
+    """Whether `fit` sets a best estimator, which methods delegate to."""
     return bool(self.refit)
 
 
 def _if_refitted(method: Method) -> Method:
-    """`available_if`, keeping the types of the method."""
+    """`available_if` with the type of the method preserved."""
     return available_if(_refitted)(method)
 
 
 class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
     """Choose the guidance scale of a recommender by cross-validation.
 
-    The scale has no say in training, so the recommender is fitted once per fold and judged at all
-    scales in one sampling pass, in which the conditional and the unconditional part are shared.
-    Then it is fitted to all users, at the best scale. What it finds is what `GridSearchCV` over
-    ``guidance_scale`` would find, up to rounding, for the price of a single scale.
+    The guidance scale does not affect training. So the recommender is fitted once per fold and
+    evaluated at all scales in one sampling pass, which computes the conditional and unconditional
+    predictions once. It is then fitted to all users with the best scale. The result is that of
+    `GridSearchCV` over ``guidance_scale``, up to rounding, at the cost of a single scale.
 
     Parameters
     ----------
     estimator : estimator
-        With a parameter `guidance_scale` and a method `recommend_scales`, such as
+        A recommender with a parameter `guidance_scale` and a method `recommend_scales`, such as
         `CFGDiffusionRecommender`.
     scales : array-like of float, default=(0.0, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
-        Guidance scales to try. Of equally good ones the first is taken.
+        Guidance scales to try. Ties are resolved in favour of the first.
     cv : int, cross-validation generator, iterable or "prefit", default=None
-        As in `GridSearchCV`: None makes 5 folds of users, so that users are judged who are new to
-        the model. "prefit" takes the fitted `estimator` as it is and judges it on all rows: give
-        rows that were not in its `fit`, or a holdout `y`, or it finds what it has seen.
+        As in `GridSearchCV`. None makes 5 folds of users, so that the model is evaluated on users
+        it was not fitted to. "prefit" evaluates the already fitted `estimator` on all rows of `X`;
+        pass rows that were not in its `fit`, or a holdout `y`, because scores on training
+        interactions are biased.
     scoring : RankingScorer, str or callable, default=None
-        How to judge. None is ``RankingScorer("ndcg", 10)``; a str is the name of a metric. Another
-        callable is called as ``scoring(estimator, X, y)`` at each scale, and shares nothing.
+        None uses ``RankingScorer("ndcg", 10)``; a str is the name of a metric. Any other callable
+        is called as ``scoring(estimator, X, y)`` at each scale, without shared computation.
     refit : bool or str, default=True
-        Fit to all users at the best scale. With several metrics, the key of the one to go by.
+        Whether to fit to all users at the best scale. With several metrics, the name of the metric
+        that decides which scale is best.
     n_jobs : int or None, default=None
-        Folds fitted at a time.
+        Number of folds fitted in parallel.
 
     Attributes
     ----------
     best_guidance_scale_ : float
+        The scale with the highest mean score.
     best_score_ : float
-        Its mean score over the folds.
+        Mean score of the best scale over the folds.
     best_index_ : int
-        Its place in `scales`.
+        Index of the best scale in `scales`.
     best_estimator_ : estimator
-        Fitted to all rows at the best scale; `recommend` and the like are its own. With
-        ``cv="prefit"`` the given estimator at the best scale. Not there if ``refit=False``.
+        Recommender fitted to all rows at the best scale; `recommend` and similar methods delegate
+        to it. With ``cv="prefit"`` a copy of the given estimator with the best scale. Not set if
+        ``refit=False``.
     cv_results_ : dict of ndarray
-        As of `GridSearchCV`: param_guidance_scale, params, split0_test_score, ...,
+        As in `GridSearchCV`: param_guidance_scale, params, split0_test_score, ...,
         mean_test_score, std_test_score and rank_test_score, in the order of `scales`. With
-        several metrics, "score" is the name of each.
+        several metrics, their names replace "score".
     fit_times_, score_times_ : ndarray of float64, shape (n_splits,)
-        Seconds for fitting, and for judging at all scales, in each fold.
+        Seconds to fit, and to evaluate at all scales, per fold.
     n_splits_ : int
-    scorer_ : RankingScorer
+        Number of folds.
+    scorer_ : RankingScorer or callable
+        The scorer used.
 
     See Also
     --------
-    sklearn.model_selection.GridSearchCV : For the scale together with other parameters; give the
-        estimator a ``memory`` then.
+    sklearn.model_selection.GridSearchCV : Searches the scale together with other parameters; set
+        the estimator's ``memory`` to avoid repeated training.
 
     Examples
     --------
@@ -152,17 +156,18 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: MatrixLike, y: MatrixLike | None = None, **fit_params: Any) -> Self:
-        """Choose the scale, then fit to all users.
+        """Choose the scale by cross-validation, then fit to all users.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
             Histories.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
-            Holdout items, by which the lists are judged; None hides a part of the test rows.
+            Held-out items on which the lists are evaluated. None holds out a part of the test rows.
         **fit_params
-            Of the estimator's `fit`; what has one entry per user is split with the users. `groups`
-            goes to the splitter. With metadata routing enabled, what was requested goes where.
+            Passed to the estimator's `fit`; arrays with one entry per user are split with the
+            users. `groups` is passed to the splitter. With metadata routing enabled, parameters
+            are routed as requested.
 
         Returns
         -------
@@ -171,34 +176,34 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            If there is no scale or one is out of range, `y` overlaps `X`, no user has a holdout
-            item, or as `fit` of the estimator.
+            If `scales` is empty or a scale is out of range, `y` overlaps `X`, no user has a
+            held-out item, `refit` names no metric, or `fit` of the estimator raises it.
         """
-        scales, scorer = self._checked()
+        scales, scorer = self._check_search()
         X, y = indexable(X if hasattr(X, "shape") else np.asarray(X), y)
         y = drop_labels(y, X.shape, stacklevel=3)
         if isinstance(self.cv, str):  # "prefit"
             check_is_fitted(self.estimator)
-            judged = _judge(self.estimator, X, y, scales, scorer)
-            self._collect(scales, scorer, [(0.0, *judged)])
+            scored = score_scales(self.estimator, X, y, scales, scorer)
+            self._store_results(scales, scorer, [(0.0, *scored)])
             if self.refit:
                 self.best_estimator_ = copy.copy(self.estimator)
                 self.best_estimator_.set_params(guidance_scale=self.best_guidance_scale_)
             return self
-        routed = self._routed(fit_params)
+        routed = self._route_params(fit_params)
         splits = list(check_cv(self.cv).split(X, y, **routed.splitter.split))
         if not splits:
             raise ValueError(
-                f"cv={self.cv!r} gives no split; give an iterator that is not used up."
+                f"cv={self.cv!r} gives no split; pass an iterator that is not exhausted."
             )
         fit_params = routed.estimator.fit
         folds = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fit_and_judge)(
+            delayed(fit_and_score)(
                 clone(self.estimator), X, y, train, test, scales, scorer, fit_params
             )
             for train, test in splits
         )
-        self._collect(scales, scorer, folds)
+        self._store_results(scales, scorer, folds)
         if self.refit:
             best = clone(self.estimator).set_params(guidance_scale=self.best_guidance_scale_)
             self.best_estimator_ = best.fit(X, **fit_params)
@@ -207,7 +212,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         return self
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """What goes where: to `fit` of the estimator, to `split` of the splitter.
+        """Metadata routing: to `fit` of the estimator and to `split` of the splitter.
 
         Returns
         -------
@@ -226,44 +231,36 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             )
         )
 
-    def _routed(self, fit_params):
+    def _route_params(self, fit_params):
         if get_config()["enable_metadata_routing"]:
             return process_routing(self, "fit", **fit_params)
         rest = {name: value for name, value in fit_params.items() if name != "groups"}
         split = {"groups": fit_params.get("groups")}
         return Bunch(estimator=Bunch(fit=rest), splitter=Bunch(split=split))
 
-    def _checked(self):
-        scorer = RankingScorer() if self.scoring is None else self.scoring
+    def _check_search(self):
+        """(scales, scorer), after a check of the parameters."""
+        scorer: Any = RankingScorer() if self.scoring is None else self.scoring
         scorer = RankingScorer(scorer) if isinstance(scorer, str) else scorer
-        if _several(scorer) and self.refit not in (False, *scorer.names):
+        several = is_multimetric(scorer)
+        if several and self.refit not in (False, *scorer.names):
             raise ValueError(
-                f"refit must be one of {scorer.names}, or False, where scoring has several metrics;"
+                f"refit must be one of {scorer.names}, or False, if scoring has several metrics;"
                 f" got {self.refit!r}."
             )
-        if _several(scorer) and str(self.refit).startswith(LESS_IS_BETTER):
-            raise ValueError(f"refit={self.refit!r} would take the worst; use 'neg_{self.refit}'.")
+        if several and str(self.refit).startswith(LOWER_IS_BETTER):
+            raise ValueError(
+                f"refit={self.refit!r} would select the worst scale; use 'neg_{self.refit}'."
+            )
         return check_scales(self.scales), scorer
 
-    def _collect(self, scales, scorer, folds):
-        """Attributes from (fit seconds, judging seconds, one score or dict per scale) of folds."""
+    def _store_results(self, scales, scorer, folds):
+        """Set attributes from (fit seconds, score seconds, scores of all scales) of each fold."""
         self.scorer_, self.n_splits_ = scorer, len(folds)
         self.fit_times_, self.score_times_ = np.array([fold[:2] for fold in folds]).T
-        several = _several(scorer)
-        names = scorer.names if several else ["score"]
-        results = {
-            "param_guidance_scale": np.array(scales),
-            "params": [{"guidance_scale": float(scale)} for scale in scales],
-        }
-        for name in names:
-            table = np.array(
-                [[at[name] if several else at for at in scores] for *_, scores in folds]
-            )
-            results |= {f"split{i}_test_{name}": row for i, row in enumerate(table)}
-            results[f"mean_test_{name}"] = mean = table.mean(axis=0)
-            results[f"std_test_{name}"] = table.std(axis=0)
-            results[f"rank_test_{name}"] = rankdata(-mean, "min").astype(np.int32)
+        results = results_table(scales, scorer, [scores for *_, scores in folds])
         self.cv_results_ = results
+        several = is_multimetric(scorer)
         if self.refit or not several:
             name = self.refit if several else "score"
             self.best_index_ = int(results[f"rank_test_{name}"].argmin())
@@ -271,18 +268,24 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             self.best_guidance_scale_ = float(scales[self.best_index_])
 
     def score(self, X: MatrixLike, y: MatrixLike | None = None) -> float:
-        """Score of the best estimator by `scorer_`, at the best scale.
+        """Score of the best estimator, at the best scale, with `scorer_`.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Histories.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
-            As in `fit`.
+            Held-out items, as in `fit`.
 
         Returns
         -------
         score : float
-            With several metrics, the one that `refit` names.
+            With several metrics, the value of the one that `refit` names.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`, or with ``refit=False``.
         """
         check_is_fitted(self, "best_estimator_")
         score = self.scorer_(self.best_estimator_, X, y)
@@ -292,7 +295,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
     def recommend(
         self, user_ids: ArrayLike | None = None, k: int = 10, **options: Any
     ) -> tuple[IntArray, FloatArray]:
-        """Lists of the best estimator, at the best scale.
+        """Recommend with the best estimator, at the best scale.
 
         Parameters
         ----------
@@ -301,11 +304,19 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         k : int, default=10
             Length of the lists.
         **options
-            As of the estimator's method.
+            Further arguments of the estimator's `recommend`.
 
         Returns
         -------
-        ids, scores : ndarrays of int64 and float32
+        ids : ndarray of int64, shape (n, k)
+            Recommended items, best first, as the estimator's `recommend` returns them.
+        scores : ndarray of float32, shape (n, k)
+            Their scores.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`. With ``refit=False`` the method does not exist.
         """
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.recommend(user_ids, k, **options)
@@ -318,7 +329,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         k: int = 10,
         **options: Any,
     ) -> tuple[IntArray, FloatArray]:
-        """Lists of the best estimator at several scales.
+        """Recommend with the best estimator at several scales.
 
         Parameters
         ----------
@@ -329,18 +340,26 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         k : int, default=10
             Length of the lists.
         **options
-            As of the estimator's method.
+            Further arguments of the estimator's `recommend_scales`.
 
         Returns
         -------
-        ids, scores : ndarrays of int64 and float32
+        ids : ndarray of int64, shape (n_scales, n, k)
+            Recommended items, best first.
+        scores : ndarray of float32, shape (n_scales, n, k)
+            Their scores.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`. With ``refit=False`` the method does not exist.
         """
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.recommend_scales(scales, user_ids, k, **options)
 
     @_if_refitted
     def decision_function(self, X: MatrixLike) -> FloatArray:
-        """Scores of the best estimator, at the best scale.
+        """Scores of all items from the best estimator, at the best scale.
 
         Parameters
         ----------
@@ -350,6 +369,12 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of float32, shape (n_users, n_items)
+            Higher is better; comparable within a row.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`. With ``refit=False`` the method does not exist.
         """
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.decision_function(X)
@@ -363,33 +388,3 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags = get_tags(self.estimator).input_tags
         return tags
-
-
-def _fit_and_judge(estimator, X, y, train, test, scales, scorer, fit_params):
-    per_user = (X.shape[0],)
-    params = {
-        name: safe_indexing(value, train) if np.shape(value)[:1] == per_user else value
-        for name, value in fit_params.items()
-    }
-    start = time.perf_counter()
-    estimator.fit(safe_indexing(X, train), **params)
-    seconds = time.perf_counter() - start
-    y = None if y is None else safe_indexing(y, test)
-    return seconds, *_judge(estimator, safe_indexing(X, test), y, scales, scorer)
-
-
-def _judge(estimator, X, y, scales, scorer):
-    """(seconds, one score or dict per scale) of a fitted estimator."""
-    start = time.perf_counter()
-    if isinstance(scorer, RankingScorer):
-        history, hidden = scorer.split(estimator, X, y)
-        lists, _ = estimator.recommend_scales(scales, X=history, k=scorer.n_listed)
-        scores = [scorer.judge(ids, history, hidden) for ids in lists]
-    else:
-        estimator = copy.copy(estimator)
-        scores = [scorer(estimator.set_params(guidance_scale=s), X, y) for s in scales.tolist()]
-    return time.perf_counter() - start, scores
-
-
-def _several(scorer):
-    return getattr(scorer, "several", False)

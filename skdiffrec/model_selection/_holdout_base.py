@@ -1,4 +1,4 @@
-"""What all holdouts share: `hide`, and `split` for ``cv=``."""
+"""Base class of the holdouts: `hide`, and `split` for ``cv=``."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from .._utils.validation import canonical_csr, check_holdout
 
 
 class BaseHoldout(BaseEstimator):
-    """Base of the holdouts: a subclass defines ``_hide(X) -> (history, holdout)``."""
+    """Base class of the holdouts; a subclass defines ``_hide(X) -> (history, holdout)``."""
 
     def hide(self, X: MatrixLike) -> tuple[sp.csr_array, sp.csr_array]:
         """Split the interactions of X into a history and a holdout.
@@ -20,19 +20,21 @@ class BaseHoldout(BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Finite and non-negative; a stored non-zero is an interaction. Not modified. Duplicate
-            entries are one interaction: of times the latest stays, other values add up.
+            Finite, non-negative values; a stored non-zero is an interaction. Not modified.
+            Duplicate entries are merged into one interaction: the latest time is kept if values
+            are times, else values are summed.
 
         Returns
         -------
         history, holdout : csr_array of float64, shape (n_users, n_items)
-            Disjoint; together the interactions of `X` with their values. Both may have empty rows.
+            Disjoint; together they are the interactions of `X` with their values. Both may have
+            empty rows.
 
         Raises
         ------
         ValueError
             If `X` has negative, missing or infinite values or is not a matrix, or a parameter is
-            out of its range.
+            out of range.
         """
         self._validate_params()
         return self._hide(X)
@@ -40,9 +42,9 @@ class BaseHoldout(BaseEstimator):
     def split(
         self, X: MatrixLike, y: MatrixLike | None = None, groups: object = None
     ) -> Iterator[tuple[IntArray, IntArray]]:
-        """All rows for training and all rows for testing, for ``cv=``: same users, hidden items.
+        """One split with all rows in both parts, for ``cv=``: same users, held-out items.
 
-        Row indices cannot hide items, so the items have to be hidden before::
+        Row indices cannot hold out items, so call `hide` first and pass both matrices::
 
             history, holdout = h.hide(X)
             GridSearchCV(model, grid, cv=h).fit(history, holdout)
@@ -59,19 +61,19 @@ class BaseHoldout(BaseEstimator):
         Yields
         ------
         train_rows, test_rows : ndarray of int64, shape (n_users,)
-            Twice all rows; once only.
+            All rows, in both arrays. There is one split.
 
         Raises
         ------
         ValueError
-            If `y` is not a matrix, or overlaps `X`, or has another shape.
+            If `y` is not a matrix, overlaps `X`, or differs from it in shape.
         """
         if y is None or (np.ndim(y) != 2 and not sp.issparse(y)):
             name = type(self).__name__
             got = "None" if y is None else f"of shape {np.shape(y)}"
             raise ValueError(
-                f"y is {got}, but {name}.split needs the holdout as a matrix of X's shape: what it "
-                "gives are row indices, and these cannot hide items. Hide them before: history, "
+                f"y is {got}, but {name}.split needs the holdout as a matrix of X's shape: it "
+                "yields row indices, which cannot hide items. Hold them out first: history, "
                 "holdout = h.hide(X), then search.fit(history, holdout) with cv=h."
             )
         X = check_matrix(X)
@@ -79,17 +81,23 @@ class BaseHoldout(BaseEstimator):
         yield np.arange(X.shape[0]), np.arange(X.shape[0])
 
     def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
-        """Number of splits: 1. All parameters are ignored.
+        """Number of splits, which is 1.
+
+        Parameters
+        ----------
+        X, y, groups : object, default=None
+            Ignored.
 
         Returns
         -------
         n_splits : int
+            1.
         """
         return 1
 
 
 def check_matrix(X):
-    """`X` as float64 CSR, CSC, COO or ndarray, without NaN, infinite or negative values."""
+    """`X` as float64 CSR, CSC, COO or ndarray, checked for NaN, infinite and negative values."""
     if sp.issparse(X) and X.ndim != 2:
         raise ValueError(f"X has shape {X.shape}; it must be a matrix of users and items.")
     X = check_array(
@@ -109,7 +117,7 @@ def check_matrix(X):
 
 
 def seed_of(random_state):
-    """What scikit-learn takes as a random_state; of a Generator one draw."""
+    """`random_state` in a form that scikit-learn accepts; a Generator is replaced by one draw."""
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**32))
     return random_state

@@ -1,4 +1,4 @@
-"""Holdouts: a part of the users' items is hidden, the rest is the history."""
+"""Holdouts: a part of each user's items is held out, the rest is the history."""
 
 import warnings
 from numbers import Integral, Real
@@ -17,24 +17,25 @@ _FRACTION = Interval(Real, 0, 1, closed="neither")
 _COUNT = Interval(Integral, 1, None, closed="left")
 _MIN_HISTORY = Interval(Integral, 0, None, closed="left")
 _RANDOM_STATE = ["random_state", np.random.Generator]
-_TIE_SEED = 0  # as in `score`, so that both hide the same items
+_TIE_SEED = 0  # as in `score`, so that both hold out the same items
 
 
 class SampleFraction(BaseHoldout):
-    """Hide a random share of each user's items.
+    """Hold out a random share of each user's items.
 
     Parameters
     ----------
     fraction : float, default=0.2
-        Share of a user's items, in (0, 1); rounded to a whole number, and at least 1.
+        Share of a user's items to hold out, in (0, 1); rounded to a whole number, at least 1.
     min_history : int, default=1
-        So many items of a user stay, whatever the share; who has no more than these keeps all.
+        Minimum number of items that stay in a user's history, whatever the share. A user with no
+        more items than this has no holdout.
     random_state : int, RandomState instance, Generator instance or None, default=None
-        An int gives the same split each time.
+        Pass an int for the same split on every call.
 
     See Also
     --------
-    LastFraction : Hides the latest items, which is how a recommender is used.
+    LastFraction : Holds out the latest items, which matches how a recommender is used.
 
     Examples
     --------
@@ -68,16 +69,16 @@ class SampleFraction(BaseHoldout):
 
 
 class SampleN(BaseHoldout):
-    """Hide exactly n random items of each user.
+    """Hold out exactly n random items of each user.
 
     Parameters
     ----------
     n : int, default=1
-        Items to hide of a user.
+        Number of items to hold out per user.
     min_history : int, default=1
-        Who has fewer than ``n + min_history`` items keeps all.
+        A user with fewer than ``n + min_history`` items has no holdout.
     random_state : int, RandomState instance, Generator instance or None, default=None
-        An int gives the same split each time.
+        Pass an int for the same split on every call.
 
     Examples
     --------
@@ -111,29 +112,32 @@ class SampleN(BaseHoldout):
 
 
 class LastFraction(BaseHoldout):
-    """Hide the latest share of each user's items.
+    """Hold out the latest share of each user's items.
 
     Parameters
     ----------
     fraction : float, default=0.2
-        Share of a user's items, in (0, 1); rounded to a whole number, and at least 1.
+        Share of a user's items to hold out, in (0, 1); rounded to a whole number, at least 1.
     by : {"value", "order"}, default="value"
-        What says which items are the latest. "value": the values of `X` are times or positions,
-        and larger is later; equal times are told apart by a hash of the row and the item. "order":
-        the order in which a CSR stores the entries of a row, which is that of time only where the
-        matrix was built so and its indices were never sorted.
+        How to order a user's items in time. "value": the values of `X` are times or positions,
+        larger is later; ties are broken by a hash of the row and the item. "order": the order in
+        which a CSR matrix stores the entries of a row. It is the order of time only if the matrix
+        was built that way and its indices were never sorted.
     min_history : int, default=1
-        So many items of a user stay, whatever the share; who has no more than these keeps all.
+        Minimum number of items that stay in a user's history, whatever the share. A user with no
+        more items than this has no holdout.
 
     Warns
     -----
     UserWarning
-        With ``by="order"``, if every row is stored in ascending order of item id.
+        With ``by="order"``, if every row is stored in ascending order of item id. With
+        ``by="value"``, if all values are equal.
 
     Notes
     -----
-    A user's latest items may come before another's first ones, so a model trained on all histories
-    has seen things from after a user's cut. `TimeCut` cuts everybody at one moment.
+    The split is per user: one user's held-out items may be older than another user's history, so
+    a model trained on all histories has seen interactions from after some users' split times.
+    `TimeCut` splits all users at the same time.
 
     Examples
     --------
@@ -169,21 +173,21 @@ class LastFraction(BaseHoldout):
 
 
 class LastN(BaseHoldout):
-    """Hide the n latest items of each user.
+    """Hold out the n latest items of each user.
 
     Parameters
     ----------
     n : int, default=1
-        Items to hide of a user.
+        Number of items to hold out per user.
     by : {"value", "order"}, default="value"
-        What says which items are the latest, as in `LastFraction`.
+        How to order a user's items in time, as in `LastFraction`.
     min_history : int, default=1
-        Who has fewer than ``n + min_history`` items keeps all.
+        A user with fewer than ``n + min_history`` items has no holdout.
 
     Warns
     -----
     UserWarning
-        With ``by="order"``, if every row is stored in ascending order of item id.
+        As in `LastFraction`.
 
     Examples
     --------
@@ -215,14 +219,15 @@ class LastN(BaseHoldout):
 
 
 class LeaveOneOut(BaseHoldout):
-    """Hide one item of each user who has at least two.
+    """Hold out one item of each user who has at least two.
 
     Parameters
     ----------
     by : {"random", "value", "order"}, default="random"
-        Which one: a random item, as ``SampleN(1)``; else the latest, as ``LastN(1, by=by)``.
+        "random" holds out a random item, as ``SampleN(1)``; the others hold out the latest item,
+        as ``LastN(1, by=by)``.
     random_state : int, RandomState instance, Generator instance or None, default=None
-        For ``by="random"``; an int gives the same split each time.
+        Used with ``by="random"``. Pass an int for the same split on every call.
 
     Examples
     --------
@@ -255,21 +260,28 @@ class LeaveOneOut(BaseHoldout):
 
 
 class TimeCut(BaseHoldout):
-    """Hide everything that happened at or after one moment, the same for all users.
+    """Hold out all interactions at or after one point in time, the same for all users.
 
-    The values of `X` are times. It is the only holdout here that keeps the future out of training:
-    no history holds anything from after the cut. A user whose items all come after it gets an empty
-    history, being a new user at that moment; and who did nothing after it has no holdout.
+    The values of `X` are times. This is the only holdout here that keeps the future out of
+    training: no history contains an interaction from after the cut. A user whose interactions are
+    all after it has an empty history (a new user at that time), and a user without interactions
+    after it has no holdout.
 
     Parameters
     ----------
     time : float, default=None
-        The moment, in the unit of the values of `X`: seconds since 1970 where `InteractionEncoder`
-        read dates, ``pandas.Timestamp("2024-01-05").timestamp()``.
+        Time of the cut, in the unit of the values of `X`. If `InteractionEncoder` read dates, that
+        is seconds since 1970: ``pandas.Timestamp("2024-01-05").timestamp()``.
     fraction : float, default=None
-        In place of `time`: the share of all interactions that are at or after the cut. Equal times
-        are never split, so the share found is the nearest one that leaves something on both sides;
-        if all times are equal, nothing is hidden. With neither of the two, 0.2.
+        Alternative to `time`: the share of all interactions that are at or after the cut. Equal
+        times are never split, so the cut is the one with the nearest share that leaves
+        interactions on both sides; if all times are equal, nothing is held out. If both are None,
+        the fraction is 0.2.
+
+    Warns
+    -----
+    UserWarning
+        If all values of `X` are equal.
 
     Examples
     --------
@@ -296,41 +308,41 @@ class TimeCut(BaseHoldout):
         if self.time is not None and self.fraction is not None:
             raise ValueError(
                 f"time={self.time!r} and fraction={self.fraction!r} are both given. Each of them "
-                "says where to cut; leave one of them None."
+                "defines the cut; leave one of them None."
             )
         X = canonical_csr(check_matrix(X), "time")
         warn_without_order(X.data, "TimeCut", "Give times.")
         if self.time is None:
-            hidden = _latest_share(X.data, 0.2 if self.fraction is None else self.fraction)
+            held_out = _latest_share(X.data, 0.2 if self.fraction is None else self.fraction)
         else:
-            hidden = X.data >= self.time
-        return select_entries(X, ~hidden), select_entries(X, hidden)
+            held_out = X.data >= self.time
+        return select_entries(X, ~held_out), select_entries(X, held_out)
 
 
 def _at_random(X, random_state):
-    """Canonical X, and a random number for each of its entries."""
+    """(canonical X, a random number for each of its entries)."""
     X = canonical_csr(check_matrix(X), "weight")
     rng = np.random.default_rng(draw_seed(seed_of(random_state)))
     return X, rng.integers(2**64, size=X.nnz, dtype=np.uint64)
 
 
 def _in_sequence(X, by):
-    """Canonical X, and keys of its entries that grow with time, the first deciding."""
+    """(canonical X, sort keys of its entries, which grow with time; the first key decides)."""
     if by == "order":
         return _as_stored(X)
     X = canonical_csr(check_matrix(X), "time")
-    warn_without_order(X.data, 'by="value"', "Give times, or hide random items.")
+    warn_without_order(X.data, 'by="value"', "Give times, or hold out random items.")
     return X, X.data, unit_free_keys(X, "time", _TIE_SEED)
 
 
 def _as_stored(X):
-    """Canonical X, and for each of its entries the place where X stores it (last)."""
+    """(canonical X, position of each of its entries in the storage of X; the last if repeated)."""
     if not sp.issparse(X) or X.format != "csr":
         kind = f"{X.format} format" if sp.issparse(X) else type(X).__name__
         raise ValueError(
-            f'by="order" needs a CSR matrix, got {kind}: only a CSR tells in which order the items '
-            "of a row were stored. Give a CSR built in that order, or times as values and "
-            'by="value".'
+            f'by="order" needs a CSR matrix, got {kind}: only CSR keeps the order in which the '
+            "items of a row were stored. Give a CSR matrix built in order of time, or times as "
+            'values and by="value".'
         )
     X = check_matrix(X)
     places = np.where(X.data != 0, np.arange(1, len(X.data) + 1), 0)
@@ -339,21 +351,21 @@ def _as_stored(X):
     X = canonical_csr(X, "weight")
     if (np.diff(X.indptr) > 1).any() and (np.diff(places) > 0).all():
         warnings.warn(
-            'Every row of X is stored in ascending order of item id, so by="order" hides the items '
-            "with the highest ids. Was X sorted? Give one in the order of time, or times as values "
-            'and by="value".',
+            'Every row of X is stored in ascending order of item id, so by="order" holds out the '
+            "items with the highest ids. Was X sorted? Give a matrix in order of time, or times as "
+            'values and by="value".',
             stacklevel=5,
         )
     return X, places
 
 
 def _n_of_rows(X, n, min_history):
-    """For every row how many entries to hide: n, or 0 where it has too few, (n_rows,)."""
+    """Number of entries to hold out per row: n, or 0 if the row has too few, (n_rows,)."""
     return np.where(np.diff(X.indptr) >= n + min_history, n, 0)
 
 
 def _latest_share(times, fraction):
-    """Mask of the latest entries, about `fraction` of them; never splits equal times."""
+    """Mask of the latest entries, about `fraction` of all; never splits equal times."""
     if not len(times):
         return np.zeros(0, bool)
     place = min(int(round((1 - fraction) * len(times))), len(times) - 1)

@@ -1,4 +1,4 @@
-"""A scorer that hides a holdout itself, for ``scoring=`` of scikit-learn's tools."""
+"""A scorer that holds out items itself, for ``scoring=`` of scikit-learn's tools."""
 
 import copy
 from collections.abc import Callable, Iterable
@@ -26,45 +26,50 @@ from ..metrics._conventions import OPTIONS, define
 from ..metrics._registry import evaluate, parse
 from ._holdout_base import check_matrix, seed_of
 
-_BLOCK_ELEMENTS = 2**22  # scores held at once
-LESS_IS_BETTER = ("gini", "popularity_bias")
+_BLOCK_ELEMENTS = 2**22  # scores in memory at a time
+LOWER_IS_BETTER = ("gini", "popularity_bias")
 
 Metric: TypeAlias = str | Callable[[IntArray, csr_array, int], float]
 
 
 class RankingScorer:
-    """Judge a recommender by hidden items.
+    """Evaluate a recommender on held-out items.
 
-    An instance is called as ``scorer(estimator, X, y=None)``, which makes it good for the
-    ``scoring`` of `GridSearchCV`, `RandomizedSearchCV`, `HalvingGridSearchCV`, `cross_val_score`,
-    `cross_validate`, `learning_curve`, `validation_curve` and `GuidanceScaleCV`. Without `y` it
-    hides a part of every row of X, recommends from the rest, and judges the lists by what is
-    hidden: the same part for every candidate. With a matrix `y` the lists are made from X and
-    judged by `y`. Seen items are never recommended.
+    An instance is called as ``scorer(estimator, X, y=None)``, as the ``scoring`` of `GridSearchCV`,
+    `RandomizedSearchCV`, `HalvingGridSearchCV`, `cross_val_score`, `cross_validate`,
+    `learning_curve`, `validation_curve` and `GuidanceScaleCV` requires. Without `y` it holds out a
+    part of each row of X, recommends from the rest, and evaluates the lists on the held-out part,
+    which is the same for every candidate. With a matrix `y` it recommends from X and evaluates on
+    `y`. Items of the history are never recommended.
 
     Parameters
     ----------
     metric : str, callable or list of these, default="ndcg"
-        Name of a metric at k of `skdiffrec.metrics` without "_at_k", such as "ndcg", or with a k of
-        its own, such as "recall@20". Searches take the highest score, so where less is better it
-        is "neg_gini" and "neg_popularity_bias". A callable is called as
-        ``metric(ids, holdout, k)``. Of a list the scorer gives a dict, all from one set of lists,
-        for searches and `cross_validate`; a search needs its ``refit=`` to name one of the keys.
+        Name of a metric of `skdiffrec.metrics` without "_at_k", such as "ndcg", or with its own k,
+        such as "recall@20". Searches maximize the score, so metrics for which lower is better are
+        "neg_gini" and "neg_popularity_bias". A callable is called as ``metric(ids, holdout, k)``.
+        With a list, the scorer returns a dict of all metrics, computed from the same lists, for
+        searches and `cross_validate`; the ``refit=`` of a search must then name one of the keys.
     k : int, default=10
-        Length of the lists, for metrics whose name says none.
+        Length of the lists, for metrics without a k in their name.
     holdout : object with a method ``hide(X) -> (history, holdout)``, default=None
-        What is hidden where there is no `y`, such as ``LastN(1)``. None hides what `score` of the
-        estimator does: a fifth of each row, the latest items where its values are times, else
-        items drawn by a hash of the row. A `random_state` that is not an int is drawn once, when
-        the scorer is made.
+        Holdout to apply if there is no `y`, such as ``LastN(1)``. None holds out the items that the
+        estimator's `score` does: a fifth of each row, the latest items if its values are times,
+        else items drawn by a hash of the row. A `random_state` that is not an int is replaced by
+        one drawn seed when the scorer is created.
     convention : str or Convention, default="skdiffrec"
-        Whose definitions to use where libraries differ, see `skdiffrec.metrics`.
+        The library whose definitions to use where they differ; see `skdiffrec.metrics`.
+
+    Attributes
+    ----------
+    several : bool
+        Whether `metric` is a list, so that scores are dicts.
 
     Raises
     ------
     ValueError, TypeError
-        If a metric does not exist or `k` is not a positive int; when called, if `k` is above the
-        number of items, no user has a holdout item, or `y` overlaps `X`.
+        If a metric does not exist or `k` is not a positive int. When called: if `k` is above the
+        number of items, no user has a held-out item, or `y` overlaps `X`.
 
     See Also
     --------
@@ -72,8 +77,8 @@ class RankingScorer:
 
     Notes
     -----
-    Metrics that look at popularity (novelty, popularity bias, serendipity) count it in the
-    histories that the lists are made from.
+    Metrics that use item popularity (novelty, popularity bias, serendipity) count it in the
+    histories from which the lists are recommended.
 
     Examples
     --------
@@ -114,60 +119,66 @@ class RankingScorer:
                 )
 
     def _add(self, name):
-        """Check a metric's name; note {key: (metric, k, sign)}."""
+        """Check a metric's name and register {key: (metric, k, sign)}."""
         positive = name.removeprefix("neg_") if isinstance(name, str) else name
         metric, k = parse(positive)
         if metric in OPTIONS:
-            define(metric, self.convention)  # refuses what is not there
+            define(metric, self.convention)  # an error if the convention lacks it
         if metric == "intra_list_diversity":
             raise ValueError(
                 f"{name!r} needs item vectors, which a scorer does not have; pass a callable "
                 "(ids, holdout, k) that calls intra_list_diversity_at_k with yours."
             )
         negative = positive != name
-        if (metric in LESS_IS_BETTER) != negative and not (self.several and not negative):
+        if (metric in LOWER_IS_BETTER) != negative and not (self.several and not negative):
             right = f"neg_{positive}" if not negative else positive
             raise ValueError(
-                f"metric={name!r} would make a search take the worst: the highest score wins, so "
-                f"write {right!r}."
+                f"metric={name!r} would make a search select the worst candidate, since it "
+                f"maximizes the score; write {right!r}."
             )
         k = k if "@" in name else self.k
         self._named[f"{'neg_' * negative}{metric}@{k}"] = (metric, k, -1 if negative else 1)
 
     @property
     def names(self) -> list[str]:
-        """Keys of the scores, list of str."""
+        """Names of the scores, list of str: the keys if there are several metrics."""
         return [*self._named, *self._callables]
 
     @property
     def n_listed(self) -> int:
-        """Length of the lists that the metrics need."""
+        """Length of the lists that the metrics need, the largest k."""
         return max([*(k for _, k, _ in self._named.values()), *[self.k] * len(self._callables)])
 
     def __call__(
         self, estimator: BaseEstimator, X: MatrixLike, y: MatrixLike | None = None
     ) -> float | dict[str, float]:
-        """Score of a fitted estimator: float, or dict of float for several metrics."""
-        history, hidden = self.split(estimator, X, y)
-        return self.judge(_lists(estimator, history, self.n_listed), history, hidden)
+        """Score of a fitted estimator: a float, or a dict of float for several metrics."""
+        history, holdout = self.split(estimator, X, y)
+        return self.judge(_recommend(estimator, history, self.n_listed), history, holdout)
 
     def split(
         self, estimator: BaseEstimator, X: MatrixLike, y: MatrixLike | None = None
     ) -> tuple[csr_array, csr_array]:
-        """What `estimator` is judged by.
+        """The histories and held-out items on which `estimator` is evaluated.
 
         Parameters
         ----------
         estimator : estimator
-            Its `values` say what those of `X` mean.
+            Its parameter `values` defines what the values of `X` mean.
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories, of which a part is hidden where there is no `y`.
+            Histories, a part of which is held out if there is no `y`.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
-            Holdout items.
+            Held-out items.
 
         Returns
         -------
         history, holdout : csr_array of shape (n_users, n_items)
+            Disjoint.
+
+        Raises
+        ------
+        ValueError
+            If `X` or `y` has invalid values, or they overlap or differ in shape.
         """
         values = values_of(estimator)
         y = drop_labels(y, np.shape(X), stacklevel=3)
@@ -181,31 +192,36 @@ class RankingScorer:
     def judge(
         self, ids: ArrayLike, history: csr_array, holdout: csr_array
     ) -> float | dict[str, float]:
-        """Score of lists.
+        """Evaluate recommended lists.
 
         Parameters
         ----------
-        ids : array-like of int, shape (n_users, n_listed)
-            Recommended items, best first; may be more than are needed.
+        ids : array-like of int, shape (n_users, n_columns)
+            Recommended items, best first; at least `n_listed` columns.
         history, holdout : csr_array of shape (n_users, n_items)
-            As from `split`.
+            As `split` returns them.
 
         Returns
         -------
-        score : float or dict of float
-            A dict by name where there are several metrics.
+        score : float or dict of str to float
+            A dict by name if there are several metrics.
+
+        Raises
+        ------
+        ValueError
+            If the lists are too short, or no user has a held-out item.
         """
         n_items = holdout.shape[1]
         if n_items < 2:
-            raise ValueError(f"X has {n_items} feature(s): to rank takes at least 2 items.")
+            raise ValueError(f"X has {n_items} feature(s): ranking needs at least 2 items.")
         check_list_length(self.n_listed, n_items)
         check_any_holdout(holdout)
         scores = {}
         if self._named:
-            asked = [f"{metric}@{k}" for metric, k, _ in self._named.values()]
-            found = evaluate(asked, ids, holdout, history, self.convention)
+            requested = [f"{metric}@{k}" for metric, k, _ in self._named.values()]
+            values = evaluate(requested, ids, holdout, history, self.convention)
             for name, (metric, k, sign) in self._named.items():
-                scores[name] = sign * found[f"{metric}@{k}"]
+                scores[name] = sign * values[f"{metric}@{k}"]
         scores |= {name: m(ids, holdout, self.k) for name, m in self._callables.items()}
         return scores if self.several else scores[self.names[0]]
 
@@ -218,7 +234,7 @@ class RankingScorer:
 
 
 def values_of(estimator):
-    """What the values of X say to an estimator, or to the one that it wraps."""
+    """The parameter `values` of an estimator, or of the one that it wraps: what X's values mean."""
     while not hasattr(estimator, "values"):
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
@@ -232,7 +248,7 @@ def values_of(estimator):
 
 
 def _with_fixed_seed(holdout):
-    """The holdout, hiding the same items whenever it is asked."""
+    """The holdout, or a copy with an int as random_state, so that every call holds out the same."""
     if holdout is None:
         return None
     if not hasattr(holdout, "hide") or isinstance(holdout, type):
@@ -250,8 +266,8 @@ def _name(metric):
     return getattr(metric, "__name__", type(metric).__name__)
 
 
-def _lists(estimator, history, k):
-    """Lists of unseen items (n_users, k) from whatever the estimator offers."""
+def _recommend(estimator, history, k):
+    """Lists of unseen items (n_users, k), by `recommend` or from `decision_function`."""
     if hasattr(estimator, "recommend"):
         return estimator.recommend(X=history, k=k)[0]
     n_users, n_items = history.shape

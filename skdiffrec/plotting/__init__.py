@@ -1,16 +1,16 @@
-"""Displays, the scikit-learn way: ``from_*`` computes and plots, the object keeps the data.
+"""Displays, as in scikit-learn: ``from_*`` computes and plots, the object stores the data.
 
 ===============================  ==================================================================
 :class:`GuidanceCurveDisplay`    metrics against the guidance scale
 :class:`TrainingCurveDisplay`    loss and validation nDCG by epoch
-:class:`ActivityDisplay`         quality by length of the history, for several scales or models
-:class:`DenoisingDisplay`        one user's list along the sampling steps
-:class:`TopKCalibrationDisplay`  shares and spread of draws against what users took
+:class:`ActivityDisplay`         a metric by length of the history, for several scales or models
+:class:`DenoisingDisplay`        one user's list after each sampling step
+:class:`TopKCalibrationDisplay`  top-k shares and spread of sampled scores against held-out items
 ===============================  ==================================================================
 
-Each has ``plot(ax=None, ...)``, which draws again from the stored data and returns the display,
-with the axes in ``ax_`` and the figure in ``figure_``. They need matplotlib, which comes with
-``pip install skdiffrec[plot]``. Bands are the mean ± 1.96 standard errors.
+Each has ``plot(ax=None, ...)``, which draws the stored data again and returns the display, with the
+axes in ``ax_`` and the figure in ``figure_``. Displays need matplotlib, which
+``pip install skdiffrec[plot]`` installs. Bands show the mean ± 1.96 standard errors.
 """
 
 from ._activity import ActivityDisplay

@@ -1,4 +1,4 @@
-"""Quality by length of the history: whom does guidance, or a model, serve well?"""
+"""A metric by length of the users' histories, for several guidance scales or models."""
 
 import numbers
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 
 from .._utils.typing import ArrayLike, Axes, DoubleArray, HasHide, MatrixLike, Style
 from .._utils.validation import canonical_csr, check_any_holdout, check_holdout
-from ..metrics._registry import BY_USER, OPTIONS, parse
+from ..metrics._registry import OPTIONS, PER_USER, parse
 from ..model_selection._holdout_base import check_matrix
 from ._axes import (
     COLORS,
@@ -24,7 +24,13 @@ from ._axes import (
     styled,
     styled_line,
 )
-from ._judging import named_scorer, recommend_lists, split_rows, unit_values, unwrap
+from ._evaluation import (
+    metric_values,
+    named_scorer,
+    recommend_lists,
+    split_rows,
+    unwrap,
+)
 
 BINS = (0, 1, 6, 21, 101)
 
@@ -32,36 +38,41 @@ BINS = (0, 1, 6, 21, 101)
 class ActivityDisplay:
     """Mean of a metric by length of the users' histories, one line per guidance scale or model.
 
-    Shows whom a mean over all users hides. Light bars say how many users each bin has. Make one by
-    :meth:`from_estimator`, or, to compare models, by :meth:`from_predictions`.
+    Shows how quality differs between users with short and with long histories. Light bars show the
+    number of users per bin. Use :meth:`from_estimator`, or :meth:`from_predictions` to compare
+    models.
 
     Parameters
     ----------
     history_lengths : ndarray of int, shape (n_users,)
-        Items in each user's history.
+        Number of items in each user's history.
     values : dict of str to ndarray of float, shape (n_users,)
-        The metric by name of the line; NaN for a user who cannot be judged.
+        Values of the metric, one entry per line of the plot; NaN for users who cannot be evaluated.
     bins : sequence of int, default=(0, 1, 6, 21, 101)
-        Shortest history of each bin, ascending; the last bin is open. Users with shorter histories
-        than the first are left out.
+        Shortest history of each bin, ascending; the last bin is open-ended. Users with shorter
+        histories than the first bin are left out.
     metric : str, default="metric"
-        Its name.
+        Name of the metric.
 
     Attributes
     ----------
     ax_ : Axes
+        Axes with the lines.
     count_ax_ : Axes
-        Of the bars, behind `ax_`.
+        Axes with the bars, behind `ax_`.
     figure_ : Figure
+        Figure that contains the axes.
     bin_labels_ : list of str
-        Of the bins that have users, such as "1–5"; the others are left out.
+        Labels of the non-empty bins, such as "1–5"; empty bins are not shown.
     n_users_ : ndarray of int, shape (n_bins,)
-        Users in each who can be judged.
+        Number of evaluated users per bin.
     lines_ : list of Line2D
-        Means, one per entry of `values`.
+        Lines of the means, one per entry of `values`.
     bands_ : list of PolyCollection
-        Mean ± 1.96 standard errors over the users of the bin; none around a single user.
+        Bands of the mean ± 1.96 standard errors over the users of a bin; a bin with a single user
+        has none.
     bars_ : BarContainer
+        Bars of the number of users.
 
     Examples
     --------
@@ -112,58 +123,61 @@ class ActivityDisplay:
         band_kw: Style | None = None,
         bar_kw: Style | None = None,
     ) -> Self:
-        """Judge a fitted recommender, and plot.
+        """Evaluate a fitted recommender and plot the metric.
 
         Parameters
         ----------
         estimator : estimator
-            Fitted, with a method `recommend` (`recommend_scales` for `scales`); or a fitted search
-            or `Pipeline` around one. Left as it is.
+            A fitted recommender with a method `recommend` (with `scales`: `recommend_scales`), or a
+            fitted search or `Pipeline` that contains one. Not modified.
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
             Histories.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
-            Holdout items. None hides a part of X, and the rest is the history whose length counts;
-            give users then who were not in `fit`, or the model has seen what is hidden.
+            Held-out items. None holds out a part of X, and the length of the remaining history
+            counts; then pass users who were not in `fit`, since the model has seen the items of
+            those who were.
         scales : array-like of float, shape (n_scales,), default=None
-            Guidance scales, one line for each. None: one line, the estimator as it is.
+            Guidance scales, one line each. None evaluates the estimator with its own scale.
         metric : str, default="ndcg"
-            Name of a metric that has a value per user, with or without "@k".
+            Name of a metric that has one value per user, with or without "@k".
         k : int, default=10
-            Length of the lists, if the metric's name says none.
+            Length of the lists, if the metric's name has no k.
         holdout : object with a method ``hide(X) -> (history, holdout)``, default=None
-            What is hidden where there is no `y`. None hides a fifth of each row, the latest items
-            where the estimator's values are times.
+            Holdout to apply if there is no `y`. None holds out a fifth of each row, the latest
+            items if the estimator's values are times.
         bins : int or sequence of int, default=(0, 1, 6, 21, 101)
-            Shortest history of each bin, ascending; or a number of bins with about as many users
-            in each.
+            Shortest history of each bin, ascending; or a number of bins with about equally many
+            users.
         ax : Axes, default=None
-            None makes a new figure.
+            Axes to plot on; None creates a new figure.
         line_kw, band_kw, bar_kw : dict, default=None
-            For ``Axes.plot``, ``Axes.fill_between`` and ``Axes.bar``.
+            Keyword arguments for ``Axes.plot``, ``Axes.fill_between`` and ``Axes.bar``.
 
         Returns
         -------
         display : ActivityDisplay
+            The display, plotted.
 
         Raises
         ------
         NotFittedError
             If `estimator` is not fitted.
         ValueError, TypeError
-            If there is no such metric or it has no value per user, no scale, no holdout item, the
-            bins are not ascending, or `k` is above the number of items.
+            If the metric does not exist or has no value per user, `scales` is empty, no user has a
+            held-out item, the bins are not ascending, or `k` is above the number of items.
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
         """
         import_pyplot()
         scorer = _one_metric(metric, k, holdout)
-        history, hidden = split_rows(scorer, estimator, X, y)
+        history, held_out = split_rows(scorer, estimator, X, y)
         lists = recommend_lists(estimator, history, scorer.n_listed, scales)
         if scales is None:
             names = [type(unwrap(estimator)[0]).__name__]
         else:
             names = [f"guidance scale {scale:g}" for scale in np.asarray(scales, np.float64)]
-        display = cls._judged(dict(zip(names, lists, strict=True)), history, hidden, scorer, bins)
+        lists = dict(zip(names, lists, strict=True))
+        display = cls._from_lists(lists, history, held_out, scorer, bins)
         return display.plot(ax, line_kw=line_kw, band_kw=band_kw, bar_kw=bar_kw)
 
     @classmethod
@@ -181,38 +195,41 @@ class ActivityDisplay:
         band_kw: Style | None = None,
         bar_kw: Style | None = None,
     ) -> Self:
-        """Judge lists that are there already, of one or several models, and plot.
+        """Evaluate given lists of one or several models and plot the metric.
 
         Parameters
         ----------
         ids : array-like of int, shape (n_users, n_listed), or dict of str to such
             Recommended items, best first, -1 filling the end of a list; a dict has one entry per
             model.
-        history, holdout : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            What the lists were made from, and by what they are judged.
+        history : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Histories from which the lists were recommended.
+        holdout : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Held-out items.
         metric : str, default="ndcg"
-            Name of a metric that has a value per user, with or without "@k".
+            Name of a metric that has one value per user, with or without "@k".
         k : int, default=10
-            Places judged, if the metric's name says none.
+            Number of ranks evaluated, if the metric's name has no k.
         bins : int or sequence of int, default=(0, 1, 6, 21, 101)
-            Shortest history of each bin, ascending; or a number of bins with about as many users
-            in each.
+            Shortest history of each bin, ascending; or a number of bins with about equally many
+            users.
         ax : Axes, default=None
-            None makes a new figure.
+            Axes to plot on; None creates a new figure.
         line_kw, band_kw, bar_kw : dict, default=None
-            For ``Axes.plot``, ``Axes.fill_between`` and ``Axes.bar``.
+            Keyword arguments for ``Axes.plot``, ``Axes.fill_between`` and ``Axes.bar``.
 
         Returns
         -------
         display : ActivityDisplay
+            The display, plotted.
 
         Raises
         ------
         ValueError, TypeError, IndexError
-            If there is no such metric or it has no value per user, the shapes differ, history and
+            If the metric does not exist or has no value per user, the shapes differ, history and
             holdout overlap, or the bins are not ascending.
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
         """
         import_pyplot()
         scorer = _one_metric(metric, k, None)
@@ -222,15 +239,16 @@ class ActivityDisplay:
         ids = ids if isinstance(ids, Mapping) else {"recommendations": ids}
         if not ids:
             raise ValueError("ids must hold the lists of at least one model, got an empty dict.")
-        display = cls._judged(ids, history, holdout, scorer, bins)
+        display = cls._from_lists(ids, history, holdout, scorer, bins)
         return display.plot(ax, line_kw=line_kw, band_kw=band_kw, bar_kw=bar_kw)
 
     @classmethod
-    def _judged(cls, lists, history, holdout, scorer, bins):
+    def _from_lists(cls, lists, history, holdout, scorer, bins):
+        """A display of {name: lists (n_users, k)}, not yet plotted."""
         (metric,) = scorer.names
-        values = {name: unit_values(metric, ids, holdout, history) for name, ids in lists.items()}
+        values = {name: metric_values(metric, ids, holdout, history) for name, ids in lists.items()}
         lengths = np.diff(history.indptr)
-        bins = _check_bins(bins, lengths[_judged_users(values)])
+        bins = _check_bins(bins, lengths[_evaluated_users(values)])
         return cls(history_lengths=lengths, values=values, bins=bins, metric=metric)
 
     def plot(
@@ -241,18 +259,25 @@ class ActivityDisplay:
         band_kw: Style | None = None,
         bar_kw: Style | None = None,
     ) -> Self:
-        """Draw the stored values.
+        """Plot the stored values.
 
         Parameters
         ----------
         ax : Axes, default=None
-            None makes a new figure.
+            Axes to plot on; None creates a new figure.
         line_kw, band_kw, bar_kw : dict, default=None
-            For ``Axes.plot``, ``Axes.fill_between`` and ``Axes.bar``.
+            Keyword arguments for ``Axes.plot``, ``Axes.fill_between`` and ``Axes.bar``.
 
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        ValueError
+            If `ax` is not an Axes.
+        ImportError
+            If matplotlib is not installed.
         """
         axes, new = new_or_given_axes(ax, 1, (6.4, 4.2))
         self.ax_, self.figure_ = axes[0], axes[0].figure
@@ -266,16 +291,16 @@ class ActivityDisplay:
             default = dict(color=color, marker=marker, markersize=5, label=name)
             self._plot_line(mean, error, styled_line(line_kw, **default), band_kw)
         self.ax_.set(xlabel="Items in the history (n users)", ylabel=metric_label(self.metric))
-        self.ax_.set_ylim(bottom=min(0, self.ax_.get_ylim()[0]))  # leaves the bars room below
+        self.ax_.set_ylim(bottom=min(0, self.ax_.get_ylim()[0]))  # room for the bars
         self.bands_[-1].set_label("mean ± 1.96 standard errors over users")
         draw_legend(axes, new, n_columns=2)
         return self
 
     def _users_by_bin(self):
-        """Indices of the users of every bin that has any; sets `bin_labels_` and `n_users_`."""
-        judged = _judged_users(self.values)
-        place = np.searchsorted(self.bins, self.history_lengths, side="right") - 1
-        groups = [np.flatnonzero(judged & (place == i)) for i in range(len(self.bins))]
+        """Indices of the users of each non-empty bin; sets `bin_labels_` and `n_users_`."""
+        evaluated = _evaluated_users(self.values)
+        bin_of = np.searchsorted(self.bins, self.history_lengths, side="right") - 1
+        groups = [np.flatnonzero(evaluated & (bin_of == i)) for i in range(len(self.bins))]
         labels = _bin_labels(self.bins)
         self.bin_labels_ = [
             label for label, users in zip(labels, groups, strict=True) if len(users)
@@ -285,33 +310,33 @@ class ActivityDisplay:
         return groups
 
     def _plot_counts(self, bar_kw):
-        """Bars at the bottom, behind the lines; the numbers stand below the axis."""
+        """Bars at the bottom, behind the lines; the numbers are in the tick labels."""
         from matplotlib.patches import Rectangle
 
-        places = np.arange(len(self.n_users_))
+        positions = np.arange(len(self.n_users_))
         self.count_ax_ = self.ax_.twinx()
         self.count_ax_.set(ylim=(0, 6 * self.n_users_.max()), yticks=[])
         self.ax_.set_zorder(self.count_ax_.get_zorder() + 1)
         self.ax_.patch.set_visible(False)
         look = styled(Rectangle, bar_kw, color="0.9", width=0.6)
-        self.bars_ = self.count_ax_.bar(places, self.n_users_, **look)
+        self.bars_ = self.count_ax_.bar(positions, self.n_users_, **look)
         labels = zip(self.bin_labels_, self.n_users_, strict=True)
-        self.ax_.set_xticks(places, [f"{label}\nn = {n:,}" for label, n in labels])
+        self.ax_.set_xticks(positions, [f"{label}\nn = {n:,}" for label, n in labels])
 
     def _plot_line(self, mean, error, look, band_kw):
         from matplotlib.collections import PolyCollection
 
-        places = np.arange(len(mean))
-        (line,) = self.ax_.plot(places, mean, **look)
+        positions = np.arange(len(mean))
+        (line,) = self.ax_.plot(positions, mean, **look)
         look = styled(PolyCollection, band_kw, color=line.get_color(), alpha=0.15, linewidth=0)
         self.lines_.append(line)
-        self.bands_.append(self.ax_.fill_between(places, mean - error, mean + error, **look))
+        self.bands_.append(self.ax_.fill_between(positions, mean - error, mean + error, **look))
 
 
 def _one_metric(metric, k, holdout):
-    """A RankingScorer of one metric that has a value per user."""
+    """A RankingScorer of one metric that has one value per user."""
     scorer = named_scorer(metric, k, holdout)
-    valid = [name for name in (*OPTIONS, *BY_USER) if name != "intra_list_diversity"]
+    valid = [name for name in (*OPTIONS, *PER_USER) if name != "intra_list_diversity"]
     if parse(metric)[0] not in valid:
         raise ValueError(
             f"metric must have a value for each user, got {metric!r}; valid are {', '.join(valid)}."
@@ -319,15 +344,19 @@ def _one_metric(metric, k, holdout):
     return scorer
 
 
-def _judged_users(values):
-    """Which users have a value in any line, bool (n_users,)."""
+def _evaluated_users(values):
+    """Whether each user has a value in any line, bool (n_users,)."""
     return ~np.isnan(list(values.values())).all(axis=0)
 
 
 def _check_bins(bins, lengths):
-    """Shortest history of each bin, from these or from their number; `lengths` of the judged."""
-    if isinstance(bins, numbers.Integral) and bins > 0:
-        shares = np.arange(bins) / bins
+    """Shortest history of each bin, from `bins` as given or as a number of bins.
+
+    `lengths` are the lengths of the evaluated users' histories.
+    """
+    if isinstance(bins, numbers.Integral) and int(bins) > 0:
+        n_bins = int(bins)
+        shares = np.arange(n_bins) / n_bins
         return np.unique(np.quantile(lengths, shares, method="higher"))
     starts = np.asarray(bins)
     ascending = starts.ndim == 1 and starts.size and starts.dtype.kind in "iu"
@@ -338,14 +367,14 @@ def _check_bins(bins, lengths):
         )
     if lengths.max() < starts[0]:
         raise ValueError(
-            f"bins start at {starts[0]}, but the longest history has {lengths.max()} items; give "
-            "lower ones."
+            f"bins start at {starts[0]}, but the longest history has {lengths.max()} items; lower "
+            "the first bin."
         )
     return starts
 
 
 def _bin_labels(starts):
-    """ "0", "1–5", "6+" of 0, 1, 6."""
+    """Labels of bins: "0", "1–5" and "6+" for 0, 1, 6."""
     ends = [*(np.asarray(starts[1:]) - 1), None]
     return [
         f"{start}+" if end is None else f"{start}" if start == end else f"{start}–{end}"

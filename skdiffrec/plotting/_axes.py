@@ -1,17 +1,17 @@
-"""What the displays share in drawing: axes, colours, bands, legends, names of metrics."""
+"""Drawing helpers of the displays: axes, colours, error bands, legends, labels of metrics."""
 
 import numpy as np
 
-# Okabe and Ito's palette without yellow: told apart by colour-blind readers, and on white.
+# The palette of Okabe and Ito, safe for colour-blind readers, without yellow (faint on white).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "d")
-REFERENCE = dict(color="0.45", linestyle=":", linewidth=1.2)  # a line to hold the data against
+REFERENCE = dict(color="0.45", linestyle=":", linewidth=1.2)  # style of reference lines
 BAND_FACTOR = 1.96  # standard errors: 95 % of a normal distribution
 _NAMES = {"ndcg": "nDCG", "map": "MAP", "mrr": "MRR"}
 
 
 def import_pyplot():
-    """matplotlib.pyplot, or an error that says how to get it."""
+    """matplotlib.pyplot, or an error that tells how to install it."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -22,9 +22,9 @@ def import_pyplot():
 
 
 def new_or_given_axes(ax, n_panels, size, *, stacked=False):
-    """(list of Axes, are they new) for `n_panels` panels of `size` inches each.
+    """(list of Axes, whether they are new) for `n_panels` panels of `size` inches each.
 
-    New panels stand side by side, or, `stacked`, above each other with one x-axis.
+    New panels are placed side by side or, if `stacked`, below each other with a shared x-axis.
     """
     plt = import_pyplot()
     if ax is None:
@@ -50,26 +50,26 @@ def new_or_given_axes(ax, n_panels, size, *, stacked=False):
 
 
 def as_attribute(axes):
-    """`ax_` of a display: one Axes, or an ndarray of several."""
+    """Axes as the attribute `ax_` of a display: one Axes, or an ndarray of several."""
     return axes[0] if len(axes) == 1 else np.array(axes, dtype=object)
 
 
 def styled(artist, given, **defaults):
-    """Keyword arguments for an artist class: `defaults`, overridden by what the user gave."""
+    """Keyword arguments for an artist class: `defaults`, overridden by the user's `given`."""
     from matplotlib.cbook import normalize_kwargs
 
     return {**defaults, **normalize_kwargs(given, artist)}
 
 
 def styled_line(given, **defaults):
-    """`styled` for a line."""
+    """`styled` for a Line2D."""
     from matplotlib.lines import Line2D
 
     return styled(Line2D, given, **defaults)
 
 
 def draw_legend(axes, new, n_columns):
-    """Legend of the first panel's artists: outside the panels of a new figure, else inside."""
+    """Legend of the first panel's artists: above the panels of a new figure, else inside."""
     handles, labels = axes[0].get_legend_handles_labels()
     if new:
         axes[0].figure.legend(
@@ -80,9 +80,9 @@ def draw_legend(axes, new, n_columns):
 
 
 def mean_and_error(values):
-    """Mean and 1.96 standard errors over the last axis, without NaN.
+    """Mean and 1.96 standard errors over the last axis, ignoring NaN.
 
-    The mean is NaN where there is no value, the error where there are fewer than two.
+    The mean is NaN without any value, the error is NaN with fewer than two.
     """
     values = np.asarray(values, dtype=np.float64)
     n = np.sum(~np.isnan(values), axis=-1)
@@ -93,7 +93,7 @@ def mean_and_error(values):
 
 
 def metric_label(name):
-    """ "nDCG@10" of "ndcg@10"."""
+    """Label of a metric: "nDCG@10" for "ndcg@10"."""
     metric, at, k = name.partition("@")
     words = metric.replace("_", " ")
     return _NAMES.get(metric, words[:1].upper() + words[1:]) + at + k

@@ -1,4 +1,4 @@
-"""What draws are worth: their probabilities and their spread against what users took."""
+"""Calibration of sampled scores: top-k shares and spread over draws against held-out items."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -21,37 +21,48 @@ from ._axes import (
     new_or_given_axes,
     styled_line,
 )
-from ._judging import named_scorer, require, split_rows, unwrap
+from ._evaluation import named_scorer, require, split_rows, unwrap
 
-_BLOCK_ELEMENTS = 2**22  # scores summarised at once
+_BLOCK_ELEMENTS = 2**22  # scores summarised at a time
 
 
 class TopKCalibrationDisplay:
-    """Draws of a recommender held against holdout items, in two panels.
+    """Sampled scores of a recommender against held-out items, in two panels.
 
-    Left: how often an item was in the k best of a draw, against how often it was among the
-    holdout items. On the diagonal the share of draws would be the probability that the user takes
-    the item; recommenders lie far below it, since a user takes few of many items worth listing.
-    Right: the spread of the score of listed items over draws, against the share of them that were
-    hits. A falling line says that the model knows which of its recommendations are shaky.
+    Left: the share of draws that have an item in their top k, against the share of such items that
+    were held out. On the diagonal, the share of draws would be the probability that the user takes
+    the item; recommenders lie far below it, since users take few of the many items worth listing.
+    Right: the standard deviation over draws of the scores of recommended items, against the share
+    of these items that are hits. A falling line means that the spread of the draws indicates which
+    recommendations are uncertain.
 
     Parameters
     ----------
-    predicted, observed : ndarray of shape (n_bins,)
-        Mean share of draws, and share of holdout items, of the pairs of user and unseen item in a
-        bin. The first bin is of pairs that no draw has listed.
+    predicted : ndarray of float, shape (n_bins,)
+        Mean share of draws with the item in the top k, over the (user, unseen item) pairs of each
+        bin. The first bin has the pairs that are in the top k of no draw.
+    observed : ndarray of float, shape (n_bins,)
+        Share of these pairs that are held-out items.
     n_pairs : ndarray of int, shape (n_bins,)
-    spread, hit_rate : ndarray of shape (n_spread_bins,)
-        Mean deviation of the scores of listed items, and their share of hits, in bins of about as
-        many listed items each.
+        Number of pairs.
+    spread : ndarray of float, shape (n_spread_bins,)
+        Mean standard deviation of the scores of recommended items, in bins of about equally many
+        recommended items.
+    hit_rate : ndarray of float, shape (n_spread_bins,)
+        Share of these items that are hits.
     n_listed : ndarray of int, shape (n_spread_bins,)
+        Number of recommended items.
     k : int
+        Length of the lists.
 
     Attributes
     ----------
     ax_ : ndarray of Axes, shape (2,)
+        Axes of the two panels.
     figure_ : Figure
+        Figure that contains the axes.
     lines_ : list of Line2D
+        Lines of the two panels.
 
     Examples
     --------
@@ -98,60 +109,64 @@ class TopKCalibrationDisplay:
         line_kw: Style | None = None,
         **sampling: Any,
     ) -> Self:
-        """Draw scores with a fitted recommender, hold them against holdout items, and plot.
+        """Sample scores with a fitted recommender and plot them against held-out items.
 
         Parameters
         ----------
         estimator : estimator
-            Fitted, with a method `sample_summary`; or a fitted search or `Pipeline` around one.
+            A fitted recommender with a method `sample_summary`, or a fitted search or `Pipeline`
+            that contains one.
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
             Histories.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
-            Holdout items. None hides a part of X; give users then who were not in `fit`.
+            Held-out items. None holds out a part of X; then pass users who were not in `fit`.
         k : int, default=10
             Length of the lists.
         n_samples : int, default=50
-            Draws.
+            Number of draws per user.
         holdout : object with a method ``hide(X) -> (history, holdout)``, default=None
-            What is hidden where there is no `y`. None hides a fifth of each row.
+            Holdout to apply if there is no `y`. None holds out a fifth of each row, the latest
+            items if the estimator's values are times.
         n_bins : int, default=10
-            Bins of equal width of the share of draws, besides that of 0.
+            Number of bins of equal width for the share of draws, besides the bin of 0.
         n_spread_bins : int, default=5
-            Bins of the spread.
+            Number of bins for the spread.
         ax : array-like of 2 Axes, default=None
-            None makes a new figure.
+            Axes to plot on; None creates a new figure.
         line_kw : dict, default=None
-            For ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
         **sampling
-            For `sample_summary`: guidance_scale, temperature, eta, n_sampling_steps.
+            Further arguments of `sample_summary`: guidance_scale, temperature, eta,
+            n_sampling_steps.
 
         Returns
         -------
         display : TopKCalibrationDisplay
+            The display, plotted.
 
         Raises
         ------
         NotFittedError
             If `estimator` is not fitted.
         ValueError, TypeError
-            If nobody has a holdout item, or a parameter is not valid.
+            If no user has a held-out item, or a parameter is invalid.
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
         """
         import_pyplot()
         k = check_k(k)
-        history, hidden = split_rows(named_scorer("ndcg", k, holdout), estimator, X, y)
+        history, held_out = split_rows(named_scorer("ndcg", k, holdout), estimator, X, y)
         recommender, history = unwrap(estimator, history)
-        require(recommender, "sample_summary", "which draws scores")
-        judged = np.flatnonzero(np.diff(hidden.indptr))
-        history, hidden = history[judged], hidden[judged]
-        counts = _Counts(check_k(n_bins, "n_bins"))
+        require(recommender, "sample_summary", "which samples scores")
+        users = np.flatnonzero(np.diff(held_out.indptr))  # those with held-out items
+        history, held_out = history[users], held_out[users]
+        sums = _PairSums(check_k(n_bins, "n_bins"))
         step = max(1, _BLOCK_ELEMENTS // history.shape[1])
-        for start in range(0, len(judged), step):
+        for start in range(0, len(users), step):
             block = slice(start, start + step)
             summary = recommender.sample_summary(history[block], k, n_samples, **sampling)
-            counts.add(summary, history[block], hidden[block], k)
-        return cls._counted(counts, n_spread_bins, k).plot(ax, line_kw=line_kw)
+            sums.add(summary, history[block], held_out[block], k)
+        return cls._from_sums(sums, n_spread_bins, k).plot(ax, line_kw=line_kw)
 
     @classmethod
     def from_predictions(
@@ -166,51 +181,55 @@ class TopKCalibrationDisplay:
         ax: AxesLike | None = None,
         line_kw: Style | None = None,
     ) -> Self:
-        """Hold draws that are there already against holdout items, and plot.
+        """Plot given summaries of sampled scores against held-out items.
 
         Parameters
         ----------
         summary : tuple of 3 array-likes of float, shape (n_users, n_items)
-            Mean and deviation of the scores, and share of draws that list an item, as from
-            `sample_summary`.
-        history, holdout : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            What the draws were made from, and by what they are judged.
+            Mean and standard deviation of the scores over draws, and share of draws that have the
+            item in their top k, as `sample_summary` returns them.
+        history : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Histories from which the scores were sampled.
+        holdout : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Held-out items.
         k, n_bins, n_spread_bins, ax, line_kw
             As in `from_estimator`.
 
         Returns
         -------
         display : TopKCalibrationDisplay
+            The display, plotted.
 
         Raises
         ------
         ValueError, TypeError
-            If the shapes differ, history and holdout overlap, nobody has a holdout item, or a
+            If the shapes differ, history and holdout overlap, no user has a held-out item, or a
             share is not in [0, 1].
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
         """
         import_pyplot()
         k, n_bins = check_k(k), check_k(n_bins, "n_bins")
         history = canonical_csr(check_matrix(history), "binary")
         holdout = check_holdout(history, holdout)
         check_any_holdout(holdout)
-        judged = np.flatnonzero(np.diff(holdout.indptr))
-        summary = [part[judged] for part in _check_summary(summary, history.shape)]
-        counts = _Counts(n_bins)
-        counts.add(summary, history[judged], holdout[judged], k)
-        return cls._counted(counts, n_spread_bins, k).plot(ax, line_kw=line_kw)
+        users = np.flatnonzero(np.diff(holdout.indptr))  # those with held-out items
+        summary = [part[users] for part in _check_summary(summary, history.shape)]
+        sums = _PairSums(n_bins)
+        sums.add(summary, history[users], holdout[users], k)
+        return cls._from_sums(sums, n_spread_bins, k).plot(ax, line_kw=line_kw)
 
     @classmethod
-    def _counted(cls, counts, n_spread_bins, k):
-        filled = counts.n > 0
-        n = counts.n[filled]
-        spread, hit = (np.concatenate(part) for part in (counts.spread, counts.hit))
+    def _from_sums(cls, sums, n_spread_bins, k):
+        """A display of `_PairSums`, not yet plotted."""
+        filled = sums.n > 0
+        n = sums.n[filled]
+        spread, hit = (np.concatenate(part) for part in (sums.spread, sums.hit))
         parts = np.array_split(np.argsort(spread, kind="stable"), check_k(n_spread_bins))
         parts = [part for part in parts if len(part)]
         return cls(
-            predicted=counts.predicted[filled] / n,
-            observed=counts.taken[filled] / n,
+            predicted=sums.predicted[filled] / n,
+            observed=sums.observed[filled] / n,
             n_pairs=n,
             spread=np.array([spread[part].mean() for part in parts]),
             hit_rate=np.array([hit[part].mean() for part in parts]),
@@ -219,24 +238,31 @@ class TopKCalibrationDisplay:
         )
 
     def plot(self, ax: AxesLike | None = None, *, line_kw: Style | None = None) -> Self:
-        """Draw the stored values.
+        """Plot the stored values.
 
         Parameters
         ----------
         ax : array-like of 2 Axes, default=None
-            None makes a new figure.
+            Axes to plot on; None creates a new figure.
         line_kw : dict, default=None
-            For ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        ValueError
+            If `ax` does not hold 2 Axes.
+        ImportError
+            If matplotlib is not installed.
         """
         axes, new = new_or_given_axes(ax, 2, (4.6, 4.0))
         self.ax_, self.figure_ = as_attribute(axes), axes[0].figure
         self.lines_: list[Any] = []
         left, right = axes
-        left.plot([0, 1], [0, 1], label="taken as often as drawn", **REFERENCE)
+        left.plot([0, 1], [0, 1], label="perfect calibration", **REFERENCE)
         look = dict(color=COLORS[0], marker="o", markersize=5, label="mean ± 1.96 standard errors")
         for panel, x, y, n in (
             (left, self.predicted, self.observed, self.n_pairs),
@@ -260,26 +286,28 @@ class TopKCalibrationDisplay:
         self.lines_.append(line)
 
 
-class _Counts:
-    """Sums over pairs of user and unseen item, gathered block by block."""
+class _PairSums:
+    """Sums over (user, unseen item) pairs by share of draws, added block by block."""
 
     def __init__(self, n_bins):
         self.n_bins = n_bins
-        self.predicted, self.taken = np.zeros(n_bins + 1), np.zeros(n_bins + 1)
+        self.predicted, self.observed = np.zeros(n_bins + 1), np.zeros(n_bins + 1)
         self.n = np.zeros(n_bins + 1, np.int64)
-        self.spread, self.hit = [], []
+        self.spread: list[NDArray[Any]] = []
+        self.hit: list[NDArray[Any]] = []
 
     def add(self, summary, history, holdout, k):
-        mean, std, probability = summary
+        """Add the users of a block; `summary` is (mean, std, share of draws)."""
+        mean, std, share = summary
         hit = holdout.toarray() > 0
         unseen = history.toarray() == 0
-        place = np.ceil(probability[unseen] * self.n_bins - 1e-4).astype(np.int64)
+        bin_of = np.ceil(share[unseen] * self.n_bins - 1e-4).astype(np.int64)
         for total, weight in (
             (self.n, None),
-            (self.predicted, probability[unseen]),
-            (self.taken, hit[unseen]),
+            (self.predicted, share[unseen]),
+            (self.observed, hit[unseen]),
         ):
-            total += np.bincount(place, weight, self.n_bins + 1).astype(total.dtype)
+            total += np.bincount(bin_of, weight, self.n_bins + 1).astype(total.dtype)
         ids, _ = masked_topk(np.array(mean, np.float32), k, canonical_csr(history, "binary"))
         users, ranks = np.nonzero(ids >= 0)
         listed = users, ids[users, ranks]
@@ -288,7 +316,7 @@ class _Counts:
 
 
 def _check_summary(summary, shape):
-    """Three float arrays of the given shape."""
+    """(mean, std, share of draws) as float64 arrays of the given shape."""
     parts = [np.asarray(part, dtype=np.float64) for part in summary]
     if len(parts) != 3 or any(part.shape != shape for part in parts):
         raise ValueError(
@@ -297,5 +325,7 @@ def _check_summary(summary, shape):
         )
     bad = parts[2][~((parts[2] >= 0) & (parts[2] <= 1))]
     if bad.size:
-        raise ValueError(f"Shares of draws must lie in [0, 1], got {bad[0]}.")
+        raise ValueError(
+            f"Shares of draws must lie in [0, 1], got {bad[0]}; give what sample_summary returns."
+        )
     return parts

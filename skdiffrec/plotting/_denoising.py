@@ -1,4 +1,4 @@
-"""One user's list along the sampling steps."""
+"""Ranks of one user's items after each sampling step."""
 
 import copy
 from typing import Any, Self
@@ -13,35 +13,37 @@ from .._utils.typing import ArrayLike, Axes, MatrixLike, Names, Style
 from .._utils.validation import canonical_csr, check_k
 from ..model_selection._holdout_base import check_matrix
 from ._axes import COLORS, import_pyplot, new_or_given_axes, styled_line
-from ._judging import one_row, require, unwrap
+from ._evaluation import one_row, require, unwrap
 
 _LINES = ("-", "--", ":", "-.")
 
 
 class DenoisingDisplay:
-    """How one user's list comes about: ranks of its items after each sampling step.
+    """Ranks of the items of one user's final list, after each sampling step.
 
-    The items are those of the final list; items seen already have no rank. Lines that come from
-    below were not yet near the list. Make one by :meth:`from_estimator` or, from scores, by
-    :meth:`from_predictions`.
+    Items of the user's history are not ranked. Lines that enter from below are items that ranked
+    far below the list at earlier steps. Use :meth:`from_estimator`, or :meth:`from_predictions`
+    with your own scores.
 
     Parameters
     ----------
     ranks : ndarray of int, shape (n_steps, k)
-        Rank of each item among the unseen ones after each step, 1 the best.
+        Rank of each item among the unseen items after each step; 1 is the best.
     items : ndarray of int, shape (k,)
-        Their ids, best first by the last step.
+        Ids of the items, best first by the last step.
     item_names : array-like of str, shape (k,), default=None
-        What to call them; None takes their ids.
+        Labels of the items; None uses their ids.
 
     Attributes
     ----------
     ax_ : Axes
+        Axes with the lines.
     name_ax_ : Axes
-        Of the names, at the right of `ax_`.
+        Axes with the item labels, at the right of `ax_`.
     figure_ : Figure
+        Figure that contains the axes.
     lines_ : list of Line2D
-        One per item.
+        One line per item.
 
     Examples
     --------
@@ -80,44 +82,45 @@ class DenoisingDisplay:
         ax: Axes | None = None,
         line_kw: Style | None = None,
     ) -> Self:
-        """Sample one user's list with a fitted recommender, and plot.
+        """Sample one user's list with a fitted recommender and plot the ranks.
 
         Parameters
         ----------
         estimator : estimator
-            Fitted, with a method `staged_decision_function`; or a fitted search or `Pipeline`
-            around one. Left as it is.
+            A fitted recommender with a method `staged_decision_function`, or a fitted search or
+            `Pipeline` that contains one. Not modified.
         X : {array-like, sparse matrix, sparse array} of shape (1, n_items) or (n_items,)
             The user's history.
         k : int, default=10
             Length of the list.
         n_sampling_steps : int, default=10
-            Steps; None takes the estimator's own number.
+            Number of sampling steps; None uses the estimator's.
         guidance_scale : float, default=None
-            None takes the estimator's.
+            Guidance scale; None uses the estimator's.
         item_names : array-like of str, shape (n_items,), default=None
-            What to call the items; None takes their ids.
+            Labels of all items; None uses their ids.
         ax : Axes, default=None
-            None makes a new figure.
+            Axes to plot on; None creates a new figure.
         line_kw : dict, default=None
-            For ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
         display : DenoisingDisplay
+            The display, plotted.
 
         Raises
         ------
         NotFittedError
             If `estimator` is not fitted.
         ValueError, TypeError
-            If X is not one row, `item_names` has another length, or a parameter is not valid.
+            If X is not one row, `item_names` has the wrong length, or a parameter is invalid.
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
         """
         import_pyplot()
         recommender, row = unwrap(estimator, one_row(X))
-        require(recommender, "staged_decision_function", "which gives scores after each step")
+        require(recommender, "staged_decision_function", "which returns scores after each step")
         given = dict(n_sampling_steps=n_sampling_steps, guidance_scale=guidance_scale)
         recommender = copy.copy(recommender).set_params(
             **{name: value for name, value in given.items() if value is not None}
@@ -138,34 +141,35 @@ class DenoisingDisplay:
         ax: Axes | None = None,
         line_kw: Style | None = None,
     ) -> Self:
-        """Plot from one user's scores.
+        """Plot the ranks that one user's scores give after each step.
 
         Parameters
         ----------
         scores : array-like of float, shape (n_steps, n_items)
-            Of all items after each step, higher is better.
+            Scores of all items after each step, higher is better.
         seen : {array-like, sparse matrix, sparse array} of shape (1, n_items) or (n_items,), \
 default=None
-            The user's history: its items are left out.
+            The user's history, whose items are left out.
         k : int, default=10
-            Length of the list; shorter where fewer items are left.
+            Length of the list; shorter if fewer items are left.
         item_names : array-like of str, shape (n_items,), default=None
-            What to call the items; None takes their ids.
+            Labels of all items; None uses their ids.
         ax : Axes, default=None
-            None makes a new figure.
+            Axes to plot on; None creates a new figure.
         line_kw : dict, default=None
-            For ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
         display : DenoisingDisplay
+            The display, plotted.
 
         Raises
         ------
         ValueError, TypeError
             If a shape is wrong, a score is not finite, no item is unseen, or `k` is not positive.
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
         """
         import_pyplot()
         scores, k = _check_scores(scores), check_k(k)
@@ -173,7 +177,7 @@ default=None
         if item_names is not None and len(item_names) != n_items:
             raise ValueError(
                 f"item_names must have one name for each of {n_items} items, got "
-                f"{len(item_names)}; give those of all items, in the order of the columns."
+                f"{len(item_names)}; give the names of all items, in the order of the columns."
             )
         history = _seen_at_every_step(seen, n_steps, n_items)
         order, _ = masked_topk(scores, n_items - history[[0]].nnz, history)
@@ -183,18 +187,25 @@ default=None
         return cls(ranks=ranks, items=items, item_names=names).plot(ax, line_kw=line_kw)
 
     def plot(self, ax: Axes | None = None, *, line_kw: Style | None = None) -> Self:
-        """Draw the stored values.
+        """Plot the stored values.
 
         Parameters
         ----------
         ax : Axes, default=None
-            None makes a new figure.
+            Axes to plot on; None creates a new figure.
         line_kw : dict, default=None
-            For ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        ValueError
+            If `ax` is not an Axes.
+        ImportError
+            If matplotlib is not installed.
         """
         n_steps, k = self.ranks.shape
         (self.ax_,), _ = new_or_given_axes(ax, 1, (6.4, 1.2 + 0.3 * k))
@@ -205,7 +216,7 @@ default=None
             look |= dict(linestyle=_LINES[i // len(COLORS) % len(_LINES)], label=str(name))
             look = styled_line(line_kw, **look)
             self.lines_ += self.ax_.plot(np.arange(1, n_steps + 1), self.ranks[:, i], **look)
-        # what stood far below the list enters from below, so that the list itself has room
+        # Cut off ranks far below the list, so that the list itself has room.
         lowest = max(k, min(self.ranks.max(), 3 * k // 2)) + 0.5
         self.ax_.set(xlabel="Sampling step", ylabel="Rank", ylim=(lowest, 0.5))
         self.ax_.set_yticks(np.unique([1, *range(5, int(lowest) + 1, 5), k]))
@@ -223,26 +234,26 @@ default=None
 
 
 def _check_scores(scores):
-    """A float32 copy, (n_steps, n_items)."""
+    """The scores as a float32 copy (n_steps, n_items), checked."""
     scores = np.array(scores, dtype=np.float32)
     if scores.ndim != 2 or not scores.size or not np.isfinite(scores).all():
         raise ValueError(
             "scores must be finite numbers of shape (n_steps, n_items), got "
-            f"{'NaN or infinite ones of ' if scores.size else ''}shape {scores.shape}; give those "
-            "of one user, one row per step."
+            f"{'NaN or infinite ones of ' if scores.size else ''}shape {scores.shape}; give the "
+            "scores of one user, one row per step."
         )
     return scores
 
 
 def _seen_at_every_step(seen, n_steps, n_items):
-    """The user's history as a canonical CSR, the same row for every step."""
+    """The user's history as a canonical CSR with one copy of the row per step."""
     row = np.zeros((1, n_items)) if seen is None else one_row(seen)
     if row.shape[1] != n_items:
         raise ValueError(
             f"seen must have one column for each of {n_items} items, got {row.shape[1]}; give the "
-            "row that the scores were made from."
+            "history from which the scores were computed."
         )
     row = canonical_csr(check_matrix(row), "binary")
     if row.nnz == n_items:
-        raise ValueError("seen holds every item, so that none can be listed; give a shorter row.")
+        raise ValueError("seen holds every item, so none can be listed; give a shorter history.")
     return sp.vstack([row] * n_steps, format="csr")

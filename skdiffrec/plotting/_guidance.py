@@ -1,4 +1,4 @@
-"""Metrics against the guidance scale."""
+"""Metrics against the guidance scale, from an estimator or from search results."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -19,7 +19,7 @@ from ._axes import (
     styled,
     styled_line,
 )
-from ._judging import named_scorer, recommend_lists, split_rows, unit_values
+from ._evaluation import metric_values, named_scorer, recommend_lists, split_rows
 
 SCALES = (0.0, 0.25, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0, 4.0)
 
@@ -27,32 +27,34 @@ SCALES = (0.0, 0.25, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0, 4.0)
 class GuidanceCurveDisplay:
     """Metrics against the guidance scale, one panel per metric.
 
-    Shows what the dial trades: accuracy levels off or falls from some scale on, while coverage and
-    novelty mostly go on rising. Make one by :meth:`from_estimator`, which judges a fitted
-    recommender, or by :meth:`from_cv_results`, from what a search has found already.
+    Shows the trade-off of guidance: accuracy levels off or falls above some scale, while coverage
+    and novelty mostly keep rising. Use :meth:`from_estimator` to evaluate a fitted recommender, or
+    :meth:`from_cv_results` to plot the results of a search.
 
     Parameters
     ----------
     scales : ndarray of float, shape (n_scales,)
         Guidance scales, in any order.
     values : dict of str to ndarray of float, shape (n_scales, n_units)
-        By metric, one value per unit; NaN is left out. Of a single unit no band is drawn.
+        For each metric, one value per scale and unit (user or fold); NaN is ignored. A metric with
+        a single unit is plotted without a band.
     unit : str, default="users"
         What the units are: "users" or "folds".
 
     Attributes
     ----------
     best_scale : float
-        Scale at which the first metric has its highest mean; of equals the first.
+        Scale with the highest mean of the first metric; the first of them if there are ties.
     ax_ : Axes, or ndarray of Axes
-        One per metric.
+        Axes, one per metric.
     figure_ : Figure
+        Figure that contains the axes.
     lines_ : list of Line2D
-        Means, one per metric.
+        Lines of the means, one per metric.
     bands_ : list of PolyCollection or None
-        Mean ± 1.96 standard errors over the units; None where there is a single unit. The units
-        are the same at all scales, so that differences between scales are better known than bands
-        suggest: `skdiffrec.metrics.compare` judges these.
+        Bands of the mean ± 1.96 standard errors over the units; None for a single unit. The units
+        are the same at all scales, so differences between scales are more certain than the bands
+        suggest: use `skdiffrec.metrics.compare` to test them.
 
     See Also
     --------
@@ -102,52 +104,54 @@ class GuidanceCurveDisplay:
         line_kw: Style | None = None,
         band_kw: Style | None = None,
     ) -> Self:
-        """Judge a fitted recommender at several scales, and plot.
+        """Evaluate a fitted recommender at several scales and plot the metrics.
 
         Parameters
         ----------
         estimator : estimator
-            Fitted, with a method `recommend_scales`; or a fitted search or `Pipeline` around one.
-            Left as it is.
+            A fitted recommender with a method `recommend_scales`, or a fitted search or `Pipeline`
+            that contains one. Not modified.
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories. Metrics that look at popularity count it here.
+            Histories. Metrics that use item popularity count it here.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
-            Holdout items, by which the lists are judged. None hides a part of X; give users then
-            who were not in `fit`, or the model has seen what is hidden.
+            Held-out items on which the lists are evaluated. None holds out a part of X; then pass
+            users who were not in `fit`, since the model has seen the items of those who were.
         scales : array-like of float, shape (n_scales,)
-            Guidance scales, 10 from 0 to 4 by default.
+            Guidance scales, by default 10 from 0 to 4.
         metrics : str or sequence of str, default=("ndcg", "coverage", "novelty")
-            Names of metrics, with or without "@k". The first decides which scale is the best one.
+            Names of metrics, with or without "@k". The first decides which scale is the best.
         k : int, default=10
-            Length of the lists, for metrics whose name says none.
+            Length of the lists, for metrics without a k in their name.
         holdout : object with a method ``hide(X) -> (history, holdout)``, default=None
-            What is hidden where there is no `y`. None hides a fifth of each row, the latest items
-            where the estimator's values are times.
+            Holdout to apply if there is no `y`. None holds out a fifth of each row, the latest
+            items if the estimator's values are times.
         ax : Axes or sequence of Axes, default=None
-            As many as metrics; None makes a new figure.
+            Axes to plot on, one per metric; None creates a new figure.
         line_kw, band_kw : dict, default=None
-            For ``Axes.plot`` and ``Axes.fill_between``.
+            Keyword arguments for ``Axes.plot`` and ``Axes.fill_between``.
 
         Returns
         -------
         display : GuidanceCurveDisplay
+            The display, plotted.
 
         Raises
         ------
         NotFittedError
             If `estimator` is not fitted.
         ValueError, TypeError
-            If there is no such metric, no scale, no holdout item, the number of axes is not that
-            of metrics, `k` is above the number of items, or the estimator knows no scales.
+            If a metric does not exist, `scales` is empty, no user has a held-out item, the numbers
+            of axes and metrics differ, `k` is above the number of items, or the estimator has no
+            `recommend_scales`.
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
         """
         import_pyplot()
         scorer = named_scorer(metrics, k, holdout)
-        history, hidden = split_rows(scorer, estimator, X, y)
+        history, held_out = split_rows(scorer, estimator, X, y)
         lists = recommend_lists(estimator, history, scorer.n_listed, scales)
         values = {
-            name: np.array([unit_values(name, ids, hidden, history) for ids in lists])
+            name: np.array([metric_values(name, ids, held_out, history) for ids in lists])
             for name in scorer.names
         }
         display = cls(scales=np.array(scales, dtype=np.float64), values=values)
@@ -164,38 +168,39 @@ class GuidanceCurveDisplay:
         line_kw: Style | None = None,
         band_kw: Style | None = None,
     ) -> Self:
-        """Plot what a search over the guidance scale has found; nothing is computed anew.
+        """Plot the results of a search over the guidance scale, without recomputing them.
 
-        Where other parameters were searched too, each scale stands for the best candidate that has
-        it, by the mean of the first metric.
+        If other parameters were searched too, each scale is represented by its best candidate, by
+        the mean of the first metric.
 
         Parameters
         ----------
         cv_results : dict of ndarray, or DataFrame
             ``cv_results_`` of `GuidanceScaleCV`, `GridSearchCV` or `RandomizedSearchCV`.
         param_name : str, default=None
-            The parameter to plot against, such as "recommender__guidance_scale". None finds the
-            one that ends in "guidance_scale".
+            Parameter to plot against, such as "recommender__guidance_scale". None uses the one that
+            ends in "guidance_scale".
         score_name : str, default="score"
-            What to call the metric of a search with a single one.
+            Label of the metric, if the search has a single one.
         ax : Axes or sequence of Axes, default=None
-            As many as metrics; None makes a new figure.
+            Axes to plot on, one per metric; None creates a new figure.
         line_kw, band_kw : dict, default=None
-            For ``Axes.plot`` and ``Axes.fill_between``.
+            Keyword arguments for ``Axes.plot`` and ``Axes.fill_between``.
 
         Returns
         -------
         display : GuidanceCurveDisplay
-            Its units are the folds. Candidates that failed in a fold are left out.
+            The display, plotted; its units are the folds. Candidates that failed in a fold are
+            left out.
 
         Raises
         ------
         TypeError
             If `cv_results` is not a mapping.
         ValueError
-            If it has no guidance scale, or several; or no candidate that worked in all folds.
+            If it has no guidance scale or several, or no candidate succeeded in all folds.
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
 
         Examples
         --------
@@ -226,18 +231,25 @@ class GuidanceCurveDisplay:
         line_kw: Style | None = None,
         band_kw: Style | None = None,
     ) -> Self:
-        """Draw the stored values.
+        """Plot the stored values.
 
         Parameters
         ----------
         ax : Axes or sequence of Axes, default=None
-            As many as metrics; None makes a new figure.
+            Axes to plot on, one per metric; None creates a new figure.
         line_kw, band_kw : dict, default=None
-            For ``Axes.plot`` and ``Axes.fill_between``.
+            Keyword arguments for ``Axes.plot`` and ``Axes.fill_between``.
 
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        ValueError
+            If the numbers of axes and metrics differ.
+        ImportError
+            If matplotlib is not installed.
         """
         several = len(self.values) > 1
         axes, new = new_or_given_axes(ax, len(self.values), (3.9, 3.4) if several else (5.5, 4.2))
@@ -279,7 +291,7 @@ class GuidanceCurveDisplay:
 
 
 def _searched_scales(cv_results, param_name):
-    """The guidance scale of every candidate, NaN for one without, float64 (n_candidates,)."""
+    """Guidance scale of each candidate, NaN for one without, float64 (n_candidates,)."""
     if not isinstance(cv_results, Mapping) and not hasattr(cv_results, "keys"):
         raise TypeError(
             f"cv_results must be a dict of arrays, got {type(cv_results).__name__}; give "
@@ -294,7 +306,8 @@ def _searched_scales(cv_results, param_name):
             f"cv_results has {got} among its parameters {params}. Search over guidance_scale, and "
             "give param_name where there are several."
         )
-    column = np.ma.asarray(cv_results[f"param_{wanted[0]}"]).astype(object).filled(np.nan)
+    masked = np.ma.asarray(cv_results[f"param_{wanted[0]}"]).astype(object)
+    column = np.ma.filled(masked, np.nan)
     try:
         return column.astype(np.float64)
     except (TypeError, ValueError):
@@ -314,7 +327,7 @@ def _fold_scores(cv_results):
         )
     tables = {}
     for name in names:
-        folds = []
+        folds: list[DoubleArray] = []
         while (key := f"split{len(folds)}_test_{name}") in cv_results:
             folds.append(np.asarray(cv_results[key], dtype=np.float64))
         tables[name] = np.stack(folds, axis=1)
@@ -322,13 +335,13 @@ def _fold_scores(cv_results):
 
 
 def _best_candidates(scales, table):
-    """For each scale, in order of appearance, the index of its best candidate."""
+    """Index of the best candidate of each scale, in order of appearance."""
     mean = np.where(np.isnan(scales), np.nan, table.mean(axis=1))
     usable = np.flatnonzero(~np.isnan(mean))
     if not len(usable):
         raise ValueError(
-            "cv_results has no candidate with a guidance scale that worked in all folds; see the "
-            "warnings of the search."
+            "cv_results has no candidate with a guidance scale that succeeded in all folds; see "
+            "the warnings of the search."
         )
     groups = [usable[scales[usable] == scale] for scale in dict.fromkeys(scales[usable])]
     return np.array([group[mean[group].argmax()] for group in groups])

@@ -1,4 +1,4 @@
-"""Loss and validation nDCG by epoch."""
+"""Training loss and validation nDCG by epoch."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
@@ -17,33 +17,34 @@ from ._axes import (
     new_or_given_axes,
     styled_line,
 )
-from ._judging import require, unwrap
+from ._evaluation import require, unwrap
 
 
 class TrainingCurveDisplay:
-    """Loss and nDCG@10 of hidden items by epoch, one above the other, the best epoch marked.
+    """Training loss and validation nDCG@10 by epoch, in two panels, with the best epoch marked.
 
-    Shows whether training was long enough. Make one by :meth:`from_estimator` or
-    :meth:`from_history`.
+    Shows whether training was long enough. Use :meth:`from_estimator` or :meth:`from_history`.
 
     Parameters
     ----------
     epochs : ndarray of int, shape (n_epochs,)
+        Numbers of the epochs.
     loss : ndarray of float, shape (n_epochs,)
-        Mean training loss.
+        Mean training loss per epoch.
     validation_ndcg : ndarray of float, shape (n_epochs,), default=None
-        nDCG@10 of the hidden items of early stopping; None without it.
+        nDCG@10 on the held-out items of early stopping; None without early stopping.
 
     Attributes
     ----------
     best_epoch : int or None
-        The epoch with the highest `validation_ndcg`, the first of equals: the one whose weights
-        the recommender keeps. None where there is no `validation_ndcg`.
+        The first epoch with the highest `validation_ndcg`, whose weights the recommender keeps.
+        None without `validation_ndcg`.
     ax_ : Axes, or ndarray of 2 Axes
-        Loss, and nDCG where there is one.
+        Axes of the loss and, with `validation_ndcg`, of the nDCG.
     figure_ : Figure
+        Figure that contains the axes.
     lines_ : list of Line2D
-        Loss, and nDCG where there is one.
+        Lines of the loss and, with `validation_ndcg`, of the nDCG.
 
     Examples
     --------
@@ -84,20 +85,22 @@ class TrainingCurveDisplay:
         ax: AxesLike | None = None,
         line_kw: Style | None = None,
     ) -> Self:
-        """Plot how a fitted recommender was trained.
+        """Plot the training history of a fitted recommender.
 
         Parameters
         ----------
         estimator : estimator
-            Fitted, with an attribute `history_`; or a fitted search or `Pipeline` around one.
+            A fitted recommender with an attribute `history_`, or a fitted search or `Pipeline`
+            that contains one.
         ax : Axes or sequence of Axes, default=None
-            Two (one without early stopping); None makes a new figure.
+            Two Axes to plot on (one without early stopping); None creates a new figure.
         line_kw : dict, default=None
-            For ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
         display : TrainingCurveDisplay
+            The display, plotted.
 
         Raises
         ------
@@ -108,10 +111,10 @@ class TrainingCurveDisplay:
         ValueError
             If its `history_` is empty, or the number of axes is wrong.
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
         """
         recommender, _ = unwrap(estimator)
-        require(recommender, "history_", "which records its training")
+        require(recommender, "history_", "its training history")
         return cls.from_history(recommender.history_, ax=ax, line_kw=line_kw)
 
     @classmethod
@@ -122,27 +125,29 @@ class TrainingCurveDisplay:
         ax: AxesLike | None = None,
         line_kw: Style | None = None,
     ) -> Self:
-        """Plot records of training.
+        """Plot a training history, such as the attribute `history_` of a fitted recommender.
 
         Parameters
         ----------
         history : list of dict
-            One record an epoch: epoch, loss and, with early stopping, validation_ndcg.
+            One record per epoch, with keys "epoch", "loss" and, with early stopping,
+            "validation_ndcg".
         ax : Axes or sequence of Axes, default=None
-            Two (one without validation_ndcg); None makes a new figure.
+            Two Axes to plot on (one without "validation_ndcg"); None creates a new figure.
         line_kw : dict, default=None
-            For ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
         display : TrainingCurveDisplay
+            The display, plotted.
 
         Raises
         ------
         ValueError
             If there is no record, one lacks its epoch or loss, or the number of axes is wrong.
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
 
         Examples
         --------
@@ -168,22 +173,29 @@ class TrainingCurveDisplay:
         return display.plot(ax, line_kw=line_kw)
 
     def plot(self, ax: AxesLike | None = None, *, line_kw: Style | None = None) -> Self:
-        """Draw the stored values.
+        """Plot the stored values.
 
         Parameters
         ----------
         ax : Axes or sequence of Axes, default=None
-            Two (one without validation_ndcg); None makes a new figure.
+            Two Axes to plot on (one without `validation_ndcg`); None creates a new figure.
         line_kw : dict, default=None
-            For ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        ValueError
+            If the number of axes is wrong.
+        ImportError
+            If matplotlib is not installed.
         """
         curves = {"Training loss": self.loss}
         if self.validation_ndcg is not None:
-            curves["nDCG@10 of hidden items"] = self.validation_ndcg
+            curves["Validation nDCG@10"] = self.validation_ndcg
         axes, new = new_or_given_axes(ax, len(curves), (5.5, 2.6), stacked=True)
         self.lines_ = []
         for panel, (name, values) in zip(axes, curves.items(), strict=True):
@@ -193,15 +205,14 @@ class TrainingCurveDisplay:
             self.lines_ += panel.plot(self.epochs, values, **look)
             panel.set_ylabel(name)
             panel.xaxis.get_major_locator().set_params(integer=True)
-        if self.best_epoch is not None:
-            self._mark_best(axes[-1])
+        if self.validation_ndcg is not None:
+            self._mark_best(axes[-1], np.nanmax(self.validation_ndcg))
             draw_legend(axes[::-1], new, n_columns=1)
         axes[-1].set_xlabel("Epoch")
         self.ax_, self.figure_ = as_attribute(axes), axes[0].figure
         return self
 
-    def _mark_best(self, panel):
-        best = np.nanmax(self.validation_ndcg)
+    def _mark_best(self, panel, best):
         panel.plot(
             self.best_epoch,
             best,

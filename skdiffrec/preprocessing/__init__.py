@@ -1,4 +1,4 @@
-"""From raw interactions to what a recommender reads, and from its lists back."""
+"""Convert tables of interactions to matrices for recommenders, and recommended lists to tables."""
 
 from .._utils.recency import recency_weights
 from ._batches import recommend_batches

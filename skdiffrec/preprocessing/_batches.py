@@ -1,4 +1,4 @@
-"""Lists of many users as tables, batch by batch."""
+"""Recommendations for many users as tables, batch by batch."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,38 +23,44 @@ def recommend_batches(
     filter_items: ArrayLike | None = None,
     **options: Any,
 ) -> Iterator[Any]:
-    """Recommend to many users, and yield tidy tables that need little memory.
+    """Recommend items to many users, as a sequence of tidy tables of limited size.
 
     Parameters
     ----------
     model : recommender
-        Fitted to the matrix of `encoder`.
+        A recommender fitted to the matrix of `encoder`.
     encoder : InteractionEncoder
-        Fitted.
+        A fitted encoder.
     X : table, default=None
-        Events of new users, or newer ones, to recommend from. None means those of `fit`.
+        Events to recommend from, of new users or more recent ones of known users. None uses the
+        histories seen in `fit`.
     users : array-like of ids, default=None
-        Whom to recommend to, in this order. None means all: of `X`, or of `fit`.
+        Users to recommend to, in this order. None means all users of `X` or, without `X`, of `fit`.
     k : int, default=10
         Length of the lists.
     batch_size : int, default=10_000
-        Users per table.
-    items, filter_items : array-like of ids, default=None
-        Recommend only these; never recommend those.
+        Number of users per table.
+    items : array-like of ids, default=None
+        Recommend only these items.
+    filter_items : array-like of ids, default=None
+        Never recommend these items.
     **options
-        Further arguments of ``model.recommend``. A sequence holds one entry per user, in the order
-        of `users`, and without them of ascending ids, in which the tables come.
+        Further arguments of ``model.recommend``. A one-dimensional sequence must have one entry per
+        user, in the order of `users`, or of ascending ids if `users` is None.
 
     Yields
     ------
-    table : table of the library that ``encoder.fit`` saw
-        Columns user, rank, item, score; see ``InteractionEncoder.inverse_transform``.
+    table : table of the library that ``encoder.fit`` was given
+        Columns user, rank, item and score; see ``InteractionEncoder.inverse_transform``.
 
     Raises
     ------
+    NotFittedError
+        If `model` or `encoder` is not fitted.
     ValueError
-        If a user or item is unknown, or `model` has other items than `encoder`; at the call, before
-        anything is yielded.
+        If a user or item is unknown, `model` and `encoder` have different numbers of items, or an
+        option has the wrong length. Arguments are checked when the function is called, before the
+        first table.
 
     Examples
     --------
@@ -101,10 +107,11 @@ def recommend_batches(
 
 
 def _batches(model, encoder, rows, users, k, batch_size, options, given):
+    """The tables; `rows` are matrix rows if `given`, else row numbers of `fit`."""
     shared = {name: options.pop(name) for name in ("items", "filter_items") if name in options}
     for start in range(0, len(users), batch_size):
         batch = slice(start, start + batch_size)
         per_user = {name: v[batch] if np.ndim(v) == 1 else v for name, v in options.items()}
-        asked = {"X": rows[batch]} if given else {"user_ids": rows[batch]}
-        ids, scores = model.recommend(**asked, k=k, **shared, **per_user)
+        histories = {"X": rows[batch]} if given else {"user_ids": rows[batch]}
+        ids, scores = model.recommend(**histories, k=k, **shared, **per_user)
         yield encoder.inverse_transform(ids, scores, users=users[batch])

@@ -1,4 +1,4 @@
-"""InteractionEncoder: a table of events to a users × items matrix, and lists back to a table."""
+"""InteractionEncoder: table of events to users × items matrix, and lists back to a table."""
 
 import numbers
 from typing import Any, Self
@@ -12,69 +12,73 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils.validation import VALUES, Interval, StrOptions, fit_context
 from ._ids import factorize, positions
 from ._interactions import DUPLICATES, k_core, to_csr
-from ._lists import interaction_columns, list_columns, make_table
-from ._lookup import look_up_ids, refuse_unknown
+from ._lists import column_names, interaction_columns, list_columns, make_table
+from ._lookup import look_up_ids, reject_unknown
 from ._tables import as_column, read_columns
 from ._values import as_times, as_weights, resolved_values
 
 _COUNT = [Interval(numbers.Integral, 1, None, closed="left")]
 
 
+# scikit-learn has no types, so mypy does not know the class argument.
 class InteractionEncoder(  # type: ignore[call-arg]
     TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
-    """Turn a table of events into a users × items matrix, and recommended lists into a table.
+    """Convert a table of events to a users × items matrix, and recommended lists to a table.
 
-    One row of the table is one event: a user, an item and, if known, a weight (a rating, a count)
-    and a time. Tables may be pandas, polars or pyarrow tables (or what else narwhals reads), a dict
-    of columns, a NumPy array of two dimensions or with named fields, or a list of tuples. Ids may
-    be of any hashable type.
+    Each row of the table is one event: a user, an item and optionally a weight (a rating, a count)
+    and a time. A table may be a pandas, polars or pyarrow table (or another that narwhals reads), a
+    dict of columns, a NumPy array with two dimensions or with named fields, or a list of tuples.
+    Ids may be of any hashable type.
 
     Parameters
     ----------
     user, item : str or int, default="user" and "item"
-        Columns of the ids, by name or position. In tables without names (arrays, tuples) a name
-        stands for the order user, item, weight, timestamp, of those that are set.
+        Columns of the ids, by name or position. In tables without column names (arrays, tuples),
+        columns given by name are expected in the order user, item, weight, timestamp, skipping
+        those that are None.
     weight, timestamp : str or int, default=None
-        Columns of the weight and the time of an event, if there are any. Weights are >= 0, and an
-        event of weight 0 is none. Times are numbers > 0 or dates, which become seconds since 1970.
+        Columns of the weight and the time of an event. Weights are >= 0; events of weight 0 are
+        ignored. Times are numbers > 0 or dates, which become seconds since 1970.
     values : {"auto", "binary", "weight", "time"}, default="auto"
-        What the matrix holds, and what the `values` of a recommender should say: ones, weights or
-        times. "auto" is "time" with a `timestamp`, else "weight" with a `weight`, else "binary".
+        What the values of the matrix are: ones, weights or times. Set `values` of the recommender
+        to the same. "auto" is "time" with a `timestamp`, else "weight" with a `weight`, else
+        "binary".
     min_weight : float, default=None
-        Events of less weight are left out before anything else: 4 keeps ratings of 4 and 5.
+        Ignore events of lower weight, before any other step: 4 keeps ratings of 4 and 5.
     min_user_interactions, min_item_interactions : int, default=1
-        In `fit`, users with fewer items and items with fewer users are left out, again and again
-        until all that stay have enough (the k-core).
+        In `fit`, remove users with fewer items and items with fewer users, repeatedly until all
+        that remain have enough (the k-core).
     duplicates : {"auto", "first", "last", "sum", "mean", "max", "min", "error"}, default="auto"
-        Which value a user's repeated item gets. "first" and "last" go by time if there is a
-        `timestamp`, else by the order of the rows. "auto" is "sum" for weights and "last" for
-        times. "error" allows no repeats.
+        How to merge several events of a user and an item. "first" and "last" refer to time with a
+        `timestamp`, else to the order of the rows. "auto" is "sum" for weights and "last" for
+        times. "error" raises an error.
     unknown_users : {"keep", "ignore", "error"}, default="keep"
-        Users in `transform` that `fit` did not keep: a row of their own, none, or an error.
+        How `transform` handles users that are not in `users_`: give them a row, leave them out, or
+        raise an error.
     unknown_items : {"error", "ignore"}, default="error"
-        Items in `transform` that `fit` did not see: an error, or left out. Items that `fit` saw
-        but left out (minimum counts and weights) are always left out.
+        How `transform` handles items that `fit` did not see: raise an error, or leave them out.
+        Items that `fit` saw but removed (minimum counts and weights) are always left out.
 
     Attributes
     ----------
     users_, items_ : ndarray of shape (n_users,) and (n_items,)
-        The ids of rows and columns. Ascending, and typed as numbers, dates or
-        ``numpy.dtypes.StringDType`` where all are of one such type; mixed and other ids are
-        objects, in order of appearance if they cannot be compared.
+        Ids of the rows and columns, ascending. The dtype is numeric, a date type or
+        ``numpy.dtypes.StringDType`` if all ids are of one such type, else object. Ids that cannot
+        be compared are in order of appearance.
     n_users_, n_items_ : int
-        Their numbers.
+        Number of users and items.
     values_ : {"binary", "weight", "time"}
-        What the matrix holds.
+        What the values of the matrix are.
 
     See Also
     --------
-    recommend_batches : Lists of many users as tables, batch by batch.
+    recommend_batches : Recommendations for many users as tables, batch by batch.
 
     Notes
     -----
-    In a :class:`~sklearn.pipeline.Pipeline`, ``fit(table)`` and ``score(table)`` go through. Lists
-    are made by the last step, from what the first one returns:
+    A :class:`~sklearn.pipeline.Pipeline` of an encoder and a recommender supports ``fit(table)``
+    and ``score(table)``. To recommend, use its steps:
     ``recommend_batches(pipeline[-1], pipeline[0])``.
 
     Examples
@@ -150,14 +154,14 @@ class InteractionEncoder(  # type: ignore[call-arg]
         ------
         ValueError, TypeError
             If a column is missing, an id is missing or not hashable, a weight is negative or not
-            finite, a time is not > 0, a parameter is out of its range, or nothing is left.
+            finite, a time is not > 0, a parameter is out of range, or no event is left.
         """
         self.fit_transform(X)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X: Any, y: Any = None) -> sp.csr_array:
-        """Fit, and return the matrix of the users that stay.
+        """Fit, and return the matrix of the remaining users and items.
 
         Parameters
         ----------
@@ -169,14 +173,19 @@ class InteractionEncoder(  # type: ignore[call-arg]
         Returns
         -------
         X_new : csr_array of shape (n_users, n_items)
-            float32 ones for binary values, else float64. Row r is the user ``users_[r]``.
+            float32 ones for "binary", else float64. Row r is the user ``users_[r]``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `fit`.
         """
         values = resolved_values(self)
         rows, columns, numbers, users, items, backend = self._read(X, values)
         X_new = self._matrix(rows, columns, numbers, (len(users), len(items)), values)
         n_events = len(rows)
         del rows, columns, numbers  # as large as the matrix
-        X_new, kept, kept_items = k_core(
+        X_new, kept_users, kept_items = k_core(
             X_new, self.min_user_interactions, self.min_item_interactions
         )
         if not X_new.nnz:
@@ -187,41 +196,42 @@ class InteractionEncoder(  # type: ignore[call-arg]
             )
         self.values_, self._backend = values, backend
         self._left_out = np.delete(items, kept_items)
-        self.users_, self.items_ = users[kept], items[kept_items]
+        self.users_, self.items_ = users[kept_users], items[kept_items]
         self.n_users_, self.n_items_ = X_new.shape
         return X_new
 
     def transform(
         self, X: Any, users: ArrayLike | None = None, return_users: bool = False
     ) -> sp.csr_array | tuple[sp.csr_array, NDArray]:
-        """The matrix of a table, which may be of other users than those of `fit`.
+        """The matrix of a table, whose users may differ from those of `fit`.
 
-        Minimum counts are a matter of `fit`: here everybody gets a row who has an event. A
-        recommender uses a row as it is, so a new user needs no refit.
+        Minimum counts apply only in `fit`: here every user with an event has a row. Recommenders
+        accept rows of new users, so they need no refit.
 
         Parameters
         ----------
         X : table
             One row per event.
         users : array-like of ids, default=None
-            The users of the rows, in this order; who has no event gets an empty row, and events of
-            others are left out. ``encoder.users_`` gives the rows of `fit`. None means the users of
-            `X`, ascending (in order of appearance if their ids cannot be compared).
+            Users of the rows, in this order. A user without events has an empty row; events of
+            other users are left out. Pass ``encoder.users_`` for the rows of `fit`. None means the
+            users of `X`, ascending (in order of appearance if their ids cannot be compared).
         return_users : bool, default=False
-            Return the ids of the rows, too.
+            Whether to return the ids of the rows too.
 
         Returns
         -------
         X_new : csr_array of shape (n_rows, n_items)
+            Columns are those of `fit`; dtype as in `fit_transform`.
         users : ndarray of shape (n_rows,)
-            Their ids; only if `return_users`.
+            Ids of the rows; only if `return_users`.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         ValueError, TypeError
-            As `fit`; and for unknown users or items where they are errors.
+            As in `fit`, and for unknown users or items if they are errors.
         """
         check_is_fitted(self)
         rows, columns, numbers, found, items, _ = self._read(X, self.values_)
@@ -229,7 +239,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         column_of = positions(self.items_, items)
         if self.unknown_items == "error":
             unknown = items[column_of < 0]
-            refuse_unknown("items", unknown[positions(self._left_out, unknown) < 0], "ignore")
+            reject_unknown("items", unknown[positions(self._left_out, unknown) < 0], "ignore")
         rows, columns = row_of[rows], column_of[columns]
         kept = (rows >= 0) & (columns >= 0)
         if not kept.all():
@@ -242,33 +252,36 @@ class InteractionEncoder(  # type: ignore[call-arg]
     def inverse_transform(
         self, X: Any, scores: ArrayLike | None = None, users: ArrayLike | None = None
     ) -> Any:
-        """Lists of items, or a matrix, as a tidy table.
+        """Convert lists of items, or a matrix, to a tidy table.
 
         Parameters
         ----------
         X : ndarray of int, shape (n, k) or (k,), or sparse matrix of shape (n, n_items)
-            What `recommend` returns: columns, best first, −1 where a list ends; or a matrix of
-            interactions.
-        scores : ndarray of shape (n, k) or (k,), default=None
-            Their scores; with lists only.
+            Lists as `recommend` returns them: column numbers, best first, padded with −1; or a
+            matrix of interactions.
+        scores : ndarray of float, shape (n, k) or (k,), default=None
+            Scores of the lists; only with lists.
         users : array-like of ids, shape (n,), or one id for a list of shape (k,), default=None
-            Whose lists these are. None means ``users_``, all of them.
+            Users of the lists or rows. None means all of ``users_``.
 
         Returns
         -------
-        table : table of the library that `fit` saw
-            Columns user, rank (from 1), item and, if given, score; of a matrix user, item and the
-            stored value. The names of user, item and value are those of the parameters, if these
-            are names. Of arrays, dicts and tuples `fit` leaves no library to prefer: a dict of
-            NumPy columns, which every library makes a frame of, ``pandas.DataFrame(table)``.
+        table : table of the library that `fit` was given
+            For lists, columns user, rank (from 1), item and, if given, score. For a matrix, columns
+            user, item and, unless ``values_`` is "binary", the value. The columns of user, item and
+            value have the names given as parameters, if these are str. If `fit` was given an array,
+            a dict or tuples, the table is a dict of NumPy columns, which
+            ``pandas.DataFrame(table)`` and other libraries accept.
 
         Raises
         ------
+        NotFittedError
+            Before `fit`.
         ValueError, IndexError
             If the numbers of lists, scores and users differ, or a column is out of range.
         """
         check_is_fitted(self)
-        names = self._names()
+        names = column_names(self)
         if sp.issparse(X):
             columns = interaction_columns(X, self.users_ if users is None else users, self.items_)
             columns = dict(zip(names.values(), columns, strict=True))
@@ -276,7 +289,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
                 columns.pop(names["value"])
         else:
             if users is None and np.ndim(X) == 1:
-                raise ValueError("users is None, but X is one list: say whose it is, users=id.")
+                raise ValueError("users is None, but X is one list: pass its user, users=id.")
             owners = self.users_ if users is None else users
             user, rank, item, score = list_columns(X, scores, owners, self.items_)
             columns = {names["user"]: user, "rank": rank, names["item"]: item}
@@ -284,19 +297,20 @@ class InteractionEncoder(  # type: ignore[call-arg]
         return make_table(columns, self._backend)
 
     def user_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
-        """Rows of users.
+        """Row numbers of users, for the `user_ids` of `recommend`.
 
         Parameters
         ----------
         ids : array-like of ids, or one id that is a string or number
-            Users, repeats allowed.
+            Users; repeats are allowed.
         unknown : "error" or int, default="error"
-            What stands for an id that `fit` did not keep, for example −1.
+            Row number to return for ids that are not in ``users_``, for example −1; or raise an
+            error.
 
         Returns
         -------
         rows : ndarray of int64, shape (n,), or int for one id
-            For `recommend`.
+            Row numbers.
 
         Raises
         ------
@@ -314,7 +328,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         return look_up_ids("users", self.users_, ids, unknown)
 
     def item_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
-        """Columns of items, for `items` and `filter_items` of `recommend`.
+        """Column numbers of items, for `items` and `filter_items` of `recommend`.
 
         Parameters
         ----------
@@ -324,12 +338,13 @@ class InteractionEncoder(  # type: ignore[call-arg]
         Returns
         -------
         columns : ndarray of int64, shape (n,), or int for one id
+            Column numbers; errors are those of `user_index`.
         """
         check_is_fitted(self)
         return look_up_ids("items", self.items_, ids, unknown)
 
     def _read(self, X, values):
-        """(user and item of every event as numbers, its value or None, users, items, library)."""
+        """(row, column and value or None of each event, users, items, library of the table)."""
         names = {role: getattr(self, role) for role in ("user", "item", "weight", "timestamp")}
         names = {role: name for role, name in names.items() if name is not None}
         table, backend = read_columns(X, names)
@@ -360,7 +375,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         return to_csr(rows, columns, numbers, shape, duplicates)
 
     def _row_users(self, found, users):
-        """(the row of each user found in a table, −1 for none; the users of the rows)."""
+        """(row of each user found in a table, −1 for none; users of the rows)."""
         if users is None:
             users, row_of = found, np.arange(len(found))
         else:
@@ -373,17 +388,9 @@ class InteractionEncoder(  # type: ignore[call-arg]
             return row_of, users
         known = positions(self.users_, users) >= 0
         if self.unknown_users == "error":
-            refuse_unknown("users", users[~known], "keep")
+            reject_unknown("users", users[~known], "keep")
         number = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)
         return number[row_of], users[known]
-
-    def _names(self):
-        value = {"time": self.timestamp, "weight": self.weight, "binary": None}[self.values_]
-        names = {"user": self.user, "item": self.item, "value": value}  # in this order
-        return {
-            role: name if isinstance(name, str) else (self.values_ if role == "value" else role)
-            for role, name in names.items()
-        }
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,12 +1,13 @@
-"""Ids of any hashable type to numbers and back.
+"""Map ids of any hashable type to consecutive numbers.
 
-Distinct ids are kept in a typed NumPy array: numbers, booleans and dates as such, text in
-NumPy's ``StringDType`` (16 bytes an id and what is longer than 15 bytes), anything else as objects.
+Distinct ids are stored in a typed NumPy array: numbers, booleans and dates in their own dtype, text
+in NumPy's ``StringDType`` (16 bytes per id, more for strings over 15 bytes), others as objects.
 """
 
 import datetime
 import itertools
 from collections import defaultdict
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -14,8 +15,8 @@ from numpy.dtypes import StringDType
 
 from ._values import as_datetime64
 
-_TABLE_SHARE = 4  # entries of a table over all of a range of integers, for each of the data
-_CHUNK = 2**16  # ids that are Python objects at once
+_TABLE_SHARE = 4  # largest size of a table over a range of integers, per id in the data
+_CHUNK = 2**16  # ids converted to Python objects at a time
 _TEXT = (nw.String, nw.Categorical, nw.Enum)
 
 
@@ -26,14 +27,14 @@ def factorize(column, name):
     ----------
     column : narwhals Series or ndarray of shape (n,)
     name : str
-        For errors.
+        Name of the column, for errors.
 
     Returns
     -------
     codes : ndarray of int32 or int64, shape (n,)
         ``ids[codes]`` is the column.
     ids : ndarray of shape (n_ids,)
-        Ascending where ids can be compared, else in order of appearance.
+        Ascending if the ids can be compared, else in order of appearance.
 
     Raises
     ------
@@ -55,8 +56,8 @@ def factorize(column, name):
 
 
 def positions(known, wanted):
-    """Where each of `wanted` is in the distinct ids `known` of `factorize`; −1 where it is not."""
-    # NumPy's searchsorted takes StringDType, and loses its way in strings of over 15 bytes
+    """Index of each of `wanted` in `known`, the ids of `factorize`; −1 for those not in it."""
+    # NumPy's searchsorted accepts StringDType but gives wrong results for strings over 15 bytes.
     if known.dtype.kind == wanted.dtype.kind and known.dtype.kind not in "OVT":
         if not len(known):
             return np.full(len(wanted), -1)
@@ -67,12 +68,12 @@ def positions(known, wanted):
 
 
 def _distinct(column, name):
-    """(codes, ids) with ids in any order."""
+    """(codes, ids), with ids in any order."""
     if isinstance(column, nw.Series):
         if isinstance(column.dtype, _TEXT):
             return _distinct_series(column, name)
         column = column.to_numpy()
-    if column.dtype.kind == "T":  # which older versions of Arrow cannot read
+    if column.dtype.kind == "T":  # older versions of Arrow cannot read it
         column = column.astype(object)
     kind = column.dtype.kind
     if kind in "iu" and len(column):
@@ -87,13 +88,13 @@ def _distinct(column, name):
     if kind == "O" and (pyarrow := _import("pyarrow")) and set(map(type, column)) == {str}:
         try:
             return _distinct_arrow(pyarrow, pyarrow.array(column, pyarrow.large_string()))
-        except UnicodeEncodeError:  # half of a surrogate pair
+        except UnicodeEncodeError:  # an unpaired surrogate
             pass
     return _distinct_objects(column, name)
 
 
 def _distinct_integers(column, low, high):
-    """Integers of a short range, by a table of the range: no hashing, no sorting."""
+    """(codes, ids) of integers from `low` to `high`, by a table of the range, without a sort."""
     present = np.zeros(high - low + 1, bool)
     for chunk in _chunks(column):
         present[chunk.astype(np.int64) - low] = True
@@ -102,11 +103,11 @@ def _distinct_integers(column, low, high):
 
 
 def _distinct_series(series, name):
-    """Text and categories, by the library that can do it fastest."""
+    """(codes, ids) of text and categories, by the fastest library available."""
     if pyarrow := _import("pyarrow"):
         try:
             return _distinct_arrow(pyarrow, series.to_arrow())
-        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):  # categories of several types
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):  # categories of mixed types
             pass
     if series.implementation.is_pandas():
         pandas = _import("pandas")
@@ -116,13 +117,13 @@ def _distinct_series(series, name):
 
 
 def _distinct_arrow(pyarrow, array):
-    """By Arrow's hashing."""
+    """(codes, ids) by Arrow's hash table."""
     categories = str(array.type).startswith("dictionary")
     array = array if categories else array.dictionary_encode()
     array = array.combine_chunks() if hasattr(array, "combine_chunks") else array
-    pyarrow.default_memory_pool().release_unused()  # its hash table
+    pyarrow.default_memory_pool().release_unused()  # frees the hash table
     ids, codes = array.dictionary, array.indices.to_numpy()
-    if categories:  # of which some may have no row
+    if categories:  # some may be unused
         codes, used = _distinct_integers(codes, 0, len(ids))
         ids = ids.take(used)
     if str(ids.type) in ("string", "large_string", "string_view"):
@@ -131,8 +132,8 @@ def _distinct_arrow(pyarrow, array):
 
 
 def _distinct_objects(column, name):
-    """Any hashable ids, by a dict that counts up."""
-    index = defaultdict(itertools.count().__next__)
+    """(codes, ids) of any hashable ids, by a dict that numbers them in order of appearance."""
+    index: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
     codes, done = np.empty(len(column), _index_type(len(column))), 0
     try:
         for chunk in _chunks(column):
@@ -152,7 +153,7 @@ def _chunks(column):
 
 
 def _look_up(table, places, origin=0):
-    """``table[places - origin]``, without a copy of the places as int64."""
+    """``table[places - origin]``, without an int64 copy of all places."""
     found = np.empty(len(places), table.dtype)
     for out, chunk in zip(_chunks(found), _chunks(places), strict=True):
         np.take(table, chunk.astype(np.int64) - origin, out=out, mode="clip")
@@ -164,13 +165,13 @@ def _index_type(n):
 
 
 def _narrow(ids):
-    """Distinct ids in a typed array where all are of one type that NumPy has."""
+    """Distinct ids as a typed array if all have one type that NumPy supports, else as objects."""
     types = set(map(type, ids))
     kind = types.pop() if len(types) == 1 else object
     try:
         if kind is str:
             return np.array(ids, StringDType())
-        if issubclass(kind, datetime.date):  # without a zone, or in UTC
+        if issubclass(kind, datetime.date):  # datetimes with a time zone become UTC
             return as_datetime64(np.fromiter(ids, object, len(ids)))
         if kind in (bool, int, float) or issubclass(kind, np.generic):
             array = np.array(ids)
@@ -182,7 +183,7 @@ def _narrow(ids):
 
 
 def _check_ids(codes, ids, name):
-    """No id may be missing."""
+    """Raise an error if an id is missing."""
     if ids.dtype.kind == "f":
         missing = np.isnan(ids)
     elif ids.dtype.kind in "mM":
@@ -198,7 +199,7 @@ def _check_ids(codes, ids, name):
 def _is_missing(value):
     try:
         return value is None or bool(value != value)
-    except (TypeError, ValueError):  # pandas.NA has no truth
+    except (TypeError, ValueError):  # pandas.NA has no truth value
         return True
 
 
@@ -210,7 +211,7 @@ def _raise_missing(name, row):
 
 
 def _ascending(ids):
-    """The order of ascending ids; None if they cannot be compared."""
+    """Indices that sort the ids; None if they cannot be compared."""
     try:
         if ids.dtype == object:
             return np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
@@ -220,7 +221,7 @@ def _ascending(ids):
 
 
 def _import(package):
-    """An optional package, or None."""
+    """An optional package, or None if it is not installed."""
     try:
         return __import__(package)
     except ImportError:

@@ -1,27 +1,27 @@
-"""Pairs of numbers to a matrix: duplicates and minimum counts."""
+"""Build a matrix from (row, column) pairs: merge duplicates, apply minimum counts."""
 
 import numpy as np
 import scipy.sparse as sp
 
 DUPLICATES = ("auto", "first", "last", "sum", "mean", "max", "min", "error")
-_STRETCH = 2**20
+_BLOCK_ENTRIES = 2**20
 
 
 def to_csr(rows, columns, numbers, shape, duplicates):
-    """A CSR matrix of interactions, one entry per pair.
+    """A CSR matrix of interactions, one entry per (row, column) pair.
 
     Parameters
     ----------
     rows, columns : ndarray of int, shape (n,)
     numbers : ndarray of float64, shape (n,), or None
-        None stores ones, float32.
+        Values; None stores ones, float32.
     shape : (int, int)
     duplicates : {"first", "last", "sum", "mean", "max", "min", "error"}
-        Which number stands for a pair that comes several times.
+        How to merge the values of a repeated pair.
 
     Returns
     -------
-    X : csr_array of the shape, with sorted indices
+    X : csr_array of the given shape, with sorted indices
     """
     bits = max(1, (shape[1] - 1).bit_length())
     pairs, order = _sorted_pairs(rows, columns, bits, shape, numbers is not None)
@@ -30,8 +30,8 @@ def to_csr(rows, columns, numbers, shape, duplicates):
     repeated = not first.all()
     if repeated and duplicates == "error":
         raise ValueError(
-            f"X has {len(first) - first.sum()} repeated pairs of user and item. Say which counts "
-            f"by duplicates=, one of {DUPLICATES}."
+            f"X has {len(first) - first.sum()} repeated pairs of user and item. Set duplicates= "
+            f"to merge them, one of {DUPLICATES}."
         )
     index = np.int32 if max(len(pairs), *shape) < 2**31 else np.int64
     indptr = np.searchsorted(pairs, np.arange(shape[0] + 1) << bits)
@@ -48,9 +48,9 @@ def to_csr(rows, columns, numbers, shape, duplicates):
 
 
 def _sorted_pairs(rows, columns, bits, shape, with_order):
-    """(row and column packed into one integer, ascending; where each was, if asked for).
+    """(pairs, each packed into one integer, ascending; their original positions or None).
 
-    A plain sort is several times as fast as argsort, so the place is packed in too where it fits.
+    A plain sort is several times as fast as argsort, so the position is packed in too if it fits.
     """
     pairs = rows.astype(np.int64)
     pairs <<= bits
@@ -71,7 +71,7 @@ def _sorted_pairs(rows, columns, bits, shape, with_order):
 
 
 def _merged(data, starts, duplicates):
-    """One number for every run of `data` (n,) that begins at `starts`."""
+    """One value for each run of `data` (n,); runs begin at `starts`."""
     ends = np.append(starts[1:], len(data))
     if duplicates == "first":
         return data[starts]
@@ -84,30 +84,30 @@ def _merged(data, starts, duplicates):
 
 
 def k_core(X, min_row, min_column):
-    """The largest part of X whose rows and columns all have so many entries.
+    """The largest submatrix of X whose rows and columns all have the given minimum of entries.
 
     Returns
     -------
     X : csr_array
     rows, columns : ndarray of int64
-        What is left, ascending.
+        Indices of the remaining rows and columns in the original matrix, ascending.
     """
     rows, columns = np.arange(X.shape[0]), np.arange(X.shape[1])
     while True:
-        kept = np.diff(X.indptr) >= min_row
-        if not kept.all():
-            X, rows = X[kept], rows[kept]
-        kept_columns = _column_counts(X) >= min_column
-        if not kept_columns.all():
-            X, columns = X[:, kept_columns], columns[kept_columns]
-        elif kept.all():
+        enough_in_row = np.diff(X.indptr) >= min_row
+        if not enough_in_row.all():
+            X, rows = X[enough_in_row], rows[enough_in_row]
+        enough_in_column = _column_counts(X) >= min_column
+        if not enough_in_column.all():
+            X, columns = X[:, enough_in_column], columns[enough_in_column]
+        elif enough_in_row.all():
             return X, rows, columns
 
 
 def _column_counts(X):
-    """Entries of every column; in stretches, since bincount copies what it counts as int64."""
+    """Number of entries per column; in blocks, since bincount makes an int64 copy of its input."""
     counts = np.zeros(X.shape[1], np.int64)
-    step = max(_STRETCH, X.shape[1])
+    step = max(_BLOCK_ENTRIES, X.shape[1])
     for start in range(0, X.nnz, step):
         counts += np.bincount(X.indices[start : start + step], minlength=X.shape[1])
     return counts

@@ -1,4 +1,4 @@
-"""Lists of items back to tables."""
+"""Convert lists of items and matrices to tables."""
 
 import narwhals as nw
 import numpy as np
@@ -7,15 +7,28 @@ from ._ids import factorize
 from ._tables import as_column
 
 
+def column_names(encoder):
+    """Names of the columns user, item and value (in this order) in the tables of an encoder."""
+    values = encoder.values_
+    value = {"time": encoder.timestamp, "weight": encoder.weight, "binary": None}[values]
+    names = {"user": encoder.user, "item": encoder.item, "value": value}
+    return {
+        role: name if isinstance(name, str) else (values if role == "value" else role)
+        for role, name in names.items()
+    }
+
+
 def list_columns(ids, scores, users, items):
-    """Columns user, rank, item and score (or None) of lists, without their −1 ends.
+    """Columns user, rank, item and score (or None) of lists, without the padding.
 
     Parameters
     ----------
     ids : ndarray of int, shape (n, k), or (k,) for one user
+        Column numbers, padded with −1.
     scores : ndarray of the same shape, or None
     users : array-like of ids, shape (n,), or one id
     items : ndarray of shape (n_items,)
+        Ids of the columns.
     """
     ids = np.asarray(ids)
     if ids.ndim == 1:
@@ -31,13 +44,13 @@ def list_columns(ids, scores, users, items):
             f"Lists hold items {ids.min()} to {ids.max()}, but the encoder has columns 0 to "
             f"{len(items) - 1}. Was the model fitted on its matrix?"
         )
-    users = _labels(users, len(ids))
+    users = _user_ids(users, len(ids))
     if scores is not None and np.shape(scores) != ids.shape:
         raise ValueError(f"scores has shape {np.shape(scores)}, but the lists have {ids.shape}.")
-    kept = ids >= 0
-    row, place = np.nonzero(kept)
-    score = None if scores is None else np.asarray(scores)[kept]
-    return users[row], place + 1, items[ids[kept]], score
+    listed = ids >= 0
+    row, rank = np.nonzero(listed)
+    score = None if scores is None else np.asarray(scores)[listed]
+    return users[row], rank + 1, items[ids[listed]], score
 
 
 def interaction_columns(X, users, items):
@@ -45,11 +58,11 @@ def interaction_columns(X, users, items):
     if X.shape[1] != len(items):
         raise ValueError(f"X has {X.shape[1]} columns, but the encoder has {len(items)} items.")
     coo = X.tocoo()
-    return _labels(users, X.shape[0])[coo.row], items[coo.col], coo.data
+    return _user_ids(users, X.shape[0])[coo.row], items[coo.col], coo.data
 
 
-def _labels(users, n):
-    """The ids of n users, as an array."""
+def _user_ids(users, n):
+    """The ids of n users as an array, checked."""
     if not isinstance(users, np.ndarray):
         codes, ids = factorize(as_column(users), "users")
         users = ids[codes]
@@ -62,7 +75,7 @@ def _labels(users, n):
 
 
 def make_table(columns, backend):
-    """A table of NumPy columns in the library `backend`; a dict of them where it is None."""
+    """A table of the library `backend` from NumPy columns; a dict of them if `backend` is None."""
     columns = {
         name: values.astype(object) if values.dtype.kind == "T" else values
         for name, values in columns.items()

@@ -1,4 +1,4 @@
-"""Ids that are asked for, and those that are unknown."""
+"""Look up the row or column numbers of ids."""
 
 import numpy as np
 
@@ -6,7 +6,8 @@ from ._ids import factorize, positions
 from ._tables import as_column
 
 
-def refuse_unknown(what, unknown, instead):
+def reject_unknown(what, unknown, instead):
+    """Raise an error if there are `unknown` ids; `what` is "users" or "items"."""
     if len(unknown):
         shown = ", ".join(map(repr, unknown[:3].tolist()))
         raise ValueError(
@@ -16,6 +17,10 @@ def refuse_unknown(what, unknown, instead):
 
 
 def look_up_ids(what, known, ids, unknown):
+    """Position of each of `ids` in `known`, int64 (n,), or int for a single id.
+
+    `unknown` is the number for ids that are not known, or "error"; `what` is "users" or "items".
+    """
     if isinstance(unknown, str) and unknown != "error":
         raise ValueError(f'unknown must be "error" or an int, got {unknown!r}.')
     one = isinstance(ids, (str, bytes)) or not hasattr(ids, "__len__")

@@ -1,4 +1,4 @@
-"""Tables in and out: data frames, Arrow tables, NumPy columns, lists of tuples."""
+"""Read columns of tables: data frames, Arrow tables, NumPy arrays, dicts, lists of tuples."""
 
 import os
 from collections.abc import Mapping
@@ -13,22 +13,22 @@ _FORMS = (
 
 
 def read_columns(X, names):
-    """The wanted columns of a table of interactions.
+    """Some columns of a table of events.
 
     Parameters
     ----------
     X : table
-        Whatever is listed in `_FORMS`; a lazy frame is collected.
+        One of the forms in `_FORMS`; a lazy frame is collected.
     names : dict of {str: str or int}
-        The column of each role, by name or position. In a table without names, a name stands for
-        its position in this dict.
+        The column of each role, by name or position. In a table without column names, a name is
+        replaced by its position in this dict.
 
     Returns
     -------
     columns : dict of {str: narwhals Series or ndarray of shape (n,)}
-        By role. Nothing is copied where it need not be.
+        By role. Data is copied only if necessary.
     backend : str or None
-        The library that `X` is of ("pandas", "polars", "pyarrow"); None if it is of none.
+        The library of `X` ("pandas", "polars", "pyarrow"), or None if it is not a data frame.
     """
     if isinstance(X, (str, os.PathLike)):
         raise TypeError(f"X is the path {X!r}. Read it first: pandas.read_csv({X!r}), for example.")
@@ -47,7 +47,7 @@ def read_columns(X, names):
     elif isinstance(X, np.ndarray) and X.dtype.names:
         columns = {role: X[_find(name, list(X.dtype.names))] for role, name in names.items()}
     else:
-        columns = _nameless(X, names)
+        columns = _unnamed_columns(X, names)
     lengths = {role: len(column) for role, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"The columns of X differ in length: {lengths}. Give one entry per row.")
@@ -55,19 +55,19 @@ def read_columns(X, names):
 
 
 def _find(name, known):
-    """The name of a column that is given by name or position."""
+    """The name of a column, given by name or position."""
     if name in known:
         return name
     if isinstance(name, int) and -len(known) <= name < len(known):
         return known[name]
     raise ValueError(
-        f"X has no column {name!r}; it has {list(known)}. Say which column is which, for example "
+        f"X has no column {name!r}; it has {list(known)}. Name the columns, for example "
         'InteractionEncoder(user="customer", item="product").'
     )
 
 
-def _nameless(X, names):
-    """Columns of a 2-D array or a sequence of rows."""
+def _unnamed_columns(X, names):
+    """Some columns of a table without column names: a 2-D array or a sequence of rows."""
     positions = {
         role: name if isinstance(name, int) else place
         for place, (role, name) in enumerate(names.items())
@@ -101,7 +101,7 @@ def _transposed(rows):
 
 
 def as_column(values):
-    """A column as a narwhals Series or a 1-D array; of a list, the very objects."""
+    """A column as a narwhals Series or a 1-D array; entries of a list stay the same objects."""
     series = nw.from_native(values, series_only=True, pass_through=True)
     if isinstance(series, nw.Series):
         return series
@@ -109,4 +109,4 @@ def as_column(values):
         if np.ndim(values) != 1:
             raise ValueError(f"A column must have one dimension, got shape {np.shape(values)}.")
         return np.asarray(values)
-    return np.fromiter(values, object)  # np.asarray would make strings of [1, "a"]
+    return np.fromiter(values, object)  # np.asarray would convert [1, "a"] to strings

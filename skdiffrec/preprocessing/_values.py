@@ -1,4 +1,4 @@
-"""Columns of weights and times as float64."""
+"""Convert columns of weights and times to float64."""
 
 from datetime import UTC
 
@@ -27,21 +27,24 @@ def as_times(column, name):
         try:
             column = as_datetime64(column)
         except (TypeError, ValueError) as error:
-            raise TypeError(f"Column {name!r} does not hold dates alone: {error}.") from None
+            raise TypeError(f"Column {name!r} must hold only dates: {error}.") from None
     if column.dtype.kind == "M":
         seconds = column.astype("datetime64[us]").astype(np.int64) / 1e6
         column = np.where(np.isnat(column), np.nan, seconds)
     times = _as_numbers(column, name)
     if times.size and times.min() <= 0:
         raise ValueError(
-            f"Column {name!r} holds the time {times.min():g}, but a time must be > 0 (dates count "
-            "in seconds since 1970). Add a constant to all: only the order of times counts."
+            f"Column {name!r} holds the time {times.min():g}, but a time must be > 0 (dates become "
+            "seconds since 1970). Add a constant to all times: only their order matters."
         )
     return times
 
 
 def as_datetime64(times):
-    """Python's dates, or date times in UTC where they have a zone; TypeError if others."""
+    """Python dates or datetimes as datetime64; those with a time zone are converted to UTC.
+
+    Raises TypeError for a mixture of dates and datetimes.
+    """
     if any(hasattr(t, "tzinfo") != hasattr(times[0], "tzinfo") for t in times):
         raise TypeError("dates and date times are mixed")
     unit = "us" if hasattr(times[0], "tzinfo") else "D"
@@ -54,6 +57,7 @@ def _has_zone(time):
 
 
 def _as_numbers(values, name):
+    """A column of finite numbers as float64."""
     first = values[0] if len(values) else None
     try:
         if isinstance(first, (str, bytes)):
@@ -74,7 +78,7 @@ def _as_numbers(values, name):
 
 
 def resolved_values(encoder):
-    """What the matrix of an encoder holds: "binary", "weight" or "time"."""
+    """The values of an encoder's matrix, "binary", "weight" or "time"; checks its parameters."""
     values = encoder.values
     if values == "auto":
         values = "time" if encoder.timestamp is not None else "weight"

@@ -235,7 +235,7 @@ IDS, HELD = [[0, 1], [1, 2]], [[1, 0, 0], [0, 1, 0]]
         (lambda: gini_at_k(IDS, 3, k=3), ValueError, r"k must be at most .*\(2\), got 3"),
         (lambda: personalization_at_k(IDS, k=0), ValueError, "k must be at least 1, got 0"),
         (lambda: personalization_at_k([[0, -2]], k=1), IndexError, "items >= 0, or -1.*got -2 at"),
-        (lambda: personalization_at_k([[0, 1]], k=1), ValueError, "with a list, beside another"),
+        (lambda: personalization_at_k([[0, 1]], k=1), ValueError, "with a list, and another"),
         (lambda: novelty_at_k(IDS, [[1, 1]], k=2), IndexError, r"0 to 1 \(the columns of train\)"),
         (lambda: novelty_at_k(IDS, [[1, -1, 0]], k=2), ValueError, r"train .*got -1\.0 at row 0"),
         (lambda: novelty_at_k(IDS, [1, 1, 1], k=2), ValueError, r"train must be 2-D.* history"),

@@ -118,7 +118,7 @@ def test_one_line():
     ("a", "b", "options", "error", "message"),
     [
         ([1.0, 2.0], [1.0], {}, ValueError, "must hold the same users, got 2 and 1 values; pass"),
-        ([1.0, np.nan], [1.0, 2.0], {}, ValueError, "NaN in one of them only at user 1; judge"),
+        ([1.0, np.nan], [1.0, 2.0], {}, ValueError, "NaN in one of them only at user 1; evaluate"),
         ([np.nan], [np.nan], {}, ValueError, "numbers for at least 2 users, got 0 among 1"),
         ([], [], {}, ValueError, "got 0 among 0"),
         ([1.0, np.nan], [2.0, np.nan], {}, ValueError, "at least 2 users, got 1 among 2"),

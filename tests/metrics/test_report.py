@@ -153,18 +153,18 @@ def test_report_by_convention():
     assert "convention 'lenskit'" in str(report)
     own = full_report(convention=Convention(precision_divisor="min"))
     assert own["precision@5"] == by_function("precision", 5, divisor="min")
-    assert "convention of one's own" in str(own)
+    assert "convention custom" in str(own)
 
 
 def test_report_prints_an_aligned_table():
     report = full_report()
     head, columns, *rows = str(report).splitlines()
-    assert head == f"{report.n_judged} of 30 users judged, convention 'skdiffrec'"
+    assert head == f"{report.n_judged} of 30 users evaluated, convention 'skdiffrec'"
     assert columns.split() == ["@3", "@5", "@10"]
     assert [row.split()[0] for row in rows] == list(NAMES)
     assert len({len(row) for row in [columns, *rows]}) == 1
     assert float(rows[2].split()[3]) == round(report["ndcg@10"], 4)
-    assert repr(report) == f"<RankingReport: 39 values, {report.n_judged} of 30 users judged>"
+    assert repr(report) == f"<RankingReport: 39 values, {report.n_judged} of 30 users evaluated>"
 
 
 def test_report_as_a_frame(monkeypatch):

@@ -151,7 +151,7 @@ class TestNumbers:
             ("timestamp", pd.Series(["2020-01-01", "2021"]), TypeError, "pandas.to_datetime"),
             ("timestamp", pd.Series([pd.NaT, pd.Timestamp("2020")]), ValueError, "nan in row 0"),
             ("timestamp", pl.Series([None, dt.datetime(2020, 1, 1)]), ValueError, "nan in row 0"),
-            ("timestamp", [dt.datetime(2020, 1, 1), "x"], TypeError, "does not hold dates alone"),
+            ("timestamp", [dt.datetime(2020, 1, 1), "x"], TypeError, "must hold only dates"),
         ],
     )
     def test_bad_numbers(self, role, column, error, says):

@@ -1,45 +1,44 @@
-"""Metrics of accuracy without a k: R-precision and AUC."""
+"""Accuracy metrics without a cutoff k: R-precision and AUC."""
 
 import numpy as np
 
 from .._utils.typing import ArrayLike, Empty, MatrixLike, Score
 from ._checks import as_2d, check_columns, check_ids, check_option, check_rows, interactions
-from ._closed_forms import over_judged, ratio
 from ._conventions import EMPTY
-from ._hits import find_hits, look_up, places_in
+from ._formulas import aggregate, ratio
+from ._hits import find_hits, find_listed, look_up
 
 
 def r_precision(
     ids: ArrayLike, holdout: MatrixLike, *, per_user: bool = False, empty: Empty = "nan"
 ) -> Score:
-    """Share of the first T places that hold one of the user's T holdout items.
+    """Share of the first T places that hold one of the user's T held-out items.
 
-    Answers "how much of the list is right?" with every user judged at a length of their own, at
-    which precision and recall are the same number and 1 can be reached. It misleads where holdouts
-    are small: at T = 1 only the first place counts. Lists have to be as long as the largest
-    holdout: at a width w (columns of `ids`) below T, the first w places are judged, and divided
-    by w.
+    Shows how much of the list is relevant, with a list length of each user's own, at which
+    precision and recall are equal and 1 is reachable. It misleads when users have few held-out
+    items: at T = 1 only the first place counts. Pass lists as long as the largest holdout: if the
+    number w of columns of `ids` is below T, the first w places are evaluated and the divisor is w.
 
     Parameters
     ----------
     ids : array-like of int, shape (n_users, n_listed)
         Recommended items, best first, each at most once per list; -1 fills the end of a list.
     holdout : sparse or dense, shape (n_users, n_items)
-        Hidden items, T for a user: every non-zero is one.
+        Held-out items, T per user: every non-zero entry is one.
     per_user : bool, default=False
-        Return one value per user in place of the mean.
+        Return one value per user instead of the mean.
     empty : {"nan", "zero"}, default="nan"
-        Users without holdout are left out of the mean, or count as 0.
+        Leave users without held-out items out of the mean, or count them as 0.
 
     Returns
     -------
     float or ndarray of float64, shape (n_users,)
-        In [0, 1]; NaN for a user without holdout, unless `empty` is "zero".
+        In [0, 1]; NaN for a user without held-out items, unless `empty` is "zero".
 
     Raises
     ------
     TypeError, ValueError, IndexError
-        If an argument is invalid, or if the mean is wanted and no user has a holdout.
+        If an argument is invalid, or if `per_user` is False and no user has a held-out item.
 
     Examples
     --------
@@ -50,8 +49,8 @@ def r_precision(
     check_option("empty", empty, EMPTY)
     hits = look_up(ids, holdout, _width(ids))
     places = np.minimum(hits.sizes, hits.k)
-    found = hits.sums(hits.ranks < places[hits.rows])
-    return over_judged(ratio(found, places), hits.sizes, empty, per_user)
+    n_hits = hits.sums(hits.ranks < places[hits.rows])
+    return aggregate(ratio(n_hits, places), hits.sizes, empty, per_user)
 
 
 def auc(
@@ -62,37 +61,39 @@ def auc(
     per_user: bool = False,
     empty: Empty = "nan",
 ) -> Score:
-    """Probability that a holdout item ranks above an item the user did not choose.
+    """Probability that a held-out item ranks above an item the user did not choose.
 
-    Each holdout item is compared with each item that is neither in the holdout nor in `train`.
-    Items that are not listed share the places after the list; a tie counts half. Answers "is the
-    whole order right?". It misleads about recommending, where only the top is seen: with thousands
-    of items a value of 0.95 may go with no hit in the top ten. A short list nears 0.5.
+    Each held-out item is compared with each item that is neither held out nor in `train`. Items
+    that are not listed are tied after the end of the list; a tie counts one half. Evaluates the
+    whole ranking, and so misleads about recommendation, where users see only the top: with
+    thousands of items, 0.95 is possible without a hit in the top ten. For short lists the value
+    approaches 0.5.
 
     Parameters
     ----------
     ids : array-like of int, shape (n_users, n_listed)
         Recommended items, best first, each at most once per list; -1 fills the end of a list.
     holdout : sparse or dense, shape (n_users, n_items)
-        Hidden items: every non-zero is one.
+        Held-out items: every non-zero entry is one.
     train : sparse or dense, shape (n_users, n_items), default=None
-        Histories of the same users. Their items are not compared, wherever they are listed; with
-        None they count as items not chosen, which flatters nobody who lists them last.
+        Histories of the same users. Their items are not compared, wherever they are listed. With
+        None, items of the history count as not chosen, which raises the value if they are listed
+        last.
     per_user : bool, default=False
-        Return one value per user in place of the mean.
+        Return one value per user instead of the mean.
     empty : {"nan", "zero"}, default="nan"
-        Users without holdout are left out of the mean, or count as 0.
+        Leave users without held-out items out of the mean, or count them as 0.
 
     Returns
     -------
     float or ndarray of float64, shape (n_users,)
-        In [0, 1]; NaN for a user without holdout, unless `empty` is "zero", and for one with
-        nothing to compare with, whom the mean leaves out.
+        In [0, 1]; NaN for a user without held-out items, unless `empty` is "zero". A user with
+        nothing to compare with is NaN too and left out of the mean.
 
     Raises
     ------
     TypeError, ValueError, IndexError
-        If an argument is invalid, or if the mean is wanted and every user is NaN.
+        If an argument is invalid, or if `per_user` is False and every user is NaN.
 
     Examples
     --------
@@ -112,7 +113,7 @@ def auc(
         seen = interactions("train", train)
         check_rows(ids, seen, "train")
         check_columns(seen, "train", holdout.shape[1], "the columns of holdout")
-        misses[places_in(ids, seen)] = False
+        misses[find_listed(ids, seen)] = False
         others = others - np.diff(seen.indptr) + np.diff(seen.multiply(holdout).indptr)
     before = np.cumsum(misses, axis=1)[hits.rows, hits.ranks]
     listed = hits.sums(others[hits.rows] - before)
@@ -120,9 +121,10 @@ def auc(
     pairs = hits.sizes * others
     values = np.where(pairs > 0, ratio(listed + tied, pairs), np.nan)
     need = "with a holdout item and another to compare it with"
-    return over_judged(values, hits.sizes, empty, per_user, need)
+    return aggregate(values, hits.sizes, empty, per_user, need)
 
 
 def _width(ids):
-    """Number of columns, at least 1 so that the check of k speaks of ids that have none."""
-    return max(as_2d("ids", ids, "iu", "pass the ids of recommend() alone").shape[1], 1)
+    """Number of columns, at least 1, so that the check of k reports ids without columns."""
+    hint = "pass the ids that recommend() returns"
+    return max(as_2d("ids", ids, "iu", hint).shape[1], 1)

@@ -1,4 +1,4 @@
-"""Cross-validation over users: the test users are unknown to the model."""
+"""Cross-validation over users: the model is not fitted to the test users."""
 
 from collections.abc import Iterator
 from numbers import Integral
@@ -17,25 +17,26 @@ from ._holdouts import SampleFraction
 class UnseenUsers(BaseEstimator):
     """Cross-validation in which the test users are new to the model.
 
-    Every user of whom the holdout hides something is in exactly one test part. The others cannot
-    be judged, and are always in the training part.
+    Each user with held-out items is in the test set of exactly one fold. Users without held-out
+    items cannot be evaluated and are in every training set.
 
     Parameters
     ----------
     n_splits : int, default=5
-        Number of parts, at least 2.
+        Number of folds, at least 2.
     holdout : object with ``hide(X) -> (history, holdout)``, default=None
-        What `parts` hides of the test users. None means
+        Holdout that `parts` applies to the test users. None uses
         ``SampleFraction(0.2, random_state=0)``.
     shuffle : bool, default=True
-        Deal the users out at random; else the parts are blocks of rows.
+        Whether to assign users to folds at random; otherwise folds are blocks of rows.
     random_state : int, RandomState instance, Generator instance or None, default=None
-        An int deals the users out in the same way each time. Only with `shuffle`.
+        Seed of the assignment. Pass an int for the same folds on every call. Used only with
+        `shuffle`.
 
     Notes
     -----
-    Rows of training users are whole: with a holdout in time, they hold things from after the cuts
-    of the test users.
+    Rows of training users are complete: with a holdout by time, they contain interactions from
+    after the split times of the test users.
 
     Examples
     --------
@@ -50,7 +51,7 @@ class UnseenUsers(BaseEstimator):
     (100, 90) (100, 90) True
     (100, 90) (100, 90) True
 
-    With scikit-learn's tools the estimator's own ``score`` hides a part of the test rows:
+    With scikit-learn's tools, the estimator's own ``score`` holds out a part of the test rows:
 
     >>> from sklearn.model_selection import cross_val_score
     >>> cross_val_score(EASERecommender(), X, cv=UnseenUsers(3, random_state=0)).shape
@@ -85,19 +86,19 @@ class UnseenUsers(BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Finite and non-negative; a stored non-zero is an interaction.
+            Finite, non-negative values; a stored non-zero is an interaction.
         y, groups : object, default=None
             Ignored.
 
         Yields
         ------
-        train_rows, test_rows : ndarray of int64
+        train_rows, test_rows : ndarray of int64, shape (n_train,) and (n_test,)
             Ascending row indices; disjoint, together all rows.
 
         Raises
         ------
         ValueError
-            If fewer users than `n_splits` have a holdout, or a parameter or `X` is not valid.
+            If fewer users than `n_splits` have held-out items, or a parameter or `X` is invalid.
         """
         yield from self._folds(self._hide(X)[1])
 
@@ -107,27 +108,36 @@ class UnseenUsers(BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Finite and non-negative; a stored non-zero is an interaction.
+            Finite, non-negative values; a stored non-zero is an interaction.
 
         Yields
         ------
         train : csr_array of float64, shape (n_train, n_items)
-            Whole rows of the training users.
-        history, holdout : csr_array of float64, shape (n_test, n_items)
-            Rows of the test users, of each what a model is shown and what is hidden.
+            Complete rows of the training users.
+        history : csr_array of float64, shape (n_test, n_items)
+            Histories of the test users, from which to recommend.
+        holdout : csr_array of float64, shape (n_test, n_items)
+            Held-out items of the test users, on which to evaluate.
 
         Raises
         ------
         ValueError
             As in `split`.
+        TypeError
+            If the parameter `holdout` has no method `hide`.
         """
         history, holdout = self._hide(X)
-        whole = history + holdout
+        complete = history + holdout
         for train, test in self._folds(holdout):
-            yield whole[train], history[test], holdout[test]
+            yield complete[train], history[test], holdout[test]
 
     def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
-        """Number of splits. All parameters are ignored.
+        """Number of splits.
+
+        Parameters
+        ----------
+        X, y, groups : object, default=None
+            Ignored.
 
         Returns
         -------
@@ -141,19 +151,19 @@ class UnseenUsers(BaseEstimator):
         if not hasattr(holdout, "hide"):
             raise TypeError(
                 f"holdout must have a method hide(X) -> (history, holdout), got {holdout!r}. Give "
-                "one of this module's, such as SampleFraction(0.2)."
+                "one of skdiffrec.model_selection, such as SampleFraction(0.2)."
             )
         return holdout.hide(X)
 
     def _folds(self, holdout):
-        judged = np.flatnonzero(np.diff(holdout.indptr))
-        if len(judged) < self.n_splits:
+        users = np.flatnonzero(np.diff(holdout.indptr))  # those with held-out items
+        if len(users) < self.n_splits:
             raise ValueError(
-                f"n_splits={self.n_splits}, but only {len(judged)} of the {holdout.shape[0]} users "
-                "have a holdout. Lower n_splits, or give users with enough items to hide some."
+                f"n_splits={self.n_splits}, but only {len(users)} of the {holdout.shape[0]} users "
+                "have held-out items. Lower n_splits, or give users with more items."
             )
         folds = KFold(self.n_splits, shuffle=self.shuffle, random_state=seed_of(self.random_state))
-        for _, test in folds.split(judged):
+        for _, test in folds.split(users):
             train = np.ones(holdout.shape[0], bool)
-            train[judged[test]] = False
-            yield np.flatnonzero(train), judged[test]
+            train[users[test]] = False
+            yield np.flatnonzero(train), users[test]

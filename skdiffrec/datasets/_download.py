@@ -1,4 +1,4 @@
-"""Files of public data sets: where they lie, how they come here, and what is checked of them."""
+"""Files of public data sets: location, download and checksums."""
 
 import gzip
 import hashlib
@@ -18,11 +18,11 @@ __all__ = ["DamagedFile", "get_data_home", "open_source"]
 
 ENVIRONMENT = "SKDIFFREC_DATA"
 DEFAULT_HOME = "~/skdiffrec_data"
-WORTH_RETRYING = {408, 425, 429}  # of the client errors; those of servers all are
+WORTH_RETRYING = {408, 425, 429}  # client errors to retry; all server errors are retried
 
 
 class DamagedFile(ValueError):
-    """A file that does not hold what it should."""
+    """A data file is damaged or does not have the expected content."""
 
 
 _UNREADABLE = (
@@ -36,18 +36,18 @@ _UNREADABLE = (
 
 
 def get_data_home(data_home: str | os.PathLike | None = None) -> Path:
-    """Folder where fetched files lie.
+    """Folder of downloaded data files.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder. None means that of the environment variable SKDIFFREC_DATA, and without one
-        ``~/skdiffrec_data``.
+        The folder. None uses the environment variable SKDIFFREC_DATA, or ``~/skdiffrec_data`` if it
+        is not set.
 
     Returns
     -------
     data_home : pathlib.Path
-        Absolute; it need not exist, a download creates it.
+        Absolute path. The folder need not exist; the first download creates it.
 
     Examples
     --------
@@ -70,10 +70,10 @@ def open_source(
     delay: float,
     verbose: int,
 ) -> Iterator[Path]:
-    """Path of the checked file of a source, downloaded first if it is missing.
+    """Context manager: path of the checked file of a source, downloaded first if it is missing.
 
-    A file that the body could read is recorded by its checksum. One that it could not read is
-    named in the error, and deleted if it was downloaded just now.
+    If the body of the ``with`` statement reads the file successfully, its checksum is recorded. If
+    the file is not readable, the error names it, and it is deleted if it was just downloaded.
     """
     path = get_data_home(data_home) / source.filename
     fresh = not path.is_file()
@@ -93,16 +93,16 @@ def open_source(
             + ("" if fresh else _by_hand(source, path))
         ) from error
     if not (source.verified or _record_of(path).is_file()):
-        with suppress(OSError):  # a data home that others filled may be read-only
+        with suppress(OSError):  # a shared data home may be read-only
             _record_of(path).write_text(digest + "\n")
 
 
 def check_file(source: Source, path: Path) -> str:
-    """Compare a file with what is known of it, and return its SHA-256.
+    """Check a file against its known checksums, and return its SHA-256.
 
-    A verified checksum must match. Else the file must be the one of the first successful reading,
-    recorded beside it; at that first time a checksum that is known but unverified, and differs, is
-    worth a warning, since it may be the one that is wrong.
+    A verified checksum must match. Otherwise, the file must be the same as at the first successful
+    read, whose checksum is recorded beside it. At the first read, a mismatch with a known but
+    unverified checksum only causes a warning, since the known checksum may be wrong.
     """
     digest, record = _hash(path, "sha256"), _record_of(path)
     expected = source.known_hash
@@ -123,8 +123,8 @@ def check_file(source: Source, path: Path) -> str:
             )
     elif actual != expected:
         warnings.warn(
-            f"{path} has the checksum {actual}, but {expected} is known of {source.name}. The "
-            "known one is unverified, so the file is used; compare it with what the source "
+            f"{path} has the checksum {actual}, but {expected} is expected for {source.name}. The "
+            "expected one is unverified, so the file is used; compare it with what the source "
             f"publishes. Its own checksum is recorded in {record.name} and checked from now on.",
             stacklevel=5,
         )
@@ -142,20 +142,20 @@ def _hash(path: Path, algorithm: str) -> str:
 
 def _by_hand(source: Source, path: Path) -> str:
     return (
-        f"By hand: download {source.url}, on another machine if this one is offline, and put the "
-        f"file as it is into {path.parent} under the name {path.name}. Another folder can be given "
-        f"by data_home or by the environment variable {ENVIRONMENT}."
+        f"To install it by hand, download {source.url}, on another machine if this one is offline, "
+        f"and save the file unchanged in {path.parent} as {path.name}. To use another folder, set "
+        f"data_home or the environment variable {ENVIRONMENT}."
     )
 
 
 def _download(source: Source, path: Path, n_retries: int, delay: float, verbose: int) -> None:
-    """Bring a file to its place: all of it or nothing."""
+    """Download a file, completely or not at all."""
     pooch, requests = _import_pooch(source, path)
     downloader = pooch.HTTPDownloader(progressbar=bool(verbose))
     known_hash = source.known_hash if source.verified else None
     logger = pooch.get_logger()
     level = logger.level
-    logger.setLevel("WARNING")  # it would advise to pin a hash that only users of pooch can pin
+    logger.setLevel("WARNING")  # below, it advises to pin a hash, which callers cannot do
     try:
         for attempt in range(1, n_retries + 2):
             try:
@@ -169,7 +169,7 @@ def _download(source: Source, path: Path, n_retries: int, delay: float, verbose:
                         f"{source.name} could not be downloaded from {source.url} (attempt "
                         f"{attempt}): {error}. {_by_hand(source, path)}"
                     ) from error
-            except ValueError as error:  # pooch's word for another checksum
+            except ValueError as error:  # what pooch raises if the checksum differs
                 raise DamagedFile(
                     f"What {source.url} sent is not {source.name} and was not kept: {error}. "
                     f"{_by_hand(source, path)}"
@@ -180,7 +180,7 @@ def _download(source: Source, path: Path, n_retries: int, delay: float, verbose:
 
 
 def _may_pass(error: Any) -> bool:
-    """May another attempt succeed? Not where the server says that the request is wrong."""
+    """Whether another attempt may succeed: not if the server rejects the request itself."""
     status = None if error.response is None else error.response.status_code
     return status is None or status >= 500 or status in WORTH_RETRYING
 

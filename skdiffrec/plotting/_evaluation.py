@@ -1,16 +1,16 @@
-"""What the displays share in computing: the recommender inside, its lists, metrics per user."""
+"""Evaluation helpers of the displays: unwrap estimators, recommend lists, compute metrics."""
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils.validation import check_any_holdout, check_list_length, check_scales
-from ..metrics._registry import OF_ALL_USERS, evaluate, parse
+from ..metrics._registry import OVERALL, evaluate, parse
 from ..model_selection import RankingScorer
 
 
 def unwrap(estimator, X=None):
-    """The fitted recommender inside searches and pipelines, and `X` as these pass it on."""
+    """(fitted recommender inside searches and pipelines, `X` as their transformers return it)."""
     check_is_fitted(estimator)
     while True:
         if hasattr(estimator, "best_estimator_"):
@@ -24,17 +24,17 @@ def unwrap(estimator, X=None):
 
 
 def require(estimator, attribute, use):
-    """An error unless the recommender has what a display needs."""
+    """Raise an error unless the recommender has an attribute; `use` describes its purpose."""
     if not hasattr(estimator, attribute):
         raise TypeError(
-            f"estimator must be one with {attribute}, {use}, got {type(estimator).__name__}. Give a"
+            f"estimator must have {attribute}, {use}, got {type(estimator).__name__}. Give a"
             " fitted CFGDiffusionRecommender, or a search with refit=True or a Pipeline that ends"
             " in one."
         )
 
 
 def named_scorer(metrics, k, holdout):
-    """A RankingScorer of one or several metrics given by their names."""
+    """A RankingScorer of one or several metrics, given by name."""
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     for name in names:
         if parse(name)[0] == "intra_list_diversity":
@@ -46,7 +46,7 @@ def named_scorer(metrics, k, holdout):
 
 
 def split_rows(scorer, estimator, X, y):
-    """(history, holdout), as the scorer shows them to `estimator`; somebody has a holdout."""
+    """(history, holdout) as the scorer splits them; an error if no user has held-out items."""
     X = X if hasattr(X, "shape") else np.asarray(X)
     history, holdout = scorer.split(estimator, X, y)
     check_any_holdout(holdout)
@@ -54,19 +54,19 @@ def split_rows(scorer, estimator, X, y):
 
 
 def recommend_lists(estimator, history, k, scales=None):
-    """Lists (n_scales, n_users, k) of a recommender; without `scales` (1, n_users, k)."""
+    """Lists (n_scales, n_users, k) of a recommender, (1, n_users, k) without `scales`."""
     check_list_length(k, history.shape[1])
     recommender, rows = unwrap(estimator, history)
     if scales is None:
-        require(recommender, "recommend", "which makes lists")
+        require(recommender, "recommend", "which recommends lists")
         return recommender.recommend(X=rows, k=k)[0][None]
-    require(recommender, "recommend_scales", "which makes lists at several guidance scales")
+    require(recommender, "recommend_scales", "which recommends lists at several guidance scales")
     return recommender.recommend_scales(check_scales(scales), X=rows, k=k)[0]
 
 
-def unit_values(name, ids, holdout, history):
-    """One metric of lists: per user (n_users,), or (1,) where all users have one together."""
-    per_user = parse(name)[0] not in OF_ALL_USERS
+def metric_values(name, ids, holdout, history):
+    """One metric of lists: per user (n_users,), or (1,) for a metric of all users together."""
+    per_user = parse(name)[0] not in OVERALL
     values = evaluate([name], ids, holdout, history, per_user=per_user)[name]
     return np.atleast_1d(np.asarray(values, dtype=np.float64))
 

@@ -1,0 +1,68 @@
+"""Scores of a recommender at several guidance scales, per fold and as ``cv_results_``."""
+
+import copy
+import time
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from .._utils.validation import safe_indexing
+from ._scorers import RankingScorer
+
+
+def is_multimetric(scorer):
+    """Whether the scorer returns a dict of several metrics."""
+    return getattr(scorer, "several", False)
+
+
+def fit_and_score(estimator, X, y, train, test, scales, scorer, fit_params):
+    """Fit to the training rows, score the test rows at all scales.
+
+    Returns
+    -------
+    fit_seconds, score_seconds : float
+    scores : list of float or of dict of str to float
+        One entry per scale.
+    """
+    per_user = (X.shape[0],)
+    params = {
+        name: safe_indexing(value, train) if np.shape(value)[:1] == per_user else value
+        for name, value in fit_params.items()
+    }
+    start = time.perf_counter()
+    estimator.fit(safe_indexing(X, train), **params)
+    seconds = time.perf_counter() - start
+    y = None if y is None else safe_indexing(y, test)
+    return seconds, *score_scales(estimator, safe_indexing(X, test), y, scales, scorer)
+
+
+def score_scales(estimator, X, y, scales, scorer):
+    """(seconds, scores) of a fitted estimator: one float or dict per scale."""
+    start = time.perf_counter()
+    if isinstance(scorer, RankingScorer):
+        history, holdout = scorer.split(estimator, X, y)
+        lists, _ = estimator.recommend_scales(scales, X=history, k=scorer.n_listed)
+        scores = [scorer.judge(ids, history, holdout) for ids in lists]
+    else:
+        estimator = copy.copy(estimator)
+        scores = [scorer(estimator.set_params(guidance_scale=s), X, y) for s in scales.tolist()]
+    return time.perf_counter() - start, scores
+
+
+def results_table(scales, scorer, fold_scores):
+    """``cv_results_`` from the scores of each fold, one entry per scale."""
+    several = is_multimetric(scorer)
+    results: dict[str, Any] = {
+        "param_guidance_scale": np.array(scales),
+        "params": [{"guidance_scale": float(scale)} for scale in scales],
+    }
+    for name in scorer.names if several else ["score"]:
+        table = np.array(
+            [[score[name] if several else score for score in scores] for scores in fold_scores]
+        )
+        results |= {f"split{i}_test_{name}": row for i, row in enumerate(table)}
+        results[f"mean_test_{name}"] = mean = table.mean(axis=0)
+        results[f"std_test_{name}"] = table.std(axis=0)
+        results[f"rank_test_{name}"] = rankdata(-mean, "min").astype(np.int32)
+    return results
