@@ -11,6 +11,7 @@ from skdiffrec.baselines import (
     ALSRecommender,
     EASERecommender,
     ItemKNNRecommender,
+    NeighborhoodRecommender,
     PopularityRecommender,
 )
 from skdiffrec.datasets import make_interactions
@@ -37,16 +38,18 @@ def tiny_als(**parameters):
     return ALSRecommender(**{**dict(factors=8, iterations=5, random_state=0), **parameters})
 
 
-# One instance of each kind of arithmetic: branches, spaces, heads, item paths, draws, values.
+# One instance of each kind of arithmetic: branches, spaces, heads, closed forms, draws, values.
 MODELS = {
     "cfg": tiny_cfg(),
-    "cfg-guided": tiny_cfg(guidance_scale=2.0, item_path="neighborhood", n_sampling_steps=3),
+    "cfg-guided": tiny_cfg(
+        guidance_scale=2.0, closed_form=NeighborhoodRecommender(), n_sampling_steps=3
+    ),
     "cfg-drawn": tiny_cfg(
-        guidance_scale=1.5, n_sampling_steps=3, eta=1.0, temperature=1.0, n_samples=2
+        guidance_scale=1.5, n_sampling_steps=3, eta=1.0, temperature=1.0, n_draws=2
     ),
     "cfg-item-space": tiny_cfg(
         latent_dim=None,
-        loss="squared",
+        ranking_head=False,
         prediction_type="epsilon",
         start_timestep=40,
         n_sampling_steps=2,
@@ -59,6 +62,7 @@ MODELS = {
     "ease-weight": EASERecommender(reg=20.0, values="weight"),
     "knn": ItemKNNRecommender(n_neighbors=20),
     "knn-time": ItemKNNRecommender(n_neighbors=20, shrinkage=5.0, values="time"),
+    "neighborhood": NeighborhoodRecommender(n_neighbors=20),
     "als": tiny_als(),
     "als-time": tiny_als(values="time", half_life=2.0),
 }

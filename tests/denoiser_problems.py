@@ -8,10 +8,10 @@ import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from skdiffrec._model import build_denoiser
-from skdiffrec._path_choice import build_path
-from skdiffrec._schedules import cumulative_alphas
-from skdiffrec._spaces import Bags
+from skdiffrec._network.build import build_denoiser
+from skdiffrec._closed_form.selection import build_path
+from skdiffrec._diffusion.schedules import cumulative_alphas
+from skdiffrec._network.spaces import Bags
 
 N_ITEMS, LATENT, T = 20, 4, 12
 properties = settings(max_examples=40, deadline=None)

@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from skdiffrec import _tensor_file
+from skdiffrec._utils import tensor_file
 
 
 def assert_same(model, loaded, X):

@@ -160,7 +160,7 @@ class A:
         assert found >= {
             "torch.nn",
             "skdiffrec.base",
-            "skdiffrec._topk",
+            "skdiffrec._utils.topk",
             "skdiffrec.datasets._npz",
             "skdiffrec.metrics",
             "implicit",
@@ -180,7 +180,7 @@ class A:
         source = "from ._npz import load_npz\nfrom .._rows import pad_rows\nfrom .. import base"
         assert imported(source, "skdiffrec.datasets") >= {
             "skdiffrec.datasets._npz",
-            "skdiffrec._rows",
+            "skdiffrec._utils.rows",
             "skdiffrec.base",
         }
 

@@ -334,7 +334,7 @@ class TestSkops:
         "cfg": {
             "skdiffrec._recommender.CFGDiffusionRecommender",
             "skdiffrec._fitting.FittedModel",
-            "skdiffrec._history.TrainingHistory",
+            "skdiffrec._utils.results.TrainingHistory",
         },
         "popularity": {"skdiffrec.baselines.PopularityRecommender"},
         "ease": {"skdiffrec.baselines.EASERecommender"},

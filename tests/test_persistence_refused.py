@@ -20,7 +20,8 @@ from persistence_files import (  # noqa: F401
 from safetensors.numpy import save_file
 from scipy.sparse import csr_array
 
-from skdiffrec import _tensor_file, persistence
+from skdiffrec import persistence
+from skdiffrec._utils import tensor_file
 from skdiffrec.baselines import EASERecommender
 from skdiffrec.persistence import PersistenceError
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from benchmark_files import SHARED_DATA
 
-from skdiffrec import CFGDiffusionRecommender, _scoring
+from skdiffrec import CFGDiffusionRecommender
+from skdiffrec._inference import scoring
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 from skdiffrec.datasets import load_npz
 from skdiffrec.metrics import ndcg_at_k

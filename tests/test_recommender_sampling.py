@@ -18,7 +18,8 @@ from recommender_models import (  # noqa: F401
 )
 from scipy.sparse import csr_array, vstack
 
-from skdiffrec import _chain, base
+from skdiffrec import base
+from skdiffrec._inference import reverse_process
 
 
 class TestDraws:

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from skdiffrec._neighborhood import DenseGram, SparseGram
+from skdiffrec._closed_form.neighborhood import DenseGram, SparseGram
 
 properties = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 2**31 - 2)

@@ -9,7 +9,7 @@ from closed_form_problems import assert_same, popular_csr
 from denoiser_problems import N_ITEMS, random_csr
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._item_path import ease_matrix
+from skdiffrec._closed_form.solver import ease_matrix
 
 
 @pytest.mark.parametrize("reg", [0.5, 20.0])

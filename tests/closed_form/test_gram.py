@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec import _neighborhood
-from skdiffrec._neighborhood import gram_matrix
+from skdiffrec._closed_form import neighborhood
+from skdiffrec._closed_form.neighborhood import gram_matrix
 
 
 def test_blocks_of_rows_are_the_rows_of_the_gram_matrix(monkeypatch):

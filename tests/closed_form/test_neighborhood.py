@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec import _neighborhood
-from skdiffrec._item_path import PathSettings, ease_matrix, neighborhood_matrix, solve_path
-from skdiffrec._neighborhood import SparseGram, nearest_items, neighborhood_matrices
+from skdiffrec._closed_form import neighborhood
+from skdiffrec._closed_form.solver import PathSettings, ease_matrix, neighborhood_matrix, solve_path
+from skdiffrec._closed_form.neighborhood import SparseGram, nearest_items, neighborhood_matrices
 
 
 @pytest.mark.parametrize("reg", [0.5, 20.0])
@@ -26,7 +26,7 @@ def test_a_neighborhood_of_all_items_is_ease(reg):
 def test_a_neighborhood_is_ridge_regression_on_the_nearest_items(looked_up, monkeypatch):
     """With the Gram matrix at hand, and with columns multiplied, as above 5,000 items."""
     if not looked_up:
-        monkeypatch.setattr("skdiffrec._item_path.EASE_MAX_ITEMS", 0)
+        monkeypatch.setattr("skdiffrec._closed_form.solver.EASE_MAX_ITEMS", 0)
     X, reg = random_csr(50), 2.0
     B = neighborhood_matrix(X, reg, n_neighbors=4).toarray()
     dense = X.toarray().astype(np.float64)

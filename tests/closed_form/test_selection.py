@@ -7,10 +7,10 @@ from closed_form_problems import popular_csr, random_times
 from denoiser_problems import random_csr, to_bags
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec import _path_choice
-from skdiffrec._early_stopping import split_validation
-from skdiffrec._item_path import PathSettings, PathSolver, ease_matrix
-from skdiffrec._path_choice import (
+from skdiffrec._closed_form import selection
+from skdiffrec._training.early_stopping import split_validation
+from skdiffrec._closed_form.solver import PathSettings, PathSolver, ease_matrix
+from skdiffrec._closed_form.selection import (
     Judges,
     build_path,
     choose_path,
@@ -18,8 +18,8 @@ from skdiffrec._path_choice import (
     ranked_items,
     sampled_rows,
 )
-from skdiffrec._rows import hide_items
-from skdiffrec._topk import masked_topk
+from skdiffrec._utils.rows import hide_items
+from skdiffrec._utils.topk import masked_topk
 from skdiffrec.metrics import ndcg_at_k
 from skdiffrec.preprocessing import history_weights
 
@@ -69,7 +69,7 @@ def test_without_times_only_the_form_is_chosen(kind, monkeypatch):
 @pytest.mark.parametrize("values", ["binary", "weight"])
 def test_hidden_items_that_there_are_judge_what_is_solved_for_good(seed, values, monkeypatch):
     """Both forms are solved once, on all rows."""
-    monkeypatch.setattr("skdiffrec._path_choice.is_dense", lambda X: False)
+    monkeypatch.setattr("skdiffrec._closed_form.selection.is_dense", lambda X: False)
     X = random_csr(300, n_items=40, seed=seed, weighted=values == "weight")
     row_weight = np.arange(300) % 3 + 1.0
     X, history, hidden, chosen = split_validation(X, values, 0.8, 0)
@@ -117,8 +117,8 @@ def test_where_much_is_filled_nothing_is_judged(n_filled, kind, judged, monkeypa
         chosen.append(("ease", "neighborhood"))
         return ease_matrix(X, 1.0)
 
-    monkeypatch.setattr("skdiffrec._path_choice.choose_path", choose)
-    monkeypatch.setattr("skdiffrec._path_choice._better_form", judge)
+    monkeypatch.setattr("skdiffrec._closed_form.selection.choose_path", choose)
+    monkeypatch.setattr("skdiffrec._closed_form.selection._better_form", judge)
     judges = Judges(X[:200], X[:200], np.ones(200)) if judged else None
     for item_path in ("auto", "neighborhood"):
         options = dict(values="binary", half_life=None, seed=0, judges=judges)
@@ -131,8 +131,8 @@ def test_few_judges_are_not_asked(monkeypatch):
     X = random_csr(300, n_items=40)
     X, history, hidden, chosen = split_validation(X, "binary", 0.5, 0)
     assert len(chosen) < 200
-    monkeypatch.setattr("skdiffrec._path_choice._better_form", None)
-    monkeypatch.setattr("skdiffrec._path_choice.is_dense", lambda X: False)
+    monkeypatch.setattr("skdiffrec._closed_form.selection._better_form", None)
+    monkeypatch.setattr("skdiffrec._closed_form.selection.is_dense", lambda X: False)
     options = dict(values="binary", half_life=None, seed=0)
     judges = Judges(history, hidden, np.ones(len(chosen)))
     path = build_path(X, np.ones(300), "auto", "auto", **options, judges=judges)

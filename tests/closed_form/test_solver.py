@@ -6,8 +6,8 @@ import scipy.sparse as sp
 from closed_form_problems import assert_same, random_times
 from numpy.testing import assert_array_equal
 
-from skdiffrec._item_path import PathSettings, PathSolver, solve_path
-from skdiffrec._transitions import transitions
+from skdiffrec._closed_form.solver import PathSettings, PathSolver, solve_path
+from skdiffrec._closed_form.transitions import transitions
 
 
 def paths(kind):
@@ -27,7 +27,7 @@ def paths(kind):
 @pytest.mark.parametrize("kind", ["ease", "neighborhood"])
 def test_a_solver_of_many_settings_gives_each_its_own(kind, wide, monkeypatch):
     if wide:
-        monkeypatch.setattr("skdiffrec._item_path.EASE_MAX_ITEMS", 0)
+        monkeypatch.setattr("skdiffrec._closed_form.solver.EASE_MAX_ITEMS", 0)
     X, weight = random_times(80, 30), np.arange(80) % 3 + 1.0
     moments = transitions(X, 5.0, 0)
     ones = sp.csr_array(X.astype(bool).astype(np.float32))
@@ -48,5 +48,5 @@ def test_a_wide_catalogue_has_the_same_path(share, monkeypatch):
     ones = sp.csr_array(X.astype(bool).astype(np.float32))
     chosen = PathSettings("neighborhood", 3.0, 0.5, None, share, 10.0)
     narrow = solve_path(ones, weight, chosen, moments)
-    monkeypatch.setattr("skdiffrec._item_path.EASE_MAX_ITEMS", 0)
+    monkeypatch.setattr("skdiffrec._closed_form.solver.EASE_MAX_ITEMS", 0)
     assert_same(solve_path(ones, weight, chosen, moments), narrow)

@@ -7,9 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._item_path import ease_matrix, mixed_pairs, neighborhood_matrix, solve_path
-from skdiffrec._path_choice import choose_path
-from skdiffrec._transitions import MAX_CUTS, cut_places, scale_rows, scaled_pair, transitions
+from skdiffrec._closed_form.solver import ease_matrix, mixed_pairs, neighborhood_matrix, solve_path
+from skdiffrec._closed_form.selection import choose_path
+from skdiffrec._closed_form.transitions import (
+    MAX_CUTS,
+    cut_places,
+    scale_rows,
+    scaled_pair,
+    transitions,
+)
 from skdiffrec.preprocessing import recency_weights
 
 N_ITEMS = 12
@@ -109,7 +115,7 @@ def test_a_wide_catalogue_gives_the_same_neighbourhoods(monkeypatch):
     X = random_times(40, 0)
     pair = scaled_pair(transitions(X, 5.0, 0), 10.0, np.ones(40))
     expected = neighborhood_matrix(pair[0], 2.0, 4, targets=pair[1])
-    monkeypatch.setattr("skdiffrec._item_path.EASE_MAX_ITEMS", 0)
+    monkeypatch.setattr("skdiffrec._closed_form.solver.EASE_MAX_ITEMS", 0)
     found = neighborhood_matrix(pair[0], 2.0, 4, targets=pair[1])
     assert_allclose(found.toarray(), expected.toarray(), atol=1e-5)
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec import CFGDiffusionRecommender
-from skdiffrec._chain import Chain
-from skdiffrec._diffusion import Diffusion
-from skdiffrec._long_walk import leaping_walk, plan_leaps
-from skdiffrec._sampling import sample
-from skdiffrec._schedules import SCHEDULES, cumulative_alphas, sampling_timesteps
+from skdiffrec._inference.reverse_process import Chain
+from skdiffrec._diffusion.process import Diffusion
+from skdiffrec._diffusion.multistep import leaping_walk, plan_leaps
+from skdiffrec._diffusion.samplers import sample
+from skdiffrec._diffusion.schedules import SCHEDULES, cumulative_alphas, sampling_timesteps
 from skdiffrec.datasets import make_interactions
 
 T = 1000
@@ -257,7 +257,7 @@ def test_long_walks_give_the_scores_of_all_steps(data, parameters, monkeypatch):
     model = fitted(data, **parameters)
     users = np.arange(64)
     leaping = model.decision_function(data.train[users])
-    monkeypatch.setattr("skdiffrec._chain.plan_leaps", lambda *walk: None)
+    monkeypatch.setattr("skdiffrec._inference.reverse_process.plan_leaps", lambda *walk: None)
     model._model.denoiser.prepared = None
     calls = count_calls(monkeypatch)
     stepping = model.decision_function(data.train[users])
@@ -301,9 +301,9 @@ def test_untrusted_rows_get_all_steps_and_others_do_not_notice(data, prediction_
         estimate, trusted = leaping_walk(*walk)
         return estimate, trusted & (torch.arange(len(trusted)) % 2 == 0)
 
-    monkeypatch.setattr("skdiffrec._chain.leaping_walk", suspicious)
+    monkeypatch.setattr("skdiffrec._inference.reverse_process.leaping_walk", suspicious)
     mixed = model.decision_function(X)
-    monkeypatch.setattr("skdiffrec._chain.plan_leaps", lambda *walk: None)
+    monkeypatch.setattr("skdiffrec._inference.reverse_process.plan_leaps", lambda *walk: None)
     model._model.denoiser.prepared = None
     stepping = model.decision_function(X)
     assert_array_equal(mixed[1::2], stepping[1::2])
@@ -318,7 +318,7 @@ def test_the_leaps_of_the_last_walk_are_kept(data, monkeypatch):
         planned.append(len(timesteps) - 1)
         return plan_leaps(timesteps, *rest)
 
-    monkeypatch.setattr("skdiffrec._chain.plan_leaps", plan)
+    monkeypatch.setattr("skdiffrec._inference.reverse_process.plan_leaps", plan)
     for n_steps in (T, T, 500, 500, T):
         model.set_params(n_sampling_steps=n_steps).decision_function(data.train[:8])
     assert planned == [T, 500, T]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from skdiffrec._diffusion import PREDICTION_TYPES, Diffusion
-from skdiffrec._schedules import cumulative_alphas
+from skdiffrec._diffusion.process import PREDICTION_TYPES, Diffusion
+from skdiffrec._diffusion.schedules import cumulative_alphas
 
 T = 60
 # Never so much noise that x_t has lost x_0 to float32 (ᾱ_T = 0.08).

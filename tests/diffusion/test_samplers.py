@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._diffusion import Diffusion
-from skdiffrec._sampling import guide, sample
-from skdiffrec._schedules import cumulative_alphas, sampling_timesteps
+from skdiffrec._diffusion.process import Diffusion
+from skdiffrec._diffusion.samplers import guide, sample
+from skdiffrec._diffusion.schedules import cumulative_alphas, sampling_timesteps
 
 T = 40
 ALPHA_BAR = cumulative_alphas("linear", T, 0.001, 0.15)

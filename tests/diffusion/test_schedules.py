@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._schedules import SCHEDULES, cumulative_alphas, sampling_timesteps
+from skdiffrec._diffusion.schedules import SCHEDULES, cumulative_alphas, sampling_timesteps
 
 properties = settings(max_examples=60, deadline=None)
 lengths = st.integers(1, 200)

@@ -13,8 +13,9 @@ from conftest import tiny_cfg
 from numpy.testing import assert_array_equal
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skdiffrec import _threads, base
-from skdiffrec._device import run_blocks, training_threads
+from skdiffrec import base
+from skdiffrec._utils import threads
+from skdiffrec._inference.device import run_blocks, training_threads
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_what_has_not_begun_ends_with_an_error(four_threads):
 def test_threads_that_outlive_the_main_one_work_alone():
     script = """
 import threading
-from skdiffrec._threads import side_by_side
+from skdiffrec._utils.threads import side_by_side
 
 def work():
     threading.main_thread().join()

@@ -272,7 +272,7 @@ class TestSimilarItems:
 
     def test_blocks_make_no_difference(self, similar, monkeypatch):
         expected = similar(np.arange(N_ITEMS), k=7)
-        monkeypatch.setattr("skdiffrec._similar_items._BLOCK_ELEMENTS", 3 * N_ITEMS)
+        monkeypatch.setattr("skdiffrec._utils.similarity._BLOCK_ELEMENTS", 3 * N_ITEMS)
         found = similar(np.arange(N_ITEMS), k=7)
         assert_array_equal(found[0], expected[0])
         assert_array_equal(found[1], expected[1])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import kstest
 
-from skdiffrec._random import row_normal
+from skdiffrec._inference.noise import row_normal
 
 
 def slow_normal(key, place, stream):

@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
 
-from skdiffrec import CFGDiffusionRecommender, _onnx
+from skdiffrec import CFGDiffusionRecommender
+from skdiffrec._inference import onnx
 from skdiffrec.datasets import load_npz
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime runs the exported graphs")

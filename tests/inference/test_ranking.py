@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
-from skdiffrec import _readout, _scoring
-from skdiffrec._device import screens_in_bfloat16
-from skdiffrec._ranking import Mask, above, largest, streamed_topk
-from skdiffrec._readout import ScreeningTiles, Tiles, sparse_product, tile_starts
-from skdiffrec._spaces import Bags
-from skdiffrec._topk import GROUP, masked_topk
+from skdiffrec._inference import ranking
+from skdiffrec._inference import scoring
+from skdiffrec._inference.device import screens_in_bfloat16
+from skdiffrec._inference.ranking import Mask, above, largest, streamed_topk
+from skdiffrec._inference.ranking import ScreeningTiles, Tiles, sparse_product, tile_starts
+from skdiffrec._network.spaces import Bags
+from skdiffrec._utils.topk import GROUP, masked_topk
 
 properties = settings(max_examples=100, deadline=None)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
 
-from skdiffrec import _chain
+from skdiffrec._inference import reverse_process
 from skdiffrec.baselines import EASERecommender
 from skdiffrec.plotting import TopKCalibrationDisplay
 

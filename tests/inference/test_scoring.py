@@ -22,12 +22,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._chain import SamplingSettings
-from skdiffrec._diffusion import PREDICTION_TYPES, Diffusion
-from skdiffrec._hashing import row_keys
-from skdiffrec._item_path import ease_matrix
-from skdiffrec._random import row_normal
-from skdiffrec._scoring import guided_scores, path_scores
+from skdiffrec._inference.reverse_process import SamplingSettings
+from skdiffrec._diffusion.process import PREDICTION_TYPES, Diffusion
+from skdiffrec._utils.hashing import row_keys
+from skdiffrec._closed_form.solver import ease_matrix
+from skdiffrec._inference.noise import row_normal
+from skdiffrec._inference.scoring import guided_scores, path_scores
 
 SINGLE = SamplingSettings(1, None, 0.0, 0.0, 1)
 SETTINGS = {

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec import _scoring
+from skdiffrec._inference import scoring
 
 SAMPLING = {
     "one step": {},

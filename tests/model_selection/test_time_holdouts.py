@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy.stats import chisquare
 
-from skdiffrec._rows import hide_items
+from skdiffrec._utils.rows import hide_items
 from skdiffrec.model_selection import LastFraction, LastN, LeaveOneOut, SampleN, TimeCut
 
 # The latest

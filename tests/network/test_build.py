@@ -8,9 +8,9 @@ import torch
 from denoiser_problems import LATENT, N_ITEMS, T, make_denoiser, random_csr, to_bags
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._denoiser import Denoiser
-from skdiffrec._item_path import ease_matrix, neighborhood_matrix
-from skdiffrec._spaces import ItemSpace, LatentSpace
+from skdiffrec._network.denoiser import Denoiser
+from skdiffrec._closed_form.solver import ease_matrix, neighborhood_matrix
+from skdiffrec._network.spaces import ItemSpace, LatentSpace
 
 
 @pytest.mark.parametrize("latent_dim", [None, LATENT, 500])

@@ -5,7 +5,7 @@ import pytest
 from denoiser_problems import N_ITEMS, random_csr, to_bags
 from numpy.testing import assert_allclose
 
-from skdiffrec._spaces import ItemPath
+from skdiffrec._network.spaces import ItemPath
 
 
 @pytest.mark.parametrize("sparse", [True, False])

@@ -21,9 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._denoiser import Dropout, sinusoidal
-from skdiffrec._item_path import ease_matrix
-from skdiffrec._readout import HeadReadout
+from skdiffrec._network.denoiser import Dropout, sinusoidal
+from skdiffrec._closed_form.solver import ease_matrix
+from skdiffrec._inference.ranking import HeadReadout
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 4, 7, 16])

@@ -7,9 +7,9 @@ import torch
 from denoiser_problems import LATENT, N_ITEMS, T, normalized, path_of, random_csr, to_bags
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._item_path import truncated_svd
-from skdiffrec._model import build_denoiser, latent_space
-from skdiffrec._spaces import ItemSpace
+from skdiffrec._closed_form.solver import truncated_svd
+from skdiffrec._network.build import build_denoiser, latent_space
+from skdiffrec._network.spaces import ItemSpace
 
 
 def test_item_space_is_the_row_itself():

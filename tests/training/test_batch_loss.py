@@ -10,11 +10,11 @@ from numpy.testing import assert_allclose
 from scipy.stats import chisquare
 from training_problems import N_ITEMS, bag_rows, marked_rows, slow_loss, to_csr, training_rows
 
-from skdiffrec._diffusion import PREDICTION_TYPES, Diffusion
-from skdiffrec._schedules import cumulative_alphas
-from skdiffrec._spaces import ItemSpace
-from skdiffrec._training import _draw_timesteps, batch_loss
-from skdiffrec._training_rows import Batch
+from skdiffrec._diffusion.process import PREDICTION_TYPES, Diffusion
+from skdiffrec._diffusion.schedules import cumulative_alphas
+from skdiffrec._network.spaces import ItemSpace
+from skdiffrec._training.loop import _draw_timesteps, batch_loss
+from skdiffrec._training.batches import Batch
 
 
 def test_timesteps_are_uniform_but_for_a_share_at_the_last():

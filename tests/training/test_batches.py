@@ -23,7 +23,7 @@ from training_problems import (
     training_rows,
 )
 
-from skdiffrec._spaces import Bags
+from skdiffrec._network.spaces import Bags
 from skdiffrec.preprocessing import recency_weights
 
 

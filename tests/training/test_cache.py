@@ -12,8 +12,9 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from skdiffrec import _fitting, _memory, _recommender
-from skdiffrec._memory import remembered
+from skdiffrec import _fitting, _recommender
+from skdiffrec._training import cache
+from skdiffrec._training.cache import remembered
 
 SCALES = [0.0, 0.25, 0.5, 1.0, 1.3, 1.6, 2.0, 3.0]
 

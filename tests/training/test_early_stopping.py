@@ -18,7 +18,12 @@ from training_problems import (
     to_rows,
 )
 
-from skdiffrec._early_stopping import Monitor, fixed_path_weight, split_validation, spread_ratio
+from skdiffrec._training.early_stopping import (
+    Monitor,
+    fixed_path_weight,
+    split_validation,
+    spread_ratio,
+)
 from skdiffrec.metrics import ndcg_at_k
 
 # Hidden items

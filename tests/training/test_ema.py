@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 from training_problems import assert_weights
 
-from skdiffrec._ema import EMA
+from skdiffrec._training.ema import EMA
 
 
 def test_ema_is_the_weighted_sum_of_its_past():

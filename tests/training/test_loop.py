@@ -15,10 +15,10 @@ from training_problems import (
     training_rows,
 )
 
-from skdiffrec._diffusion import PREDICTION_TYPES
-from skdiffrec._ema import EMA
-from skdiffrec._optimizer import AdamW
-from skdiffrec._training import EpochRecord, batch_loss, epochs, train
+from skdiffrec._diffusion.process import PREDICTION_TYPES
+from skdiffrec._training.ema import EMA
+from skdiffrec._training.optimizer import AdamW
+from skdiffrec._training.loop import EpochRecord, batch_loss, epochs, train
 
 
 def test_training_on_drawn_items_learns():

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from training_problems import slow_loss
 
-from skdiffrec import _losses
-from skdiffrec._losses import loss_blocks, multinomial_loss
-from skdiffrec._spaces import Bags
+from skdiffrec._training import losses
+from skdiffrec._training.losses import loss_blocks, multinomial_loss
+from skdiffrec._network.spaces import Bags
 
 N_ITEMS = 15
 properties = settings(max_examples=60, deadline=None)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._optimizer import AdamW
+from skdiffrec._training.optimizer import AdamW
 
 
 def gradients(seed, sparse):

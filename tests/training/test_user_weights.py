@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._early_stopping import Monitor
-from skdiffrec._sample_weight import check_sample_weight, merge_rows, visits_per_epoch
-from skdiffrec._training_rows import TrainingRows
+from skdiffrec._training.early_stopping import Monitor
+from skdiffrec._training.user_weights import check_sample_weight, merge_rows, visits_per_epoch
+from skdiffrec._training.batches import TrainingRows
 from skdiffrec.metrics import ndcg_at_k
 
 VALUES = ("binary", "weight", "time")

@@ -10,12 +10,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skdiffrec._denoiser import Denoiser
-from skdiffrec._diffusion import Diffusion
-from skdiffrec._schedules import cumulative_alphas
-from skdiffrec._spaces import Bags, ItemSpace
-from skdiffrec._training_rows import TrainingRows
-from skdiffrec._validation import VALUES
+from skdiffrec._network.denoiser import Denoiser
+from skdiffrec._diffusion.process import Diffusion
+from skdiffrec._diffusion.schedules import cumulative_alphas
+from skdiffrec._network.spaces import Bags, ItemSpace
+from skdiffrec._training.batches import TrainingRows
+from skdiffrec._utils.validation import VALUES
 
 N_ITEMS = 15
 properties = settings(max_examples=60, deadline=None)

@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skdiffrec import _training
+from skdiffrec._training import loop
 from skdiffrec.model_selection import GuidanceScaleCV, RankingScorer
 
 try:

@@ -10,8 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skdiffrec._hashing import GOLDEN, draw_seed, entry_keys, hash64, row_keys
-from skdiffrec._random import _hash_torch
+from skdiffrec._utils.hashing import GOLDEN, draw_seed, entry_keys, hash64, row_keys
+from skdiffrec._inference.noise import _hash_torch
 
 seeds = st.integers(0, 2**31 - 2)
 values = st.floats(0.25, 1e10)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy.stats import chisquare
 
-from skdiffrec._rows import (
+from skdiffrec._utils.rows import (
     entry_rows,
     hide_items,
     last_tied_rank,
@@ -17,7 +17,7 @@ from skdiffrec._rows import (
     select_entries,
     unit_free,
 )
-from skdiffrec._validation import VALUES
+from skdiffrec._utils.validation import VALUES
 
 N_ITEMS = 15
 properties = settings(max_examples=100, deadline=None)

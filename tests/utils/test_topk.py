@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skdiffrec._topk import masked_topk
+from skdiffrec._utils.topk import masked_topk
 
 properties = settings(max_examples=150, deadline=None)
 # many ties, both zeros, neighbours of zero, and the infinities
