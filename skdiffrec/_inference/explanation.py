@@ -56,9 +56,9 @@ def leave_one_out(model, history, keys, scale, settings, items, blocks):
 def _without_each(history, places):
     """One row for each place: `history` without the entry there."""
     n, n_rows = history.nnz, len(places)
-    kept = np.arange(n) != np.asarray(places)[:, None]
+    others = np.arange(n) != np.asarray(places)[:, None]
     indices, data = (
-        np.broadcast_to(part, kept.shape)[kept] for part in (history.indices, history.data)
+        np.broadcast_to(part, others.shape)[others] for part in (history.indices, history.data)
     )
     indptr = np.arange(n_rows + 1, dtype=history.indptr.dtype) * (n - 1)
     return sp.csr_array((data, indices, indptr), shape=(n_rows, history.shape[1]))

@@ -7,25 +7,7 @@ import math
 
 import torch
 
-from .._utils.hashing import GOLDEN, MIX
-
-
-def _signed(value):
-    """A 64-bit constant as the int64 that torch understands."""
-    return value - (1 << 64) if value >> 63 else value
-
-
-def _shift(x, bits):
-    """Logical right shift; torch's own keeps the sign."""
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
-
-
-def _hash_torch(x):
-    """`hash64` on int64 tensors, which wrap around as uint64 do."""
-    x = x + _signed(GOLDEN)
-    x = (x ^ _shift(x, 30)) * _signed(MIX[0])
-    x = (x ^ _shift(x, 27)) * _signed(MIX[1])
-    return x ^ _shift(x, 31)
+from .._utils.hashing import mix64, shift_right
 
 
 def row_normal(keys, dim, stream):
@@ -44,7 +26,7 @@ def row_normal(keys, dim, stream):
     z : float32 tensor of shape (n_rows, dim)
     """
     counter = torch.arange(dim, device=keys.device) + (int(stream) << 32)
-    bits = _hash_torch(_hash_torch(keys)[:, None] ^ _hash_torch(counter)[None, :])
-    radius = (_shift(bits, 32).double() + 0.5) / 2.0**32
+    bits = mix64(mix64(keys)[:, None] ^ mix64(counter)[None, :])
+    radius = (shift_right(bits, 32).double() + 0.5) / 2.0**32
     angle = (bits & 0xFFFFFFFF).double() * (2 * math.pi / 2.0**32)
     return (torch.sqrt(-2 * torch.log(radius)) * torch.cos(angle)).float()

@@ -45,9 +45,9 @@ def split_validation(X, row_weight, values, fraction, seed):
     # both are sorted by (row, item), so held-out entries are found by bisection
     key = entry_rows(X) * X.shape[1] + X.indices
     held_out = chosen[entry_rows(holdout)] * X.shape[1] + holdout.indices
-    kept = np.ones(X.nnz, bool)
-    kept[np.searchsorted(key, held_out)] = False
-    return select_entries(X, kept), HeldOut(history, holdout, row_weight[chosen])
+    stays = np.ones(X.nnz, bool)
+    stays[np.searchsorted(key, held_out)] = False
+    return select_entries(X, stays), HeldOut(history, holdout, row_weight[chosen])
 
 
 class Monitor:

@@ -113,7 +113,7 @@ def train(
     diffusion,
     rows,
     monitor,
-    history,
+    log,
     *,
     learning_rate,
     max_epochs,
@@ -128,7 +128,7 @@ def train(
 
     Parameters
     ----------
-    history : list
+    log : list
         Takes a dict an epoch: epoch, loss and, with a monitor, validation_ndcg.
     before_epoch, after_epoch : callables or None
         ``before_epoch()``, and ``after_epoch(ema) -> bool``, true to end training.
@@ -158,7 +158,7 @@ def train(
             for record in records:
                 entry, improved = _evaluated(record, monitor, ema, learning_rate)
                 best = ema.snapshot() if improved else best
-                history.append(entry)
+                log.append(entry)
                 progress.set_postfix({name: f"{entry[name]:.4f}" for name in list(entry)[1:]})
                 progress.update()
                 if after_epoch is not None and after_epoch(ema):
@@ -167,17 +167,19 @@ def train(
                 if monitor is not None and monitor.should_stop:
                     break
         except KeyboardInterrupt:
-            if not history:
+            if not log:
                 raise
             ended_by = "interrupt"
-            _warn_interrupted(len(history), best)
+            _warn_interrupted(len(log), best)
     ema.load(best)
     return ended_by
 
 
 def _warn_interrupted(n_epochs, best):
-    kept = "weights that it has come to" if best is None else "best weights so far"
-    warnings.warn(f"Interrupted after {n_epochs} whole epochs: fit keeps the {kept}.", stacklevel=3)
+    weights = "weights of the last one" if best is None else "best weights so far"
+    warnings.warn(
+        f"Interrupted after {n_epochs} whole epochs: fit keeps the {weights}.", stacklevel=3
+    )
 
 
 def _evaluated(record, monitor, ema, learning_rate):

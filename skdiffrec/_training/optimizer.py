@@ -22,7 +22,7 @@ class AdamW:
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.first = [torch.zeros_like(p) for p in self.parameters]
         self.second = [torch.zeros_like(p) for p in self.parameters]
-        self.kept = {}  # dense gradients, zero between steps: cheaper to clear than to make
+        self.dense = {}  # dense gradients, zero between steps: cheaper to clear than to make
         device = self.parameters[0].device
         self.steps = [torch.zeros((), device=device) for _ in self.parameters]
         self.fused = device.type in ("cpu", "cuda")  # a third of the time
@@ -59,12 +59,12 @@ class AdamW:
         )
         for parameter, gradient in zip(parameters, gradients, strict=True):
             if gradient.is_sparse:
-                self.kept[parameter].index_fill_(0, gradient._indices()[0], 0.0)
+                self.dense[parameter].index_fill_(0, gradient._indices()[0], 0.0)
 
     def _dense(self, parameter):
         gradient = parameter.grad
         if not gradient.is_sparse:
             return gradient
-        if parameter not in self.kept:
-            self.kept[parameter] = torch.zeros_like(parameter)
-        return self.kept[parameter].index_add_(0, gradient._indices()[0], gradient._values())
+        if parameter not in self.dense:
+            self.dense[parameter] = torch.zeros_like(parameter)
+        return self.dense[parameter].index_add_(0, gradient._indices()[0], gradient._values())

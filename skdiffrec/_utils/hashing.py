@@ -1,12 +1,13 @@
 """Keys of rows: hashes of a seed and of what the row holds, so that a user's random choices are
-the same whatever the batch, the order and the company (SplitMix64, Steele et al. 2014).
+the same whatever the batch, the order and the other users (SplitMix64, Steele et al. 2014).
 """
 
 import numpy as np
 from sklearn.utils import check_random_state
 
-GOLDEN = 0x9E3779B97F4A7C15
-MIX = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+# as int64, which is what NumPy and torch both have
+GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
+MIX = (0xBF58476D1CE4E5B9 - (1 << 64), 0x94D049BB133111EB - (1 << 64))
 
 
 def draw_seed(random_state):
@@ -14,13 +15,27 @@ def draw_seed(random_state):
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
+def mix64(x):
+    """SplitMix64's output function of int64 numbers, elementwise, of an ndarray or a tensor.
+
+    Both wrap around in int64 as uint64 do; bits are those of unsigned numbers.
+    """
+    x = x + GOLDEN
+    x = (x ^ shift_right(x, 30)) * MIX[0]
+    x = (x ^ shift_right(x, 27)) * MIX[1]
+    return x ^ shift_right(x, 31)
+
+
+def shift_right(x, bits):
+    """Logical right shift of int64 numbers; the operator keeps the sign."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
 def hash64(x):
-    """SplitMix64's output function of uint64 numbers, elementwise."""
-    with np.errstate(over="ignore"):
-        x = (np.asarray(x, np.uint64) + np.uint64(GOLDEN)).astype(np.uint64)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(MIX[0])
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(MIX[1])
-    return x ^ (x >> np.uint64(31))
+    """`mix64` of uint64 numbers, elementwise."""
+    numbers = np.asarray(x, np.uint64)
+    mixed = mix64(np.atleast_1d(numbers).view(np.int64)).view(np.uint64)
+    return mixed.reshape(numbers.shape)
 
 
 def row_keys(X, seed):

@@ -68,7 +68,7 @@ def check_interactions(estimator, X, *, values, reset):
     X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
         Non-negative; a stored non-zero is an interaction.
     values : {"binary", "weight", "time"}
-        What the values say. Duplicate entries add up as weights; of two times the later stays.
+        What the values mean. Duplicate entries add up as weights; of two times the later stays.
     reset : bool
         True in ``fit``.
 
@@ -204,7 +204,7 @@ def check_any_holdout(holdout):
 
 
 def check_list_length(k, n_items):
-    """Lists that are judged must not be longer than there are items."""
+    """Lists that are evaluated must not be longer than there are items."""
     if k > n_items:
         raise ValueError(
             f"k must be at most the number of items, got {k} for {n_items} items; lower k."

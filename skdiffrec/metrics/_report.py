@@ -97,7 +97,7 @@ class RankingReport(Mapping[str, float]):
         arrays it was made from.
     n_users : int
         Number of users (rows of `ids`).
-    n_judged : int
+    n_evaluated : int
         Number of users with held-out items, on whom accuracy is evaluated.
     k : tuple of int
         The values of k, ascending.
@@ -108,20 +108,20 @@ class RankingReport(Mapping[str, float]):
     --------
     >>> from skdiffrec.metrics import ranking_report
     >>> report = ranking_report([[3, 2], [4, 1]], [[1, 0, 0, 1, 0], [0, 1, 0, 0, 0]], k=2)
-    >>> report.k, report.n_judged, sorted(report)[:3]
+    >>> report.k, report.n_evaluated, sorted(report)[:3]
     ((2,), 2, ['coverage@2', 'gini@2', 'hit_rate@2'])
     """
 
     k: tuple[int, ...]
     convention: str | Convention
     n_users: int
-    n_judged: int
+    n_evaluated: int
     per_user: Mapping[str, DoubleArray]
 
     def __init__(self, lists: EvaluatedLists, metrics: list[str], ks: tuple[int, ...]) -> None:
         self.k, self.convention = ks, lists.convention
         sizes = lists.hits(ks[-1]).sizes
-        self.n_users, self.n_judged = len(sizes), int((sizes > 0).sum())
+        self.n_users, self.n_evaluated = len(sizes), int((sizes > 0).sum())
         self._metrics = metrics
         self._values = {f"{name}@{k}": lists.value(name, k) for name in metrics for k in ks}
         self.per_user = PerUser(lists, [name for name in metrics if name not in OVERALL], ks)
@@ -168,7 +168,7 @@ class RankingReport(Mapping[str, float]):
     def __str__(self) -> str:
         width = max(map(len, self._metrics)) + 2
         convention = repr(self.convention) if isinstance(self.convention, str) else "custom"
-        head = f"{self.n_judged} of {self.n_users} users evaluated, convention {convention}"
+        head = f"{self.n_evaluated} of {self.n_users} users evaluated, convention {convention}"
         lines = [head, " " * width + "".join(f"{f'@{k}':>8}" for k in self.k)]
         for name in self._metrics:
             cells = "".join(f"{self[f'{name}@{k}']:8.4f}" for k in self.k)
@@ -176,7 +176,7 @@ class RankingReport(Mapping[str, float]):
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        users = f"{self.n_judged} of {self.n_users} users evaluated"
+        users = f"{self.n_evaluated} of {self.n_users} users evaluated"
         return f"<RankingReport: {len(self)} values, {users}>"
 
 

@@ -43,7 +43,7 @@ def score_scales(estimator, X, y, scales, scorer):
     if isinstance(scorer, RankingScorer):
         history, holdout = scorer.split(estimator, X, y)
         lists, _ = estimator.recommend_scales(scales, X=history, k=scorer.n_listed)
-        scores = [scorer.judge(ids, history, holdout) for ids in lists]
+        scores = [scorer.score_lists(ids, history, holdout) for ids in lists]
     else:
         estimator = copy.copy(estimator)
         scores = [scorer(estimator.set_params(guidance_scale=s), X, y) for s in scales.tolist()]

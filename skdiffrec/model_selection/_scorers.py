@@ -154,7 +154,7 @@ class RankingScorer:
     ) -> float | dict[str, float]:
         """Score of a fitted estimator: a float, or a dict of float for several metrics."""
         history, holdout = self.split(estimator, X, y)
-        return self.judge(_recommend(estimator, history, self.n_listed), history, holdout)
+        return self.score_lists(_recommend(estimator, history, self.n_listed), history, holdout)
 
     def split(
         self, estimator: BaseEstimator, X: MatrixLike, y: MatrixLike | None = None
@@ -189,7 +189,7 @@ class RankingScorer:
         history = canonical_csr(check_matrix(X), values)
         return history, check_holdout(history, y)
 
-    def judge(
+    def score_lists(
         self, ids: ArrayLike, history: csr_array, holdout: csr_array
     ) -> float | dict[str, float]:
         """Evaluate recommended lists.

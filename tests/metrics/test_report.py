@@ -117,7 +117,7 @@ def test_report_holds_everything_at_every_k():
         for k in (3, 5, 10):
             assert report[f"{name}@{k}"] == by_function(name, k), (name, k)
     assert report.to_dict() == dict(report) and len(report) == 3 * len(NAMES)
-    assert (report.n_users, report.n_judged) == (30, (HOLDOUT.sum(axis=1) > 0).sum())
+    assert (report.n_users, report.n_evaluated) == (30, (HOLDOUT.sum(axis=1) > 0).sum())
     assert report.k == (3, 5, 10) and report.convention == "skdiffrec"
 
 
@@ -159,12 +159,12 @@ def test_report_by_convention():
 def test_report_prints_an_aligned_table():
     report = full_report()
     head, columns, *rows = str(report).splitlines()
-    assert head == f"{report.n_judged} of 30 users evaluated, convention 'skdiffrec'"
+    assert head == f"{report.n_evaluated} of 30 users evaluated, convention 'skdiffrec'"
     assert columns.split() == ["@3", "@5", "@10"]
     assert [row.split()[0] for row in rows] == list(NAMES)
     assert len({len(row) for row in [columns, *rows]}) == 1
     assert float(rows[2].split()[3]) == round(report["ndcg@10"], 4)
-    assert repr(report) == f"<RankingReport: 39 values, {report.n_judged} of 30 users evaluated>"
+    assert repr(report) == f"<RankingReport: 39 values, {report.n_evaluated} of 30 users evaluated>"
 
 
 def test_report_as_a_frame(monkeypatch):
