@@ -14,6 +14,7 @@ nox.options.sessions = ["lint", "types", "tests", "docs", "package"]
 nox.options.reuse_venv = "yes"
 
 ROOT = Path(__file__).parent
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PINNED = f"--constraint={ROOT / 'constraints.txt'}"
 OLDEST = f"--constraint={ROOT / 'constraints-oldest.txt'}"
 HEADLESS = {"MPLBACKEND": "agg"}
@@ -21,10 +22,9 @@ HEADLESS = {"MPLBACKEND": "agg"}
 
 @nox.session
 def lint(session):
-    """ruff: rules and format."""
-    session.install(PINNED, "ruff")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
+    """All hooks of pre-commit: ruff, spelling, whitespace, YAML, TOML."""
+    session.install(PINNED, "codespell", "pre-commit", "pre-commit-hooks", "ruff")
+    session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure")
 
 
 @nox.session
@@ -34,9 +34,9 @@ def types(session):
     session.run("mypy")
 
 
-@nox.session
+@nox.session(python=PYTHONS)
 def tests(session):
-    """pytest with the pinned versions; arguments after -- go to it."""
+    """pytest with the pinned versions, on every Python there is; arguments after -- go to it."""
     session.install(PINNED, "-e", ".[test]")
     session.run("pytest", "-q", *session.posargs, env=HEADLESS)
 

@@ -96,17 +96,19 @@ def bare_topk(table, n_users, k, block=512):
 EVALUATION = [
     f"skdiffrec._training.early_stopping.Monitor.{name}" for name in ("evaluate", "best_scale")
 ]
-SCREENS_IN_BFLOAT16 = "skdiffrec._inference.scoring.screens_in_bfloat16"
+SCREENS_IN_BFLOAT16 = "skdiffrec._inference.model.FittedModel.screens"
 
 
 def output_layer(model):
     """The weights O (n_items, H) of a fitted CFGDiffusionRecommender's ranking head."""
-    return model._model.denoiser.write_items.weight.detach()
+    return model._model.denoiser.head.write.weight.detach()
 
 
 def weights_mb(model):
     """What a fitted CFGDiffusionRecommender keeps in tensors, in MB."""
-    return sum(t.nbytes for t in model._model.denoiser.state_dict().values()) / 2**20
+    modules = model._model.denoiser, model._model.closed_form
+    tensors = [t for module in modules if module for t in module.state_dict().values()]
+    return sum(t.nbytes for t in tensors) / 2**20
 
 
 def n_fitted_users(model):
@@ -136,7 +138,7 @@ def evaluation_clock():
 @contextlib.contextmanager
 def screening(on):
     """`recommend` with or without screening in bfloat16, whatever the device."""
-    with mock.patch(SCREENS_IN_BFLOAT16, lambda device: on):
+    with mock.patch(SCREENS_IN_BFLOAT16, on):
         yield
 
 
