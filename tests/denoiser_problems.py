@@ -1,4 +1,4 @@
-"""Small random rows and denoisers, and a slow forward pass in NumPy."""
+"""Small random rows, denoisers and models, and a slow forward pass in NumPy."""
 
 import math
 
@@ -8,15 +8,23 @@ import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from skdiffrec import linear_schedule
+from skdiffrec._closed_form.selection import closed_form_matrix
+from skdiffrec._diffusion.process import Diffusion
+from skdiffrec._inference.model import FittedModel
 from skdiffrec._network.build import build_denoiser
-from skdiffrec._closed_form.selection import build_path
-from skdiffrec._diffusion.schedules import cumulative_alphas
-from skdiffrec._network.spaces import Bags
+from skdiffrec._network.closed_form import ClosedForm
+from skdiffrec._network.sparse_rows import SparseRows
+from skdiffrec.baselines import EASERecommender, NeighborhoodRecommender
 
 N_ITEMS, LATENT, T = 20, 4, 12
 properties = settings(max_examples=40, deadline=None)
 seeds = st.integers(0, 2**31 - 2)
-ALPHA_BAR = cumulative_alphas("linear", T, 0.01, 0.4)
+ALPHA_BAR = linear_schedule(T, 0.01, 0.4)
+CLOSED_FORMS = {
+    "ease": EASERecommender(reg=3.0),
+    "neighborhood": NeighborhoodRecommender(reg=3.0, length_exponent=0.0),
+}
 
 
 def random_csr(n, seed=0, n_items=N_ITEMS, weighted=False):
@@ -30,8 +38,8 @@ def random_csr(n, seed=0, n_items=N_ITEMS, weighted=False):
     return sp.csr_array(dense)
 
 
-def to_bags(X):
-    return Bags.from_csr(X, "cpu")
+def to_rows(X):
+    return SparseRows.from_csr(X, "cpu")
 
 
 def normalized(X):
@@ -44,41 +52,59 @@ def tensor(seed, *shape):
     return torch.from_numpy(np.random.default_rng(seed).normal(size=shape)).float()
 
 
-def path_of(X, weight, item_path):
-    return build_path(X, weight, item_path, 3.0, values="binary", half_life=None, seed=0)
+def closed_form_of(X, weight, name):
+    """One of `CLOSED_FORMS` that is solved for rows of ones."""
+    options = dict(values="binary", half_life=None, seed=0)
+    return ClosedForm(*closed_form_matrix(X, weight, CLOSED_FORMS[name], **options))
 
 
-def make_denoiser(
-    latent_dim=LATENT,
-    loss="multinomial",
-    item_path="ease",
-    widths=(8, 8),
-    path_scale=0.7,
-    time_dim=6,
-    seed=0,
-):
+def make_denoiser(latent_dim=LATENT, ranking_head=True, widths=(8, 8), half_life=None, seed=0):
     """A denoiser with random weights everywhere, the null token and the biases too."""
-    X = random_csr(30, seed=99)
     denoiser = build_denoiser(
-        X,
+        random_csr(30, seed=99),
         np.ones(30),
-        loss=loss,
+        ranking_head=ranking_head,
         latent_dim=latent_dim,
-        path=path_of(X, np.ones(30), item_path) if item_path and loss == "multinomial" else None,
         hidden_dims=widths,
-        time_dim=time_dim,
         n_timesteps=T,
         dropout=0.5,
         seed=0,
+        half_life=half_life,
     )
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in denoiser.parameters():
             parameter.normal_(0, 0.5, generator=generator)
-    denoiser.null_offset.normal_(0, 0.5, generator=generator)
-    if denoiser.item_path is not None:
-        denoiser.path_scale = path_scale
+    if ranking_head:
+        denoiser.head.null_offset.normal_(0, 0.5, generator=generator)
     return denoiser.eval()
+
+
+def make_model(
+    latent_dim=LATENT,
+    ranking_head=True,
+    closed_form="ease",
+    *,
+    closed_form_scale=0.7,
+    prediction_type="x0",
+    values="binary",
+    half_life=None,
+    **of_denoiser,
+):
+    """A FittedModel around `make_denoiser`; a closed form joins where there is a ranking head."""
+    if closed_form is not None and ranking_head:
+        closed_form = closed_form_of(random_csr(30, seed=99), np.ones(30), closed_form)
+    else:
+        closed_form, closed_form_scale = None, 0.0
+    return FittedModel(
+        make_denoiser(latent_dim, ranking_head, half_life=half_life, **of_denoiser),
+        Diffusion(ALPHA_BAR, prediction_type),
+        values,
+        half_life,
+        seed=0,
+        closed_form=closed_form,
+        closed_form_scale=closed_form_scale,
+    )
 
 
 def slow_forward(denoiser, x_t, t, alpha, u):

@@ -1,4 +1,6 @@
-"""Walks that pass over steps: the same ends as step by step, or the steps themselves."""
+"""The multistep sampler: the same ends as step by step, or the steps themselves."""
+
+import copy
 
 import numpy as np
 import pytest
@@ -8,11 +10,12 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec import CFGDiffusionRecommender
-from skdiffrec._inference.reverse_process import Chain
+from skdiffrec._diffusion.multistep import multistep_sample, plan_leaps
 from skdiffrec._diffusion.process import Diffusion
-from skdiffrec._diffusion.multistep import leaping_walk, plan_leaps
 from skdiffrec._diffusion.samplers import sample
-from skdiffrec._diffusion.schedules import SCHEDULES, cumulative_alphas, sampling_timesteps
+from skdiffrec._diffusion.schedules import SCHEDULES, sampling_timesteps
+from skdiffrec._inference.reverse_process import ReverseProcess
+from skdiffrec._inference.settings import SamplingSettings
 from skdiffrec.datasets import make_interactions
 
 T = 1000
@@ -21,7 +24,7 @@ seeds = st.integers(0, 2**31 - 1)
 
 
 def diffusion_of(schedule="cosine", prediction_type="x0", n_timesteps=T):
-    return Diffusion(cumulative_alphas(schedule, n_timesteps, 1e-4, 0.02), prediction_type)
+    return Diffusion(SCHEDULES[schedule](n_timesteps), prediction_type)
 
 
 def tensor(seed, *shape):
@@ -42,10 +45,10 @@ class Counting:
 
 
 def both_ways(f, x, timesteps, diffusion, eta=0.0):
-    """The last estimates of a leaping walk and of `sample`; which rows of the first are trusted."""
+    """The last estimates of `multistep_sample` and of `sample`, and which rows are trusted."""
     leaps = plan_leaps(timesteps, diffusion, eta)
     leaping, stepping = Counting(f), Counting(f)
-    found, trusted = leaping_walk(leaping, x, int(timesteps[0]), leaps)
+    found, trusted = multistep_sample(leaping, x, int(timesteps[0]), leaps)
     *_, expected = sample(stepping, x, timesteps, diffusion, eta=eta)
     assert leaping.times == [int(timesteps[0]), *(leap.t for leap in leaps)]
     assert set(leaping.times) <= set(stepping.times)
@@ -57,7 +60,7 @@ def both_ways(f, x, timesteps, diffusion, eta=0.0):
 
 @pytest.mark.parametrize("n_steps", [251, 500, 777, 1000])
 @pytest.mark.parametrize("eta", [0.0, 0.6])
-def test_a_plan_ends_where_the_walk_does_and_passes_over_most_steps(n_steps, eta):
+def test_a_plan_ends_where_the_steps_do_and_passes_over_most(n_steps, eta):
     timesteps = sampling_timesteps(T, n_steps)
     leaps = plan_leaps(timesteps, diffusion_of(), eta)
     times = [T, *(leap.t for leap in leaps)]
@@ -69,11 +72,11 @@ def test_a_plan_ends_where_the_walk_does_and_passes_over_most_steps(n_steps, eta
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 50, 100, 150])
-def test_short_walks_take_all_steps(n_steps):
+def test_of_few_steps_all_are_taken(n_steps):
     assert plan_leaps(sampling_timesteps(T, n_steps), diffusion_of(), 0.0) is None
 
 
-def test_a_walk_from_half_way_has_half_of_the_calls():
+def test_a_start_half_way_has_half_of_the_calls():
     whole, half = (
         len(plan_leaps(sampling_timesteps(start, start), diffusion_of(), 0.0))
         for start in (T, T // 2)
@@ -84,7 +87,7 @@ def test_a_walk_from_half_way_has_half_of_the_calls():
 @pytest.mark.parametrize("eta", [0.0, 0.6])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_what_a_prediction_missed_is_made_up_for(schedule, eta):
-    """An x̂_0 that is 0 at the last five calls: the next one says all that there is to correct."""
+    """An x̂_0 that is 0 at the last five calls: the next one is all that there is to correct."""
     timesteps, diffusion = sampling_timesteps(T, T), diffusion_of(schedule)
     times, n_leaps = [T], 0
     for leap in plan_leaps(timesteps, diffusion, eta):
@@ -116,7 +119,7 @@ def test_what_a_prediction_missed_is_made_up_for(schedule, eta):
     n_steps=st.integers(300, T),
 )
 def test_polynomials_in_t_lose_nothing(seed, degree, schedule, eta, n_steps):
-    """Whatever x says: up to degree 4 the filled-in estimates are the true ones."""
+    """Whatever x is: up to degree 4 the filled-in estimates are the true ones."""
     factors, x = tensor([seed, 0], degree + 1, 3, 2), tensor([seed, 1], 3, 2)
 
     def f(x, share):
@@ -130,12 +133,12 @@ def test_polynomials_in_t_lose_nothing(seed, degree, schedule, eta, n_steps):
         return f(x, share)
 
     both_ways(noting, x, timesteps, diffusion, eta)
-    # the last x of the leaping walk, then that of the walk itself
+    # the last x of the multistep sampler, then that of all steps
     leaping, stepping = states[-n_steps - 1], states[-1]
     assert_allclose(leaping, stepping, rtol=1e-7, atol=1e-9)
 
 
-def walked_network(seed, schedule, eta, prediction_type, start):
+def sampled_network(seed, schedule, eta, prediction_type, start):
     """`both_ways` of a network's x̂_0, of x and of t, in float64, where rounding hides nothing."""
     diffusion = diffusion_of(schedule, prediction_type)
     n, d = 6, 4
@@ -160,8 +163,10 @@ def walked_network(seed, schedule, eta, prediction_type, start):
     start=st.sampled_from([T, T // 2]),
 )
 def test_smooth_denoisers_come_to_the_same_end(seed, schedule, eta, prediction_type, start):
-    found, expected, trusted = walked_network(seed, schedule, eta, prediction_type, start)
-    assume(trusted.any())  # of networks that are too steep no row is; how many, the next test says
+    found, expected, trusted = sampled_network(seed, schedule, eta, prediction_type, start)
+    assume(
+        trusted.any()
+    )  # of networks that are too steep no row is; how many, the next test counts
     for a, b in zip(found, expected, strict=True):
         assert_allclose(a[trusted], b[trusted], atol=3e-5 * float(expected[0].abs().max()))
 
@@ -170,7 +175,7 @@ def test_smooth_denoisers_come_to_the_same_end(seed, schedule, eta, prediction_t
 @pytest.mark.parametrize("prediction_type", ["x0", "v"])
 def test_most_rows_of_smooth_denoisers_are_trusted(schedule, prediction_type):
     trusted = [
-        walked_network(seed, schedule, eta, prediction_type, T)[2]
+        sampled_network(seed, schedule, eta, prediction_type, T)[2]
         for seed in range(12)
         for eta in (0.0, 1.0)
     ]
@@ -196,7 +201,7 @@ def test_a_row_that_flickers_between_the_calls_is_not_trusted():
     assert_array_equal(trusted, [True, False])
 
 
-def test_the_size_of_a_row_has_no_say():
+def test_the_size_of_a_row_makes_no_difference():
     def f(x, share):
         return torch.tensor([1e-6, 1.0, 1e6])[:, None] * np.sin(6 * share) + 0 * x
 
@@ -222,18 +227,18 @@ def fitted(data, **parameters):
 
 def count_calls(monkeypatch):
     """A list that grows by a timestep with every call of the denoiser."""
-    calls, guided = [], Chain._guided
+    calls, guided = [], ReverseProcess._guided
 
     def counting(self, scale):
-        denoise = guided(self, scale)
+        hidden = guided(self, scale)
 
         def counted(x, t):
             calls.append(int(t[0]))
-            return denoise(x, t)
+            return hidden(x, t)
 
         return counted
 
-    monkeypatch.setattr(Chain, "_guided", counting)
+    monkeypatch.setattr(ReverseProcess, "_guided", counting)
     return calls
 
 
@@ -243,8 +248,8 @@ MODELS = {
     "v": dict(prediction_type="v"),
     "other widths": dict(hidden_dims=(48, 32)),
     "three layers": dict(hidden_dims=(24, 48, 48)),
-    "squared": dict(loss="squared"),
-    "hidden space": dict(loss="squared", latent_dim=None),
+    "no head": dict(ranking_head=False),
+    "hidden space": dict(ranking_head=False, latent_dim=None),
     "from the history": dict(start_timestep=700, n_sampling_steps=700),
     "a draw": dict(temperature=1.0),
     "ancestral, no noise": dict(eta=1.0),
@@ -253,20 +258,19 @@ MODELS = {
 
 
 @pytest.mark.parametrize("parameters", MODELS.values(), ids=MODELS)
-def test_long_walks_give_the_scores_of_all_steps(data, parameters, monkeypatch):
+def test_many_steps_give_the_scores_of_all_of_them(data, parameters, monkeypatch):
     model = fitted(data, **parameters)
     users = np.arange(64)
     leaping = model.decision_function(data.train[users])
-    monkeypatch.setattr("skdiffrec._inference.reverse_process.plan_leaps", lambda *walk: None)
-    model._model.denoiser.prepared = None
+    monkeypatch.setattr("skdiffrec._inference.reverse_process.plan_leaps", lambda *plan: None)
     calls = count_calls(monkeypatch)
-    stepping = model.decision_function(data.train[users])
+    stepping = copy.deepcopy(model).decision_function(data.train[users])  # without its plan
     assert len(calls) == model.n_sampling_steps
     spread = stepping.std(axis=1, keepdims=True)
     assert_allclose(leaping / spread, stepping / spread, atol=1e-4)
 
 
-def test_a_long_walk_calls_the_denoiser_seldom(data, monkeypatch):
+def test_many_steps_call_the_denoiser_seldom(data, monkeypatch):
     calls = count_calls(monkeypatch)
     fitted(data).decision_function(data.train[:64])
     assert len(calls) < 200
@@ -282,13 +286,15 @@ def test_all_steps_are_taken_where_noise_is_predicted(data, noise_schedule, monk
 
 
 def test_noise_in_every_step_and_the_reference_take_all_steps(data, monkeypatch):
-    model = fitted(data, latent_dim=8)
+    fitted_model = fitted(data, latent_dim=8)._model
     calls = count_calls(monkeypatch)
-    for parameters in (dict(eta=0.5, temperature=1.0), dict(sampler="item_space")):
+    for sampling in (
+        SamplingSettings(T, eta=0.5, temperature=1.0),
+        SamplingSettings(T, reference=True),
+    ):
         calls.clear()
-        model.set_params(**parameters).decision_function(data.train[:8])
+        fitted_model.score(data.train[:8], np.full(8, 2.0), sampling)
         assert len(calls) == T
-        model.set_params(eta=0.0, temperature=0.0, sampler="hidden_space")
 
 
 @pytest.mark.parametrize("prediction_type", ["x0", "v"])
@@ -297,21 +303,20 @@ def test_untrusted_rows_get_all_steps_and_others_do_not_notice(data, prediction_
     X = data.train[:40]
     leaping = model.decision_function(X)
 
-    def suspicious(*walk):
-        estimate, trusted = leaping_walk(*walk)
+    def suspicious(*given):
+        estimate, trusted = multistep_sample(*given)
         return estimate, trusted & (torch.arange(len(trusted)) % 2 == 0)
 
-    monkeypatch.setattr("skdiffrec._inference.reverse_process.leaping_walk", suspicious)
+    monkeypatch.setattr("skdiffrec._inference.reverse_process.multistep_sample", suspicious)
     mixed = model.decision_function(X)
-    monkeypatch.setattr("skdiffrec._inference.reverse_process.plan_leaps", lambda *walk: None)
-    model._model.denoiser.prepared = None
-    stepping = model.decision_function(X)
+    monkeypatch.setattr("skdiffrec._inference.reverse_process.plan_leaps", lambda *plan: None)
+    stepping = copy.deepcopy(model).decision_function(X)
     assert_array_equal(mixed[1::2], stepping[1::2])
     assert_array_equal(mixed[::2], leaping[::2])
     assert (leaping[1::2] != stepping[1::2]).any()
 
 
-def test_the_leaps_of_the_last_walk_are_kept(data, monkeypatch):
+def test_the_last_plan_is_kept(data, monkeypatch):
     model, planned = fitted(data), []
 
     def plan(timesteps, *rest):
@@ -324,7 +329,7 @@ def test_the_leaps_of_the_last_walk_are_kept(data, monkeypatch):
     assert planned == [T, 500, T]
 
 
-def test_company_does_not_matter(data):
+def test_other_users_in_the_call_make_no_difference(data):
     model = fitted(data)
     alone = model.decision_function(data.train[:8])
     assert_array_equal(model.decision_function(data.train[:64])[:8], alone)

@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from skdiffrec import cosine_schedule, linear_schedule, linear_variance_schedule
 from skdiffrec._diffusion.process import PREDICTION_TYPES, Diffusion
-from skdiffrec._diffusion.schedules import cumulative_alphas
 
 T = 60
 # Never so much noise that x_t has lost x_0 to float32 (ᾱ_T = 0.08).
-MODERATE = cumulative_alphas("linear", T, 0.001, 0.08)
+MODERATE = linear_schedule(T, 0.001, 0.08)
 SCHEDULES = {
     "linear": MODERATE,
-    "cosine": cumulative_alphas("cosine", T, 0.1, 0.2),
-    "linear_variance": cumulative_alphas("linear_variance", T, 0.01, 0.95),
+    "cosine": cosine_schedule(T),
+    "linear_variance": linear_variance_schedule(T, 0.01, 0.95),
 }
 all_types = pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
 all_schedules = pytest.mark.parametrize("alpha_bar", SCHEDULES.values(), ids=SCHEDULES)
@@ -79,7 +79,7 @@ def test_add_noise_is_ddpm_equation_4(alpha_bar, seed):
 
 @properties
 @given(seeds)
-def test_targets_are_what_their_names_say(seed):
+def test_targets_are_what_their_names_mean(seed):
     x_0, noise, t = draw_rows(seed)
     alpha, sigma = levels(MODERATE, t)
     expected = {

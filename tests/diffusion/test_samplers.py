@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skdiffrec import cosine_schedule, linear_schedule
 from skdiffrec._diffusion.process import Diffusion
 from skdiffrec._diffusion.samplers import guide, sample
-from skdiffrec._diffusion.schedules import cumulative_alphas, sampling_timesteps
+from skdiffrec._diffusion.schedules import sampling_timesteps
 
 T = 40
-ALPHA_BAR = cumulative_alphas("linear", T, 0.001, 0.15)
+ALPHA_BAR = linear_schedule(T, 0.001, 0.15)
 DIFFUSION = Diffusion(ALPHA_BAR, "x0")
 properties = settings(max_examples=40, deadline=None)
 seeds = st.integers(0, 2**31 - 1)
@@ -88,11 +89,11 @@ def test_guidance_calls_the_denoiser_once_and_hands_on_its_arguments():
     assert both.calls[0][0] is x_t and both.calls[0][1] is t
 
 
-# The walk
+# The sampler
 
 
 class Recorder:
-    """A denoiser that always says `x_0`, and notes what it was shown."""
+    """A denoiser whose estimate is always `x_0`, and notes what it was shown."""
 
     def __init__(self, x_0):
         self.x_0, self.states, self.times = x_0, [], []
@@ -116,7 +117,7 @@ def test_one_call_for_every_timestep_but_the_last(n_steps):
 
 @properties
 @given(st.integers(1, T), seeds)
-def test_deterministic_walk_stays_on_the_line_from_noise_to_x_0(n_steps, seed):
+def test_deterministic_steps_stay_on_the_line_from_noise_to_x_0(n_steps, seed):
     x_0, noise = normal([seed, 0], 3, 4), normal([seed, 1], 3, 4)
     timesteps = sampling_timesteps(T, n_steps)
     alpha, sigma = alpha_sigma(T)
@@ -130,7 +131,7 @@ def test_deterministic_walk_stays_on_the_line_from_noise_to_x_0(n_steps, seed):
 
 @properties
 @given(st.integers(1, T), seeds)
-def test_deterministic_walk_of_a_noise_oracle_ends_in_x_0(n_steps, seed):
+def test_deterministic_steps_of_a_noise_oracle_end_in_x_0(n_steps, seed):
     x_0, noise = normal([seed, 0], 3, 4), normal([seed, 1], 3, 4)
     alpha, sigma = alpha_sigma(T)
 
@@ -144,7 +145,7 @@ def test_deterministic_walk_of_a_noise_oracle_ends_in_x_0(n_steps, seed):
 
 
 @pytest.mark.parametrize("eta", [0.4, 1.0])
-def test_random_walk_of_an_oracle_has_the_marginals_of_the_forward_process(eta):
+def test_random_steps_of_an_oracle_have_the_marginals_of_the_forward_process(eta):
     n = 20_000
     generator = torch.Generator().manual_seed(0)
 
@@ -179,7 +180,7 @@ def test_noise_is_asked_for_once_a_step_but_not_before_the_result():
     list(sample(mean, x, timesteps, DIFFUSION, eta=1.0))
     for a, b in zip(quiet.states, mean.states, strict=True):
         assert_array_equal(a, b)
-    # the deterministic walk needs none, and goes elsewhere
+    # deterministic steps need none, and go elsewhere
     asked.clear()
     ddim = Recorder(quiet.x_0)
     list(sample(ddim, x, timesteps, DIFFUSION, eta=0.0, noise=noise))
@@ -188,11 +189,11 @@ def test_noise_is_asked_for_once_a_step_but_not_before_the_result():
 
 
 def test_a_gaussian_is_sampled_with_its_mean_and_variance():
-    """x_0 ~ N(m, s²): the posterior mean is known, and so is what the finite chain must give."""
+    """x_0 ~ N(m, s²): the posterior mean is known, and so is what finitely many steps must give."""
     n, n_timesteps = 20_000, 200
     m = torch.tensor([1.0, -2.0], dtype=torch.float64)
     s = torch.tensor([0.5, 2.0], dtype=torch.float64)
-    alpha_bar = cumulative_alphas("cosine", n_timesteps, 0.1, 0.2)
+    alpha_bar = cosine_schedule(n_timesteps)
     diffusion = Diffusion(alpha_bar, "x0")
 
     def gain(t):
@@ -210,7 +211,7 @@ def test_a_gaussian_is_sampled_with_its_mean_and_variance():
     timesteps = sampling_timesteps(n_timesteps, n_timesteps)
     *_, (x_0,) = sample(posterior_mean, draw(), timesteps, diffusion, eta=1.0, noise=draw)
 
-    # a slow second way: mean and variance of the same linear chain, from DDPM's equation 7
+    # a slow second way: mean and variance of the same linear steps, from DDPM's equation 7
     mean, variance = torch.zeros(2).double(), torch.ones(2).double()
     for t in range(n_timesteps, 1, -1):
         bar, before = alpha_bar[t], alpha_bar[t - 1]
@@ -223,7 +224,7 @@ def test_a_gaussian_is_sampled_with_its_mean_and_variance():
     variance = gain(1) ** 2 * variance
     assert (x_0.mean(0) - mean).abs().lt(4 * s / math.sqrt(n)).all()
     assert_allclose(x_0.var(0), variance, rtol=4 * math.sqrt(2 / n))
-    # and the chain is long enough to have the data's own
+    # and there are steps enough to have the data's own
     assert (x_0.mean(0) - m).abs().lt(0.03 * s).all()
     assert_allclose(x_0.var(0), s**2, rtol=0.05)
 
@@ -236,8 +237,8 @@ def test_a_gaussian_is_sampled_with_its_mean_and_variance():
     scale=st.floats(-1, 4),
     width=st.integers(1, 6),
 )
-def test_the_chain_commutes_with_a_linear_map(seed, n_steps, eta, scale, width):
-    """x̂_0 = O·φ(W·x_t) + b in item space, against the chain of W·x_t (design 4.3)."""
+def test_steps_commute_with_a_linear_map(seed, n_steps, eta, scale, width):
+    """x̂_0 = O·φ(W·x_t) + b in item space, against steps of W·x_t."""
     n, m = 3, 6
     rng = np.random.default_rng(seed)
     W, out = rng.normal(size=(width, m)), rng.normal(size=(m, width))
@@ -257,8 +258,8 @@ def test_the_chain_commutes_with_a_linear_map(seed, n_steps, eta, scale, width):
         return normal([seed, step], n, m)
 
     start, timesteps = normal([seed, 99], n, m), sampling_timesteps(T, n_steps)
-    long_way = sample(guide(item_space, scale), start, timesteps, DIFFUSION, eta=eta, noise=noise)
-    short_way = sample(
+    in_items = sample(guide(item_space, scale), start, timesteps, DIFFUSION, eta=eta, noise=noise)
+    in_image = sample(
         guide(image, scale),
         start @ W.T,
         timesteps,
@@ -266,5 +267,5 @@ def test_the_chain_commutes_with_a_linear_map(seed, n_steps, eta, scale, width):
         eta=eta,
         noise=lambda step: noise(step) @ W.T,
     )
-    for (x_0,), (g_0,) in zip(long_way, short_way, strict=True):
+    for (x_0,), (g_0,) in zip(in_items, in_image, strict=True):
         assert_allclose(g_0, x_0 @ W.T, atol=1e-7 * (1 + float(g_0.abs().max())))

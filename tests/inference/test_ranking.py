@@ -1,5 +1,7 @@
 """Lists streamed over tiles against sorting whole rows; products that only screen."""
 
+import copy
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -8,15 +10,21 @@ from conftest import tiny_cfg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
 
+from skdiffrec._inference import model as fitted_model
 from skdiffrec._inference import ranking
-from skdiffrec._inference import scoring
 from skdiffrec._inference.device import screens_in_bfloat16
-from skdiffrec._inference.ranking import Mask, above, largest, streamed_topk
-from skdiffrec._inference.ranking import ScreeningTiles, Tiles, sparse_product, tile_starts
-from skdiffrec._network.spaces import Bags
-from skdiffrec._utils.topk import GROUP, masked_topk
+from skdiffrec._inference.ranking import (
+    Mask,
+    ScreeningTiles,
+    Tiles,
+    above,
+    largest,
+    streamed_topk,
+    tile_starts,
+)
+from skdiffrec._utils.topk import GROUP, best_columns, columns_above, masked_topk
+from skdiffrec.baselines import EASERecommender, NeighborhoodRecommender
 
 properties = settings(max_examples=100, deadline=None)
 
@@ -48,7 +56,7 @@ def test_streamed_lists_are_those_of_whole_rows(problem, k, tile_items):
     scores, seen, columns = problem
     expected = masked_topk(scores.copy(), k, seen, columns)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_readout, "TILE_ITEMS", tile_items)
+        patch.setattr(ranking, "TILE_ITEMS", tile_items)
         found = streamed_topk(given_scores(scores), scores.shape[1], len(scores), k, seen, columns)
     assert found[0].dtype == np.int64 and found[1].dtype == np.float32
     assert_array_equal(found, expected)
@@ -89,7 +97,7 @@ def test_a_mask_changes_only_its_own_cells():
 
 def test_no_tile_is_wider_than_stated_and_one_buffer_serves_all(monkeypatch):
     """Peak memory is a block's, whatever the number of items."""
-    monkeypatch.setattr(_readout, "TILE_ITEMS", 64)
+    monkeypatch.setattr(ranking, "TILE_ITEMS", 64)
     met = set()
 
     def write(start, stop, out):
@@ -106,20 +114,6 @@ def test_tiles_cover_the_catalogue():
         covered = [item for start, stop in tile_starts(n_items) for item in (start, stop)]
         assert covered[0] == 0 and covered[-1] == n_items
         assert covered[1:-1:2] == covered[2::2]
-
-
-@properties
-@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.booleans())
-def test_a_sparse_product_is_the_dense_one(seed, most, contiguous):
-    rng = np.random.default_rng(seed)
-    options = dict(random_state=rng, dtype=np.float32, format="csr")
-    X = sp.random_array((6, 30), density=0.3, **options)
-    D = sp.random_array((30, 25), density=0.2, **options)
-    out = torch.full((6, 25 if contiguous else 40), 7.0)[:, :25]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_readout, "_PATH_ENTRIES", most)
-        sparse_product(Bags.from_csr(X, "cpu"), D, out)
-    assert_allclose(out, X.toarray() @ D.toarray(), atol=1e-5)
 
 
 # Products in bfloat16
@@ -141,7 +135,7 @@ def screening(n=40, n_items=900, width=32):
 
 @pytest.mark.parametrize("tile_items", [128, 8192])
 def test_screened_lists_are_those_of_float32(tile_items, monkeypatch):
-    monkeypatch.setattr(_readout, "TILE_ITEMS", tile_items)
+    monkeypatch.setattr(ranking, "TILE_ITEMS", tile_items)
     tiles, exact = screening()
     ids, top = streamed_topk(tiles, 900, 40, 10)
     expected_ids, expected = masked_topk(exact.numpy().copy(), 10)
@@ -149,17 +143,24 @@ def test_screened_lists_are_those_of_float32(tile_items, monkeypatch):
     assert_allclose(top, expected, rtol=1e-5, atol=1e-5)
     rounded = torch.empty(40, 900)
     for start, stop in tile_starts(900):
-        tiles(start, stop, rounded[:, start:stop])
-    assert (rounded - exact).abs().max() > 1e-3  # they would not be, unrefined
+        tiles.write(start, stop, rounded[:, start:stop])
+    assert (rounded - exact).abs().max() > 1e-3  # they would not be, if none were rescored
     assert (masked_topk(rounded.numpy(), 10)[0] != expected_ids).any()
 
 
-@pytest.mark.parametrize("path", [None, "ease", "neighborhood"])
-def test_screening_does_not_change_the_lists(path, drift_data, monkeypatch):
-    model = tiny_cfg(item_path=path, hidden_dims=(64,)).fit(drift_data.train)
+CLOSED_FORMS = {
+    "none": None,
+    "ease": EASERecommender(reg="auto"),
+    "neighborhood": NeighborhoodRecommender(),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED_FORMS)
+def test_screening_does_not_change_the_lists(name, drift_data, monkeypatch):
+    model = tiny_cfg(closed_form=CLOSED_FORMS[name], hidden_dims=(64,)).fit(drift_data.train)
     exact = model.recommend(k=10)
-    monkeypatch.setattr(_scoring, "screens_in_bfloat16", lambda device: True)
-    rounded = model.recommend(k=10)
+    monkeypatch.setattr(fitted_model, "screens_in_bfloat16", lambda device: True)
+    rounded = copy.deepcopy(model).recommend(k=10)  # a model asks its device once
     assert (rounded[1] != exact[1]).any()  # it was screened
     assert_array_equal(rounded[0], exact[0])
     assert_allclose(rounded[1], exact[1], rtol=1e-4, atol=1e-4)
@@ -181,59 +182,23 @@ def test_lists_of_a_cpu_are_those_of_float32(drift_data, monkeypatch):
         assert_array_equal(scores, expected[1])
 
 
-def test_an_unknown_sampler(drift_data):
-    model = tiny_cfg(max_epochs=1).fit(drift_data.train[:50])
-    with pytest.raises(ValueError, match="'sampler' parameter .* Got 'latent' instead"):
-        model.set_params(sampler="latent").recommend(0)
-    with pytest.raises(ValueError, match="'sampler' parameter"):
-        clone(model).fit(drift_data.train[:50])
-
-
-# Kept tables
-
-
-def test_kept_tables_follow_the_weights(drift_data):
-    """Training, loading and moving weights must not leave lists of the earlier ones behind."""
-    model = tiny_cfg(max_epochs=1, item_path=None).fit(drift_data.train)
-    before = model.recommend([0, 1])
-    denoiser = model._model.denoiser
-    with torch.no_grad():
-        denoiser.write_items.bias += torch.linspace(0, 50, denoiser.n_items)
-    ids, _ = model.recommend([0, 1])
-    assert (ids != before[0]).any()
-    # averaged weights are put in place of others without a trace of their own
-    bias = denoiser.write_items.bias.data
-    denoiser.write_items.bias.data = bias.flip(0).contiguous()
-    denoiser.eval()
-    assert (model.recommend([0, 1])[0] != ids).any()
-
-
-def test_kept_tables_are_made_once_and_not_pickled(drift_data):
-    model = tiny_cfg(max_epochs=1).fit(drift_data.train)
-    model.recommend(0)
-    kept = model._model.denoiser.prepared
-    model.recommend([1, 2], guidance_scale=2.0)
-    assert model._model.denoiser.prepared is kept
-    assert "prepared" not in model._model.denoiser.__getstate__()
-
-
-@pytest.mark.parametrize("item_path", ["ease", "neighborhood"])
-def test_a_path_over_several_tiles(item_path, drift_data, monkeypatch):
+@pytest.mark.parametrize("name", ["ease", "neighborhood"])
+def test_a_closed_form_over_several_tiles(name, drift_data, monkeypatch):
     """Dense and sparse closed forms are read a tile at a time, never as whole rows."""
-    X = drift_data.train
-    model = tiny_cfg(item_path=item_path, item_path_weight=1.0, max_epochs=1).fit(X)
+    form = dict(closed_form=CLOSED_FORMS[name], closed_form_weight=1.0)
+    model = tiny_cfg(**form, max_epochs=1).fit(drift_data.train)
     expected = model.recommend(k=10)
-    monkeypatch.setattr(_readout, "TILE_ITEMS", 64)
-    model._model.denoiser.prepared = None
+    monkeypatch.setattr(ranking, "TILE_ITEMS", 64)
+    model = copy.deepcopy(model)  # without the tables of the other tiles
     ids, scores = model.recommend(k=10)
     assert_array_equal(ids, expected[0])
     assert_allclose(scores, expected[1], rtol=1e-5, atol=1e-5)
-    widths = {piece.shape[1] if sp.issparse(piece) else piece.n_items for piece in pieces(model)}
-    assert max(widths) == 64
+    pieces = model._model.tables().scores.form_pieces
+    assert len(pieces) == 5
+    assert max(piece.shape[1] for piece in pieces.values()) == 64
 
 
-def pieces(model):
-    return model._model.denoiser.prepared[1].readout.path_pieces.values()
+# Groups of columns
 
 
 @properties
@@ -257,8 +222,32 @@ def test_what_is_above_a_floor(problem, most):
 
 def test_later_tiles_are_only_looked_at_above_the_last_place(monkeypatch):
     """A tile without anything new costs one pass, and a list is right where all is new."""
-    monkeypatch.setattr(_readout, "TILE_ITEMS", 160)
+    monkeypatch.setattr(ranking, "TILE_ITEMS", 160)
     for scores in (np.arange(800.0, 0, -1), np.arange(800.0)):
         scores = np.tile(scores, (4, 1)).astype(np.float32)
         expected = masked_topk(scores.copy(), 3)
         assert_array_equal(streamed_topk(given_scores(scores), 800, 4, 3), expected)
+
+
+@properties
+@given(problems(), st.integers(1, 40), st.integers(0, 30))
+def test_rows_that_do_not_lie_side_by_side(problem, k, most):
+    """Scores in a wider buffer, in every other column or column by column."""
+    scores = problem[0]
+    n_rows, width = scores.shape
+    wider, spread = (np.full((n_rows, 2 * width), np.inf, np.float32) for _ in range(2))
+    wider[:, :width], spread[:, ::2] = scores, scores
+    floor = np.median(scores, axis=1, keepdims=True)
+    best = best_columns(scores, min(k, width))
+    above = columns_above(scores, floor, most)
+    for other in (wider[:, :width], spread[:, ::2], np.asfortranarray(scores)):
+        assert_array_equal(best_columns(other, min(k, width)), best)
+        found = columns_above(other, floor, most)
+        assert (found is None) == (above is None)
+        if found is not None:
+            assert_array_equal(found, above)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, : min(k, width)]
+    listed = np.take_along_axis(scores, order, axis=1) > -np.inf
+    assert_array_equal(best[listed], order[listed])
+    if above is not None:
+        assert_array_equal(above, np.nonzero(scores > floor))

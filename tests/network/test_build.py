@@ -5,20 +5,19 @@ import math
 import numpy as np
 import pytest
 import torch
-from denoiser_problems import LATENT, N_ITEMS, T, make_denoiser, random_csr, to_bags
+from denoiser_problems import LATENT, N_ITEMS, T, make_denoiser, random_csr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec._network.denoiser import Denoiser
-from skdiffrec._closed_form.solver import ease_matrix, neighborhood_matrix
+from skdiffrec._network.heads import EstimateHead, RankingHead
 from skdiffrec._network.spaces import ItemSpace, LatentSpace
 
 
 @pytest.mark.parametrize("latent_dim", [None, LATENT, 500])
-@pytest.mark.parametrize("item_path", ["ease", "neighborhood", None])
-@pytest.mark.parametrize("loss", ["multinomial", "squared"])
-def test_build_denoiser_assembles_what_was_asked_for(latent_dim, item_path, loss):
+@pytest.mark.parametrize("ranking_head", [True, False])
+def test_build_denoiser_assembles_what_was_asked_for(latent_dim, ranking_head):
     X = random_csr(30, seed=99)
-    denoiser = make_denoiser(latent_dim, loss, item_path, widths=(8, 6))
+    denoiser = make_denoiser(latent_dim, ranking_head, widths=(8, 6))
     if latent_dim is None:
         assert isinstance(denoiser.space, ItemSpace)
         assert denoiser.space.dim == N_ITEMS
@@ -27,20 +26,23 @@ def test_build_denoiser_assembles_what_was_asked_for(latent_dim, item_path, loss
         assert denoiser.space.dim == min(latent_dim, N_ITEMS)
         V = np.linalg.svd(X.toarray())[2][: denoiser.space.dim]
         assert_allclose(denoiser.space.V @ denoiser.space.V.T, V.T @ V, atol=2e-3)
-    if loss == "squared":
-        assert denoiser.write_items is None
-    if item_path is None or loss == "squared":
-        assert denoiser.item_path is None
+    assert isinstance(denoiser.head, RankingHead if ranking_head else EstimateHead)
+    assert denoiser.head.ranks == ranking_head
+    if ranking_head:
+        assert denoiser.head.write.weight.shape == (N_ITEMS, 6)
     else:
-        B = ease_matrix(X, 3.0)
-        B = B if item_path == "ease" else neighborhood_matrix(X, 3.0).toarray()
-        assert_allclose(denoiser.item_path(to_bags(X)), X @ B, atol=1e-4)
-        assert_allclose(denoiser.item_path.unknown, X.toarray().mean(0) @ B, atol=1e-4)
+        assert not list(denoiser.head.parameters())
 
 
 def fresh_denoiser(seed=0):
     denoiser = Denoiser(
-        50, ItemSpace(50), (30, 30), time_dim=8, n_timesteps=T, dropout=0.0, ranking_head=True
+        50,
+        ItemSpace(50),
+        (30, 30),
+        time_dim=8,
+        n_timesteps=T,
+        dropout=0.0,
+        head=RankingHead(30, 50),
     )
     counts = np.arange(50)
     denoiser.initialize(torch.Generator().manual_seed(seed), counts, 100)
@@ -48,7 +50,7 @@ def fresh_denoiser(seed=0):
 
 
 def test_the_ranking_head_starts_from_popularity():
-    head = fresh_denoiser().write_items
+    head = fresh_denoiser().head.write
     assert_allclose(
         head.bias.detach(), 0.5 * np.log(np.arange(50) / 100 + 1e-4), rtol=1e-5, atol=1e-6
     )
@@ -66,7 +68,7 @@ def test_the_first_weights_come_from_the_generator_alone():
     ):
         assert torch.equal(a, b)
         assert torch.equal(a, c) == (a.ndim == 1)
-        if a.ndim == 2 and name != "write_items.weight":
+        if a.ndim == 2 and name != "head.write.weight":
             assert_allclose(a.detach().std(), math.sqrt(2 / sum(a.shape)), rtol=0.2)
     assert_array_equal(first.null.detach(), np.zeros(30))
     assert_array_equal(first.read_time.bias.detach(), np.zeros(30))

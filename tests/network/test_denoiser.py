@@ -9,21 +9,22 @@ from denoiser_problems import (
     LATENT,
     N_ITEMS,
     make_denoiser,
+    make_model,
     normalized,
     properties,
     random_csr,
     seeds,
     slow_forward,
     tensor,
-    to_bags,
+    to_rows,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skdiffrec._closed_form.ease import ease_matrix
+from skdiffrec._inference.ranking import HeadScores
 from skdiffrec._network.denoiser import Dropout, sinusoidal
-from skdiffrec._closed_form.solver import ease_matrix
-from skdiffrec._inference.ranking import HeadReadout
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 4, 7, 16])
@@ -53,7 +54,7 @@ def test_forward_against_numpy(widths, latent_dim):
 
 @torch.no_grad()
 def test_the_state_is_read_linearly():
-    # what the read-in maps to nothing changes nothing, however large it is
+    # what W maps to nothing changes nothing, however large it is
     denoiser = make_denoiser(None)
     kernel = np.linalg.svd(denoiser.read_state.weight.numpy())[2][8:]  # (12, 20)
     x_t, u, t, alpha = tensor(0, 5, N_ITEMS), tensor(1, 5, 8), torch.ones(5), torch.ones(5, 1)
@@ -68,10 +69,13 @@ def test_the_state_is_read_linearly():
         assert_array_equal(found, value)
 
 
-def read_out(denoiser, h, bags, scale):
+def scored(model, h, rows, scale):
     """Scores of all items."""
     out = torch.empty(len(h), N_ITEMS)
-    HeadReadout(denoiser).tiles((None, h), bags, scale)(0, N_ITEMS, out)
+    form = model.closed_form, model.closed_form_scale
+    HeadScores(model.denoiser.head, *form, None).tiles((None, h), rows, scale).write(
+        0, N_ITEMS, out
+    )
     return out
 
 
@@ -79,29 +83,32 @@ def read_out(denoiser, h, bags, scale):
 @given(seeds, st.floats(-2, 3))
 @torch.no_grad()
 def test_scores_and_raw_estimates_are_affine_in_the_last_hidden_layer(seed, share):
-    denoiser = make_denoiser(seed=seed)
-    bags = to_bags(random_csr(5, seed))
+    model = make_model(seed=seed)
+    rows = to_rows(random_csr(5, seed))
     a, b = tensor([seed, 0], 5, 8), tensor([seed, 1], 5, 8)
     mixed = share * a + (1 - share) * b
-    for write in (denoiser.write_state, lambda h: read_out(denoiser, h, bags, 1.5 + 0 * h[:, :1])):
+    for write in (
+        model.denoiser.write_state,
+        lambda h: scored(model, h, rows, 1.5 + 0 * h[:, :1]),
+    ):
         assert_allclose(write(mixed), share * write(a) + (1 - share) * write(b), atol=1e-4)
 
 
 @torch.no_grad()
-def test_scores_are_the_head_and_the_weighted_path():
-    denoiser = make_denoiser(path_scale=0.7)
+def test_scores_are_the_head_and_the_weighted_closed_form():
+    model = make_model(closed_form_scale=0.7)
     X, h = random_csr(5), tensor(0, 5, 8)
     weight = torch.tensor([[0.0], [1.0], [2.0], [-1.0], [0.5]])
-    head = denoiser.write_items
-    expected = h.numpy() @ head.weight.numpy().T + head.bias.numpy()
-    rows = random_csr(30, seed=99)
-    B = ease_matrix(rows, 3.0)
-    s, offset = weight.numpy(), denoiser.null_offset.numpy()
-    path = s * (X @ B) + (1 - s) * (rows.toarray().mean(0) @ B)
+    head = model.denoiser.head
+    expected = h.numpy() @ head.write.weight.numpy().T + head.write.bias.numpy()
+    of_fit = random_csr(30, seed=99)
+    B = ease_matrix(of_fit, 3.0)
+    s, offset = weight.numpy(), head.null_offset.numpy()
+    form = s * (X @ B) + (1 - s) * (of_fit.toarray().mean(0) @ B)
     expected = expected + (1 - s) * offset
-    assert_allclose(read_out(denoiser, h, to_bags(X), weight), expected + 0.7 * path, atol=1e-4)
-    denoiser.path_scale = 0.0
-    assert_allclose(read_out(denoiser, h, to_bags(X), weight), expected, atol=1e-4)
+    assert_allclose(scored(model, h, to_rows(X), weight), expected + 0.7 * form, atol=1e-4)
+    model = make_model(closed_form_scale=0.0)
+    assert_allclose(scored(model, h, to_rows(X), weight), expected, atol=1e-4)
 
 
 @properties
@@ -110,19 +117,19 @@ def test_scores_are_the_head_and_the_weighted_path():
 def test_the_condition_is_the_normalized_history_times_a_matrix(seed):
     denoiser = make_denoiser(seed=seed)
     X = random_csr(5, seed, weighted=True)
-    u = denoiser.condition(to_bags(X))
+    u = denoiser.condition(to_rows(X))
     assert_allclose(u, 5 * normalized(X) @ denoiser.read_history[0].numpy(), atol=1e-4)
-    assert_allclose(denoiser.condition(to_bags(X * 8)), u, atol=1e-4)
+    assert_allclose(denoiser.condition(to_rows(X * 8)), u, atol=1e-4)
 
 
 @torch.no_grad()
 def test_an_empty_history_is_not_the_null_token():
     denoiser = make_denoiser()
-    bags = to_bags(random_csr(5))  # the third row is empty
-    u = denoiser.condition(bags)
+    rows = to_rows(random_csr(5))  # the third row is empty
+    u = denoiser.condition(rows)
     assert_array_equal(u[2], np.zeros(8))
     known = torch.tensor([True, False, True, False, True])
-    masked = denoiser.condition(bags, known)
+    masked = denoiser.condition(rows, known)
     assert_array_equal(masked[known], u[known])
     for row in (1, 3):
         assert_array_equal(masked[row], denoiser.null)
