@@ -37,6 +37,7 @@ def neighborhood_matrices(gram, regs, n_neighbors, columns=None):
         One for each λ. Scores are ``X @ B``; an item's weight for itself is zero.
     """
     columns = np.arange(gram.n_items) if columns is None else columns
+    n_neighbors = max(1, min(n_neighbors, gram.n_items - 1))  # memory grows with them
     n_batches = max(1, -(-len(columns) * n_neighbors**2 // _BLOCK_NUMBERS))
     buffer = np.empty((-(-len(columns) // n_batches) * n_neighbors, n_neighbors), np.float32)
     parts = []

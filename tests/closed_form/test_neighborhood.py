@@ -3,64 +3,78 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from closed_form_problems import assert_same, both_grams, popular_csr, properties, seeds
-from denoiser_problems import N_ITEMS, random_csr
+from closed_form_problems import (
+    N_ITEMS,
+    assert_same,
+    both_grams,
+    dense,
+    popular_csr,
+    properties,
+    random_csr,
+    seeds,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skdiffrec._closed_form import gram as gram_module
 from skdiffrec._closed_form import neighborhood
-from skdiffrec._closed_form.solver import PathSettings, ease_matrix, neighborhood_matrix, solve_path
-from skdiffrec._closed_form.neighborhood import SparseGram, nearest_items, neighborhood_matrices
+from skdiffrec._closed_form.ease import ease_matrix
+from skdiffrec._closed_form.gram import SparseGram
+from skdiffrec._closed_form.neighborhood import (
+    N_NEIGHBORS,
+    nearest_items,
+    neighborhood_matrices,
+)
+from skdiffrec._closed_form.solver import ClosedFormSettings, ClosedFormSolver
 
 
 @pytest.mark.parametrize("reg", [0.5, 20.0])
 def test_a_neighborhood_of_all_items_is_ease(reg):
     X = random_csr(300, weighted=True)  # so many that every pair of items is met
-    B = neighborhood_matrix(X, reg)
-    assert sp.issparse(B) and B.dtype == np.float32
-    assert_allclose(B.toarray(), ease_matrix(X, reg), atol=1e-4)
+    for gram in both_grams(X):
+        B = neighborhood_matrices(gram, [reg], N_NEIGHBORS)[0]
+        assert sp.issparse(B) and B.dtype == np.float32
+        assert_allclose(B.toarray(), ease_matrix(X, reg), atol=1e-4)
 
 
 @pytest.mark.parametrize("looked_up", [True, False])
-def test_a_neighborhood_is_ridge_regression_on_the_nearest_items(looked_up, monkeypatch):
-    """With the Gram matrix at hand, and with columns multiplied, as above 5,000 items."""
-    if not looked_up:
-        monkeypatch.setattr("skdiffrec._closed_form.solver.EASE_MAX_ITEMS", 0)
+def test_a_neighborhood_is_ridge_regression_on_the_nearest_items(looked_up):
+    """With the whole Gram matrix, and with columns multiplied, as above 5,000 items."""
     X, reg = random_csr(50), 2.0
-    B = neighborhood_matrix(X, reg, n_neighbors=4).toarray()
-    dense = X.toarray().astype(np.float64)
-    unit = dense / np.linalg.norm(dense, axis=0)
+    B = neighborhood_matrices(both_grams(X)[looked_up], [reg], 4)[0].toarray()
+    rows = X.toarray().astype(np.float64)
+    unit = rows / np.linalg.norm(rows, axis=0)
     for item in range(N_ITEMS):
         cosine = unit.T @ unit[:, item]
         cosine[item] = -1
         nearest = np.argsort(-cosine)[:4]
         assert set(np.flatnonzero(B[:, item])) == set(nearest)
-        design = dense[:, nearest]
-        weights = np.linalg.solve(design.T @ design + reg * np.eye(4), design.T @ dense[:, item])
+        design = rows[:, nearest]
+        weights = np.linalg.solve(design.T @ design + reg * np.eye(4), design.T @ rows[:, item])
         assert_allclose(B[nearest, item], weights, atol=1e-4)
 
 
 def test_an_item_that_nobody_took_has_no_neighborhood():
     X = random_csr(50).toarray()
     X[:, 3] = 0
-    B = neighborhood_matrix(sp.csr_array(X), 2.0).toarray()
-    assert not B[3].any() and not B[:, 3].any() and np.isfinite(B).all()
+    for gram in both_grams(sp.csr_array(X)):
+        B = neighborhood_matrices(gram, [2.0], N_NEIGHBORS)[0].toarray()
+        assert not B[3].any() and not B[:, 3].any() and np.isfinite(B).all()
 
 
 @pytest.mark.parametrize("kind", ["ease", "neighborhood"])
 def test_long_rows_can_count_for_less(kind):
-    """A user of n items counts as 1/√n users; λ is a multiple of a mean item's users."""
+    """A user of n items counts as 1/√n users; λ is a multiple of the mean diagonal of XᵀX."""
     X, row_weight = random_csr(300), np.arange(300) % 3 + 1.0
     length = np.maximum(np.diff(X.indptr), 1)
     factor = np.sqrt(row_weight / np.sqrt(length))
     scaled = sp.csr_array(X.toarray() * factor[:, None])
     reg = 4 * (scaled.toarray() ** 2).sum() / N_ITEMS
-    B = solve_path(X, row_weight, PathSettings(kind, 4.0, 0.5))
-    B = B.toarray() if sp.issparse(B) else B
-    assert_allclose(B, ease_matrix(scaled, reg), atol=1e-4)
-    fixed = solve_path(X, row_weight, PathSettings(kind, 9.9, 0.5, reg))
-    assert_allclose(fixed.toarray() if sp.issparse(fixed) else fixed, B, atol=1e-4)
+    B = ClosedFormSolver(X, row_weight).solve_once(ClosedFormSettings(kind, 4.0, 0.5))
+    assert_allclose(dense(B), ease_matrix(scaled, reg), atol=1e-4)
+    fixed = ClosedFormSolver(X, row_weight).solve_once(ClosedFormSettings(kind, 9.9, 0.5, reg))
+    assert_allclose(dense(fixed), dense(B), atol=1e-4)
 
 
 def slow_neighborhood(X, reg, n_neighbors, targets=None):
@@ -128,23 +142,23 @@ def test_some_columns_alone(n_items):
 
 
 @pytest.mark.parametrize(
-    "sizes",
+    ("modules", "name", "size"),
     [
-        dict(_BLOCK_NUMBERS=1),
-        dict(_BLOCK_NUMBERS=500),
-        dict(_ROW_NUMBERS=1),
-        dict(_ROW_NUMBERS=300),
-        dict(_SEARCH_ENTRIES=1),
-        dict(_SEARCH_ENTRIES=50),
-        dict(_PAIRS=3),
+        ([neighborhood], "_BLOCK_NUMBERS", 1),
+        ([neighborhood], "_BLOCK_NUMBERS", 500),
+        ([gram_module], "_ROW_NUMBERS", 1),
+        ([gram_module], "_ROW_NUMBERS", 300),
+        ([gram_module, neighborhood], "SEARCH_ENTRIES", 1),
+        ([gram_module, neighborhood], "SEARCH_ENTRIES", 50),
+        ([neighborhood], "_PAIRS", 3),
     ],
 )
-def test_block_sizes_change_nothing(sizes, monkeypatch):
+def test_block_sizes_change_nothing(modules, name, size, monkeypatch):
     X, Y = popular_csr(90, 61), popular_csr(90, 61, 1)
     grams = both_grams(X) + both_grams(X, Y)
     expected = [neighborhood_matrices(gram, [2.0, 5.0], 7) for gram in grams]
-    for name, size in sizes.items():
-        monkeypatch.setattr(_neighborhood, name, size)
+    for module in modules:
+        monkeypatch.setattr(module, name, size)
     for gram, before in zip(grams, expected, strict=True):
         for found, B in zip(neighborhood_matrices(gram, [2.0, 5.0], 7), before, strict=True):
             assert_array_equal(found.toarray(), B.toarray())
@@ -153,7 +167,7 @@ def test_block_sizes_change_nothing(sizes, monkeypatch):
 def test_work_is_done_in_blocks_of_the_stated_size(monkeypatch):
     """No more rows of XᵀX at once, nor local Gram matrices, than the limits allow."""
     X, rows, local = popular_csr(300, 100), [], []
-    true_blocks, true_local = SparseGram.row_blocks, _neighborhood._local_grams
+    true_blocks, true_local = SparseGram.row_blocks, neighborhood._local_grams
 
     def watched_blocks(self, items):
         for block, found in true_blocks(self, items):
@@ -165,9 +179,9 @@ def test_work_is_done_in_blocks_of_the_stated_size(monkeypatch):
         return true_local(gram, neighbors, counts, buffer)
 
     monkeypatch.setattr(SparseGram, "row_blocks", watched_blocks)
-    monkeypatch.setattr(_neighborhood, "_local_grams", watched_local)
-    monkeypatch.setattr(_neighborhood, "_ROW_NUMBERS", 700)
-    monkeypatch.setattr(_neighborhood, "_BLOCK_NUMBERS", 1_000)
+    monkeypatch.setattr(neighborhood, "_local_grams", watched_local)
+    monkeypatch.setattr(gram_module, "_ROW_NUMBERS", 700)
+    monkeypatch.setattr(neighborhood, "_BLOCK_NUMBERS", 1_000)
     neighborhood_matrices(SparseGram(X), [2.0], 5)
     assert max(rows) == (7, 700) and max(local) <= 1_000
 
@@ -181,5 +195,14 @@ def test_what_nobody_took():
 
 def test_a_singular_neighborhood_says_what_to_do():
     X = sp.csr_array(np.ones((3, 3), np.float32))
-    with pytest.raises(ValueError, match="reg=0; use a larger value"):
-        neighborhood_matrix(X, 0)
+    for gram in both_grams(X):
+        with pytest.raises(ValueError, match="reg=0; use a larger value"):
+            neighborhood_matrices(gram, [0], N_NEIGHBORS)
+
+
+def test_more_neighbors_than_there_are_items_take_no_memory():
+    X = popular_csr(60, 25)
+    for gram in both_grams(X):
+        expected = neighborhood_matrices(gram, [2.0], 24)[0]
+        found = neighborhood_matrices(gram, [2.0], 10**9)[0]
+        assert_array_equal(found.toarray(), expected.toarray())

@@ -3,19 +3,18 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from closed_form_problems import both_grams, dense, ones_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._closed_form.solver import ease_matrix, mixed_pairs, neighborhood_matrix, solve_path
-from skdiffrec._closed_form.selection import choose_path
-from skdiffrec._closed_form.transitions import (
-    MAX_CUTS,
-    cut_places,
-    scale_rows,
-    scaled_pair,
-    transitions,
-)
+from skdiffrec._closed_form.ease import ease_matrix, ease_of_gram
+from skdiffrec._closed_form.gram import gram_matrix
+from skdiffrec._closed_form.neighborhood import N_NEIGHBORS, neighborhood_matrices
+from skdiffrec._closed_form.selection import choose_settings
+from skdiffrec._closed_form.solver import ClosedFormSolver, mixed_pairs
+from skdiffrec._closed_form.transitions import MAX_CUTS, cut_places, scaled_pair, transitions
+from skdiffrec._utils.rows import scale_rows
 from skdiffrec.preprocessing import recency_weights
 
 N_ITEMS = 12
@@ -59,9 +58,9 @@ def test_short_rows_are_cut_everywhere_and_long_ones_evenly():
 def test_a_transition_is_a_history_and_what_followed(seed, half_life, distinct):
     X = random_times(5, seed, distinct=distinct)
     found = transitions(X, half_life, 0)
-    dense = X.toarray()
+    rows = X.toarray()
     for condition, steps, row in zip(
-        found.conditions.toarray(), found.steps.toarray(), dense[found.rows], strict=True
+        found.conditions.toarray(), found.steps.toarray(), rows[found.rows], strict=True
     ):
         before, after = condition > 0, steps > 0
         assert_array_equal(before | after, row > 0)
@@ -71,7 +70,7 @@ def test_a_transition_is_a_history_and_what_followed(seed, half_life, distinct):
         if half_life is not None:
             expected = recency_weights((row * before)[None], half_life).toarray()[0]
             assert_allclose(condition, expected, rtol=1e-6)
-    assert len(found.rows) == np.maximum((dense > 0).sum(1) - 1, 0).sum()
+    assert len(found.rows) == np.maximum((rows > 0).sum(1) - 1, 0).sum()
 
 
 def test_targets_fade_with_distance():
@@ -90,40 +89,45 @@ def test_pairs_weigh_as_their_row_and_less_than_in_proportion_to_their_targets()
     assert_allclose(targets.max(axis=1).toarray().ravel() ** 2, factor)
 
 
+def ease_of(X, reg, targets):
+    """The exact form of rows that predict others."""
+    X, targets = X.astype(np.float64), targets.astype(np.float64)
+    return ease_of_gram(gram_matrix(X), reg, gram_matrix(X, targets))
+
+
 @properties
 @given(seeds, st.floats(0.5, 20))
 def test_the_exact_form_solves_the_constrained_regression(seed, reg):
     rng = np.random.default_rng(seed)
     Z, Y = rng.normal(size=(2, 30, 6)).astype(np.float32)
-    B = ease_matrix(sp.csr_array(Z), reg, targets=sp.csr_array(Y))
+    B = ease_of(sp.csr_array(Z), reg, sp.csr_array(Y))
     for j in range(6):
         others = np.delete(np.arange(6), j)
         A = Z[:, others].T @ Z[:, others] + reg * np.eye(5)
         assert_allclose(B[others, j], np.linalg.solve(A, Z[:, others].T @ Y[:, j]), atol=1e-4)
     assert not np.diag(B).any()
-    all_near = neighborhood_matrix(sp.csr_array(np.abs(Z)), reg, targets=sp.csr_array(np.abs(Y)))
-    exact = ease_matrix(sp.csr_array(np.abs(Z)), reg, targets=sp.csr_array(np.abs(Y)))
-    assert_allclose(all_near.toarray(), exact, atol=1e-3)
+    pair = sp.csr_array(np.abs(Z)), sp.csr_array(np.abs(Y))
+    for gram in both_grams(*pair):
+        all_near = neighborhood_matrices(gram, [reg], N_NEIGHBORS)[0]
+        assert_allclose(all_near.toarray(), ease_of(pair[0], reg, pair[1]), atol=1e-3)
 
 
 def test_targets_equal_to_the_rows_are_ease():
-    X = sp.csr_array(random_times(40, 0).astype(bool).astype(np.float32))
-    assert_allclose(ease_matrix(X, 3.0, targets=X), ease_matrix(X, 3.0), atol=1e-5)
+    X = ones_of(random_times(40, 0))
+    assert_allclose(ease_of(X, 3.0, X), ease_matrix(X, 3.0), atol=1e-5)
 
 
-def test_a_wide_catalogue_gives_the_same_neighbourhoods(monkeypatch):
+def test_a_wide_catalogue_gives_the_same_neighbourhoods():
     X = random_times(40, 0)
     pair = scaled_pair(transitions(X, 5.0, 0), 10.0, np.ones(40))
-    expected = neighborhood_matrix(pair[0], 2.0, 4, targets=pair[1])
-    monkeypatch.setattr("skdiffrec._closed_form.solver.EASE_MAX_ITEMS", 0)
-    found = neighborhood_matrix(pair[0], 2.0, 4, targets=pair[1])
-    assert_allclose(found.toarray(), expected.toarray(), atol=1e-5)
+    wide, narrow = (neighborhood_matrices(gram, [2.0], 4)[0] for gram in both_grams(*pair))
+    assert_allclose(wide.toarray(), narrow.toarray(), atol=1e-5)
 
 
 @pytest.mark.parametrize("share", [0.2, 1.0])
 def test_shares_are_shares_of_the_gram_matrix(share):
     X = random_times(30, 1)
-    ones = sp.csr_array(X.astype(bool).astype(np.float32))
+    ones = ones_of(X)
     later = scaled_pair(transitions(X, 5.0, 0), None, np.ones(30))
     conditions, targets = mixed_pairs(ones, later, share)
     gram, cross = (conditions.T @ part for part in (conditions, targets))
@@ -145,14 +149,13 @@ def chains(n=300, n_items=60, length=3, seed=0):
 
 
 @pytest.mark.parametrize("kind", ["ease", "neighborhood"])
-def test_order_is_chosen_where_it_says_something(kind):
+def test_transitions_are_chosen_where_order_predicts(kind):
     X = chains()
-    chosen = choose_path(X, np.ones(300), (kind,), "time", None, 0)
+    chosen = choose_settings(X, np.ones(300), (kind,), "time", None, 0)
     assert chosen.kind == kind and chosen.transition_share > 0
-    moments = transitions(X, None, 0)
-    ones = sp.csr_array(X.astype(bool).astype(np.float32))
-    B = solve_path(ones, np.ones(300), chosen, moments)
-    B = B.toarray() if sp.issparse(B) else B
+    cuts = transitions(X, None, 0)
+    ones = ones_of(X)
+    B = dense(ClosedFormSolver(ones, np.ones(300), cuts).solve_once(chosen))
     item = np.arange(60)
     assert (B[item, (item + 1) % 60] > 2 * B[(item + 1) % 60, item]).all()
 
@@ -166,6 +169,6 @@ def test_scale_rows():
 def test_rows_of_one_item_have_no_transitions():
     X = sp.csr_array(np.eye(4))
     assert len(transitions(X, 5.0, 0).rows) == 0
-    # and a path can be chosen all the same
+    # and a closed form can be chosen all the same
     X = sp.vstack([X, X[:2] + 2 * X[1:3]], format="csr")
-    assert choose_path(X, np.ones(6), ("ease",), "time", 5.0, 0).kind == "ease"
+    assert choose_settings(X, np.ones(6), ("ease",), "time", 5.0, 0).kind == "ease"

@@ -12,9 +12,10 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from skdiffrec import _fitting, _recommender
-from skdiffrec._training import cache
+from skdiffrec import _recommender
+from skdiffrec._training import cache, fit
 from skdiffrec._training.cache import remembered
+from skdiffrec.baselines import EASERecommender
 
 SCALES = [0.0, 0.25, 0.5, 1.0, 1.3, 1.6, 2.0, 3.0]
 
@@ -72,18 +73,18 @@ class Logged(_recommender.CFGDiffusionRecommender):
     """Notes every training in a file, so that other processes' count too."""
 
     def _fit(self, X, **options):
-        train = _fitting.train
+        train = fit.train
 
         def noted(*args, **options):
             with open(os.path.join(self.memory, "log"), "a") as file:
                 file.write(f"{os.getpid()}\n")
             return train(*args, **options)
 
-        _fitting.train = noted
+        fit.train = noted
         try:
             super()._fit(X, **options)
         finally:
-            _fitting.train = train
+            fit.train = train
 
 
 @pytest.mark.parametrize("damage", ["empty", "truncated", "garbage", "half-written"])
@@ -106,8 +107,10 @@ def test_a_damaged_entry_is_trained_again(interactions, tmp_path, trainings, cap
 
 CHANGES = {
     "a setting": dict(parameters={"learning_rate": 5e-3}),
+    "the closed form": dict(parameters={"closed_form": None}),
+    "its ridge": dict(parameters={"closed_form": EASERecommender(reg=3.0)}),
     "the seed": dict(parameters={"random_state": 1}),
-    "what values say": dict(parameters={"values": "weight"}),
+    "what values mean": dict(parameters={"values": "weight"}),
     "the weights of users": dict(weight=True),
     "one interaction": dict(drop=True),
     "the order of users": dict(permute=True),
@@ -127,11 +130,11 @@ def test_what_differs_is_trained_anew(interactions, tmp_path, trainings, monkeyp
     if change.get("permute"):
         X = X[::-1]
     if "version" in change:
-        monkeypatch.setattr(_fitting, "__version__", change["version"])
+        monkeypatch.setattr(fit, "__version__", change["version"])
     if "torch" in change:
-        version = _fitting.importlib.metadata.version
+        version = fit.importlib.metadata.version
         monkeypatch.setattr(
-            _fitting.importlib.metadata,
+            fit.importlib.metadata,
             "version",
             lambda name: change["torch"] if name == "torch" else version(name),
         )
@@ -149,7 +152,7 @@ SAME = {
     "start_timestep": 50,
     "eta": 0.5,
     "temperature": 1.0,
-    "n_samples": 2,
+    "n_draws": 2,
     "verbose": 1,
 }
 
@@ -179,10 +182,10 @@ def test_forms_of_memory(interactions, tmp_path, trainings):
 
 
 def test_equal_parameters_in_other_types_are_equal(interactions, tmp_path, trainings):
-    tiny_cfg(memory=tmp_path, weight_decay=0.0).fit(interactions)
-    other = dict(hidden_dims=[32, 32], max_epochs=np.int64(3), weight_decay=0)
+    tiny_cfg(memory=tmp_path, dropout=0.0).fit(interactions)
+    other = dict(hidden_dims=[32, 32], max_epochs=np.int64(3), dropout=0)
     tiny_cfg(memory=tmp_path, **other, batch_size=np.int64(32)).fit(interactions)
-    tiny_cfg(memory=tmp_path, hidden_dims=np.array([32, 32])).fit(interactions)
+    tiny_cfg(memory=tmp_path, dropout=0.0, hidden_dims=np.array([32, 32])).fit(interactions)
     assert len(trainings) == 1
 
 
@@ -208,7 +211,7 @@ def test_a_folder_that_cannot_be_written_is_read(interactions, tmp_path, trainin
     def refuses(path):
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(_memory, "FileLock", refuses)
+    monkeypatch.setattr(cache, "FileLock", refuses)
     tiny_cfg(memory=tmp_path).fit(interactions)
     assert len(trainings) == 1
     with pytest.warns(UserWarning, match="cannot be written .*Permission denied"):
@@ -233,7 +236,7 @@ def test_a_random_state_that_moves_on_is_another_seed(interactions, tmp_path, tr
 
 def test_a_read_model_is_fitted_in_every_way(interactions, tmp_path):
     fresh, read = (tiny_cfg(memory=tmp_path).fit(interactions) for _ in range(2))
-    for name in ("n_iter_", "history_", "best_validation_score_", "item_path_weight_"):
+    for name in ("n_iter_", "history_", "best_validation_score_", "closed_form_weight_"):
         assert getattr(fresh, name) == getattr(read, name)
     assert read.n_features_in_ == interactions.shape[1]
 

@@ -17,8 +17,8 @@ from training_problems import (
 
 from skdiffrec._diffusion.process import PREDICTION_TYPES
 from skdiffrec._training.ema import EMA
-from skdiffrec._training.optimizer import AdamW
 from skdiffrec._training.loop import EpochRecord, batch_loss, epochs, train
+from skdiffrec._training.optimizer import AdamW
 
 
 def test_training_on_drawn_items_learns():
@@ -96,9 +96,9 @@ def test_epochs_yield_records_and_update_the_average_every_step():
     assert ema.n_updates == 6
 
 
-@pytest.mark.parametrize("dropped", [(0.0, 0.0), (0.3, 0.7)])
-def test_all_parameters_learn(dropped):
-    denoiser, diffusion, rows = small_problem(dropped=dropped, drop_condition=0.5)
+@pytest.mark.parametrize("target_share", [(0.0, 0.0), (0.3, 0.7)])
+def test_all_parameters_learn(target_share):
+    denoiser, diffusion, rows = small_problem(target_share=target_share, cond_drop_prob=0.5)
     before = {name: p.detach().clone() for name, p in denoiser.named_parameters()}
     optimizer = AdamW(denoiser.parameters(), learning_rate=1e-2)
     for record in epochs(
@@ -109,17 +109,17 @@ def test_all_parameters_learn(dropped):
     assert unchanged == []
 
 
-@pytest.mark.parametrize("drop_condition", [0.0, 1.0])
-def test_the_null_token_learns_from_unknown_rows_only(drop_condition):
-    denoiser, diffusion, rows = small_problem(drop_condition=drop_condition)
+@pytest.mark.parametrize("cond_drop_prob", [0.0, 1.0])
+def test_the_null_token_learns_from_unknown_rows_only(cond_drop_prob):
+    denoiser, diffusion, rows = small_problem(cond_drop_prob=cond_drop_prob)
     before = denoiser.null.detach().clone()
     history = denoiser.read_history[0].detach().clone()
     optimizer = AdamW(denoiser.parameters(), learning_rate=1e-2)
     list(
         epochs(denoiser, diffusion, rows, optimizer, EMA(denoiser, 0.9), max_epochs=1, batch_size=8)
     )
-    assert torch.equal(denoiser.null, before) == (drop_condition == 0)
-    assert torch.equal(denoiser.read_history[0], history) == (drop_condition == 1)
+    assert torch.equal(denoiser.null, before) == (cond_drop_prob == 0)
+    assert torch.equal(denoiser.read_history[0], history) == (cond_drop_prob == 1)
 
 
 class ScriptedMonitor:
@@ -139,14 +139,15 @@ class ScriptedMonitor:
         return len(self.seen) == self.stops
 
 
-LOOP = dict(learning_rate=1e-2, weight_decay=0.0, batch_size=4, n_loss_items=None, verbose=0)
+LOOP = dict(learning_rate=1e-2, batch_size=4, n_loss_items=None, verbose=0)
 
 
 def test_train_keeps_the_averaged_weights_of_the_best_epoch():
     problem = small_problem()
     monitor = ScriptedMonitor(problem[0], improves=(1, 3), stops=5)
     history = []
-    assert train(*problem, monitor, history, ema_decay=0.9, max_epochs=20, **LOOP)
+    ended_by = train(*problem, monitor, history, ema_decay=0.9, max_epochs=20, **LOOP)
+    assert ended_by == "training"
     assert [entry["epoch"] for entry in history] == [1, 2, 3, 4, 5]
     assert [entry["validation_ndcg"] for entry in history] == [1, 2, 3, 4, 5]
     assert_weights(problem[0], monitor.seen[2])
@@ -157,7 +158,8 @@ def test_train_keeps_the_averaged_weights_of_the_best_epoch():
 def test_train_without_a_monitor_keeps_the_last_average():
     problem = small_problem()
     history = []
-    assert train(*problem, None, history, ema_decay=0.9, max_epochs=3, **LOOP)
+    ended_by = train(*problem, None, history, ema_decay=0.9, max_epochs=3, **LOOP)
+    assert ended_by == "training"
     assert [set(entry) for entry in history] == [{"epoch", "loss"}] * 3
     # the same again, by hand
     denoiser, diffusion, rows = small_problem()
@@ -190,12 +192,22 @@ def test_training_that_is_ended_keeps_the_best_epoch_so_far(by):
 
     if by == "interrupt":
         with pytest.warns(UserWarning, match="after 4 whole epochs: fit keeps the best"):
-            assert not run()
+            assert run() == "interrupt"
     else:
-        assert not run()
+        assert run() == "callback"
     assert begun == [0, 1, 2, 3, 4][: 5 if by == "interrupt" else 4] and len(history) == 4
     assert_weights(problem[0], monitor.seen[1])
     assert not problem[0].training
+
+
+def test_an_interrupt_before_the_end_of_the_first_epoch_is_raised():
+    def before_epoch():
+        raise KeyboardInterrupt
+
+    history = []
+    with pytest.raises(KeyboardInterrupt):
+        train(*small_problem(), None, history, max_epochs=3, before_epoch=before_epoch, **LOOP)
+    assert history == []
 
 
 def test_every_epoch_trains_in_training_mode():

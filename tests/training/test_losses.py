@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from training_problems import slow_loss
 
+from skdiffrec._network.sparse_rows import SparseRows
 from skdiffrec._training import losses
 from skdiffrec._training.losses import loss_blocks, multinomial_loss
-from skdiffrec._network.spaces import Bags
 
 N_ITEMS = 15
 properties = settings(max_examples=60, deadline=None)
@@ -28,9 +28,9 @@ cut_rows = st.lists(
 seeds = st.integers(0, 2**31 - 2)
 
 
-def to_bags(rows):
-    """Bags from one dict item -> weight per row."""
-    return Bags(
+def to_sparse(rows):
+    """`SparseRows` from one dict item -> weight per row."""
+    return SparseRows(
         torch.tensor([item for row in rows for item in row], dtype=torch.int64),
         torch.tensor([weight for row in rows for weight in row.values()]),
         torch.tensor(np.cumsum([0, *map(len, rows)])),
@@ -73,7 +73,7 @@ def test_loss_against_a_loop(masked, rows, seed):
     scores = torch.from_numpy(rng.normal(0, 3, (len(rows), N_ITEMS))).float()
     before = scores.clone()
     weight = torch.from_numpy(rng.random(len(rows))).float()
-    parts = to_bags(condition), to_bags(target)
+    parts = to_sparse(condition), to_sparse(target)
     loss = loss_of_scores(scores, *parts, masked=masked, weight=weight)
     expected = slow_loss(scores.tolist(), condition, target, masked, weight.tolist())
     assert_allclose(float(loss), expected, rtol=1e-4)
@@ -84,7 +84,7 @@ def test_loss_against_a_loop(masked, rows, seed):
 @properties
 @given(rows=cut_rows, seed=seeds, masked=st.booleans(), n_rows=st.integers(1, 8))
 def test_gradients_against_autograd(n_loss_items, rows, seed, masked, n_rows):
-    condition, target = (to_bags(part) for part in zip(*rows, strict=True))
+    condition, target = (to_sparse(part) for part in zip(*rows, strict=True))
     generator = torch.Generator().manual_seed(seed)
     h, table, bias, weight = (
         torch.randn(shape, generator=generator)
@@ -92,8 +92,8 @@ def test_gradients_against_autograd(n_loss_items, rows, seed, masked, n_rows):
     )
     leaves = [part.requires_grad_() for part in (h, table, bias)]
     with pytest.MonkeyPatch.context() as patch:  # so that all items come in several blocks too
-        patch.setattr(_losses, "_BLOCK_ROWS", n_rows)
-        patch.setattr(_losses, "_BLOCK_SCORES", 1)
+        patch.setattr(losses, "_BLOCK_ROWS", n_rows)
+        patch.setattr(losses, "_BLOCK_SCORES", 1)
         blocks = loss_blocks(condition, target, N_ITEMS, n_loss_items, generator)
     ours = 3 * multinomial_loss(*leaves, blocks, masked=masked, weight=weight.abs())
     theirs = 3 * autograd_loss(*leaves, blocks, masked, weight.abs())
@@ -106,7 +106,7 @@ def test_gradients_against_autograd(n_loss_items, rows, seed, masked, n_rows):
 
 def test_masked_items_get_no_gradient_and_the_others_a_finite_one():
     scores = torch.zeros(1, N_ITEMS, requires_grad=True)
-    shown, goal = to_bags([{0: 1.0, 1: 1.0}]), to_bags([{2: 1.0, 3: 1.0}])
+    shown, goal = to_sparse([{0: 1.0, 1: 1.0}]), to_sparse([{2: 1.0, 3: 1.0}])
     loss_of_scores(scores, shown, goal, masked=True, weight=torch.ones(1)).backward()
     share = 2 / (N_ITEMS - 2)
     expected = np.full(N_ITEMS, share)
@@ -119,7 +119,7 @@ def test_masked_items_get_no_gradient_and_the_others_a_finite_one():
 def test_blocks_share_out_the_rows_and_hold_their_targets(rows, seed, n_loss_items):
     condition, target = zip(*rows, strict=True)
     generator = torch.Generator().manual_seed(seed)
-    parts = to_bags(condition), to_bags(target)
+    parts = to_sparse(condition), to_sparse(target)
     blocks = loss_blocks(*parts, N_ITEMS, n_loss_items, generator)
     assert [row for b in blocks for row in range(b.rows.start, b.rows.stop)] == [*range(len(rows))]
     for block in blocks:
@@ -128,13 +128,15 @@ def test_blocks_share_out_the_rows_and_hold_their_targets(rows, seed, n_loss_ite
         assert sum(len(target[row]) for row in own[:-1]) < n_loss_items + 1
         items = block.items.tolist()
         assert items == sorted(set(items))
-        for bags, given_rows in ((block.condition, condition), (block.target, target)):
+        for held_rows, given_rows in ((block.condition, condition), (block.target, target)):
             for place, row in enumerate(own):
-                entries = slice(*bags.offsets[place : place + 2].tolist())
+                entries = slice(*held_rows.offsets[place : place + 2].tolist())
                 held = {
                     items[i]: w
                     for i, w in zip(
-                        bags.items[entries].tolist(), bags.weights[entries].tolist(), strict=True
+                        held_rows.items[entries].tolist(),
+                        held_rows.weights[entries].tolist(),
+                        strict=True,
                     )
                 }
                 assert held == {i: w for i, w in given_rows[row].items() if i in items}
@@ -148,7 +150,7 @@ def cut_and_scores(n_items=60):
     rng = np.random.default_rng(0)
     items = [rng.choice(n_items, 6, replace=False).tolist() for _ in range(5)]
     condition, target = (
-        to_bags([dict.fromkeys(i[a:b], 1.0) for i in items]) for a, b in ((0, 3), (3, 6))
+        to_sparse([dict.fromkeys(i[a:b], 1.0) for i in items]) for a, b in ((0, 3), (3, 6))
     )
     scores = torch.randn(5, n_items, generator=torch.Generator().manual_seed(1))
     return condition, target, scores

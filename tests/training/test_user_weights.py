@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skdiffrec._closed_form.held_out import HeldOut
+from skdiffrec._training.batches import TrainingRows
 from skdiffrec._training.early_stopping import Monitor
 from skdiffrec._training.user_weights import check_sample_weight, merge_rows, visits_per_epoch
-from skdiffrec._training.batches import TrainingRows
 from skdiffrec.metrics import ndcg_at_k
 
 VALUES = ("binary", "weight", "time")
@@ -96,8 +97,8 @@ def test_merged_rows_are_trained_on_as_often():
     rows = TrainingRows(
         X,
         "binary",
-        dropped=(0.3, 0.7),
-        drop_condition=0.2,
+        target_share=(0.3, 0.7),
+        cond_drop_prob=0.2,
         half_life=None,
         row_weight=weight,
         generator=torch.Generator().manual_seed(0),
@@ -108,8 +109,8 @@ def test_merged_rows_are_trained_on_as_often():
     halves = TrainingRows(
         X,
         "binary",
-        dropped=(0.3, 0.7),
-        drop_condition=0.2,
+        target_share=(0.3, 0.7),
+        cond_drop_prob=0.2,
         half_life=None,
         row_weight=np.array([0.5, 1.5, 1.0, 1.0]),
         generator=torch.Generator().manual_seed(0),
@@ -151,14 +152,12 @@ def test_early_stopping_weighs_users_too():
     scores[0, 3] = 1  # the first user alone is served at rank 1
     weight = np.array([5.0, 1.0, 1.0])
     monitor = Monitor(
-        history,
-        hidden,
-        lambda X: scores.copy(),
+        HeldOut(history, hidden, weight),
+        lambda: lambda X: scores.copy(),
         None,
         blocks=[slice(0, 3)],
-        path_weight="auto",
+        closed_form_weight="auto",
         patience=1,
-        row_weight=weight,
     )
     ids = np.array([[3, 1, 2, 4, 5], [0, 2, 3, 4, 5], [0, 1, 3, 4, 5]])
     expected = np.average(ndcg_at_k(ids, hidden, 5, per_user=True), weights=weight)

@@ -10,10 +10,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skdiffrec._network.denoiser import Denoiser
 from skdiffrec._diffusion.process import Diffusion
-from skdiffrec._diffusion.schedules import cumulative_alphas
-from skdiffrec._network.spaces import Bags, ItemSpace
+from skdiffrec._diffusion.schedules import cosine_schedule
+from skdiffrec._network.denoiser import Denoiser
+from skdiffrec._network.heads import EstimateHead, RankingHead
+from skdiffrec._network.spaces import ItemSpace
+from skdiffrec._network.sparse_rows import SparseRows
 from skdiffrec._training.batches import TrainingRows
 from skdiffrec._utils.validation import VALUES
 
@@ -41,12 +43,12 @@ def to_csr(rows, n_items=N_ITEMS):
 
 def to_rows(X):
     """One dict item -> value per row of a CSR."""
-    return bag_rows(Bags.from_csr(X, "cpu"))
+    return to_dicts(SparseRows.from_csr(X, "cpu"))
 
 
-def bag_rows(bags):
-    """One dict item -> weight per row of Bags."""
-    items, weights, offsets = (part.tolist() for part in bags)
+def to_dicts(rows):
+    """One dict item -> weight (or age) per row of SparseRows or AgedRows."""
+    items, weights, offsets = (part.tolist() for part in rows)
     assert offsets[0] == 0 and offsets[-1] == len(items) == len(weights)
     return [
         dict(zip(items[start:stop], weights[start:stop], strict=True))
@@ -54,8 +56,8 @@ def bag_rows(bags):
     ]
 
 
-def to_bags(rows):
-    return Bags.from_csr(to_csr(rows), "cpu")
+def to_sparse(rows):
+    return SparseRows.from_csr(to_csr(rows), "cpu")
 
 
 def marked_rows(n, n_items, length, seed=0):
@@ -69,7 +71,7 @@ def marked_rows(n, n_items, length, seed=0):
 
 
 def training_rows(X, values="binary", seed=0, **changed):
-    parameters = dict(dropped=(0.3, 0.7), drop_condition=0.2, half_life=5.0) | changed
+    parameters = dict(target_share=(0.3, 0.7), cond_drop_prob=0.2, half_life=5.0) | changed
     return TrainingRows(X, values, generator=torch.Generator().manual_seed(seed), **parameters)
 
 
@@ -78,7 +80,7 @@ def cut(rows, values="binary", seed=0, repeats=1, **changed):
     cutter = training_rows(to_csr(rows), values, seed, **changed)
     condition, known, target, _ = cutter.cut(torch.arange(len(rows)).repeat(repeats))
     assert known.dtype == torch.bool
-    return bag_rows(condition), known.tolist(), bag_rows(target)
+    return to_dicts(condition), known.tolist(), to_dicts(target)
 
 
 def assert_weights(module, weights):
@@ -93,13 +95,13 @@ def small_problem(ranking=True, prediction_type="x0", **changed):
         N_ITEMS,
         ItemSpace(N_ITEMS),
         (32, 32),
-        time_dim=8,
         n_timesteps=10,
         dropout=0.0,
-        ranking_head=ranking,
+        head=RankingHead(32, N_ITEMS) if ranking else EstimateHead(),
+        time_dim=8,
     )
     denoiser.initialize(torch.Generator().manual_seed(0), np.ones(N_ITEMS), 8)
-    diffusion = Diffusion(cumulative_alphas("cosine", 10, 0.1, 0.2), prediction_type)
+    diffusion = Diffusion(cosine_schedule(10), prediction_type)
     return denoiser, diffusion, rows
 
 

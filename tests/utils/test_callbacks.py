@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import tiny_cfg
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
@@ -56,9 +57,9 @@ class Recorder:
 
 @needs_callbacks
 class TestCallbacks:
-    def test_monitor_logs_hidden_items_after_every_epoch(self, interactions):
+    def test_monitor_logs_held_out_items_after_every_epoch(self, interactions):
         monitor = ndcg_monitor()
-        model = tiny_cfg(item_path=None).set_callbacks(monitor, ProgressBar()).fit(interactions)
+        model = tiny_cfg(closed_form=None).set_callbacks(monitor, ProgressBar()).fit(interactions)
         expected = [entry["validation_ndcg"] for entry in model.history_]
         np.testing.assert_allclose(logged(monitor), expected, rtol=1e-6)
 
@@ -134,17 +135,19 @@ class TestHistory:
 @pytest.fixture
 def interrupt(monkeypatch):
     """A function that lets Ctrl-C come after n training steps."""
-    batch_loss, steps = _training.batch_loss, []
+    batch_loss = loop.batch_loss
 
     def after(n):
+        steps = []
+
         def interrupted(*args, **kwargs):
             steps.append(1)
             if len(steps) > n:
-                monkeypatch.setattr(_training, "batch_loss", batch_loss)
+                monkeypatch.setattr(loop, "batch_loss", batch_loss)
                 raise KeyboardInterrupt
             return batch_loss(*args, **kwargs)
 
-        monkeypatch.setattr(_training, "batch_loss", interrupted)
+        monkeypatch.setattr(loop, "batch_loss", interrupted)
 
     return after
 
@@ -156,7 +159,7 @@ def steps_of_an_epoch(interactions):
 class TestInterrupt:
     def test_after_an_epoch_the_best_weights_stay(self, interactions, interrupt, tmp_path):
         n = steps_of_an_epoch(interactions)
-        settings = dict(early_stopping=False, item_path=None)
+        settings = dict(early_stopping=False, closed_form=None)
         expected = tiny_cfg(max_epochs=2, **settings).fit(interactions)
         interrupt(2 * n + 1)
         model = tiny_cfg(max_epochs=9, memory=tmp_path, **settings)
@@ -186,8 +189,20 @@ class TestInterrupt:
     )
     def test_it_ends_a_search(self, interactions, interrupt, search):
         interrupt(2 * steps_of_an_epoch(interactions))
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.warns(UserWarning, match="Interrupted"), pytest.raises(KeyboardInterrupt):
             search(tiny_cfg(max_epochs=9), interactions)
+
+    def test_a_clone_keeps_the_best_weights_and_raises_again(self, interactions, interrupt):
+        n, model = steps_of_an_epoch(interactions), tiny_cfg(max_epochs=9, early_stopping=False)
+        interrupt(n + 1)
+        with pytest.warns(UserWarning, match="after 1 whole epochs"):
+            model.fit(interactions)
+        copied = clone(model)
+        interrupt(n + 1)
+        with pytest.warns(UserWarning, match="Interrupted"), pytest.raises(KeyboardInterrupt):
+            copied.fit(interactions)
+        assert copied.n_iter_ == 1
+        assert_array_equal(copied.recommend()[0], model.recommend()[0])
 
     def test_a_pipeline_is_no_search(self, interactions, interrupt):
         interrupt(2 * steps_of_an_epoch(interactions))

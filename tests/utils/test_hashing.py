@@ -10,8 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skdiffrec._utils.hashing import GOLDEN, draw_seed, entry_keys, hash64, row_keys
 from skdiffrec._inference.noise import _hash_torch
+from skdiffrec._utils.hashing import GOLDEN, draw_seed, entry_keys, hash64, row_keys
 
 seeds = st.integers(0, 2**31 - 2)
 values = st.floats(0.25, 1e10)
@@ -86,7 +86,7 @@ def test_row_and_entry_keys_against_python_integers(rows, seed):
 
 @properties
 @given(st.lists(rows_of_values, min_size=1, max_size=6), seeds, st.randoms())
-def test_keys_ignore_company_and_order_of_rows(rows, seed, random):
+def test_keys_ignore_other_rows_and_their_order(rows, seed, random):
     keys = row_keys(to_csr(rows), seed)
     order = random.sample(range(len(rows)), random.randint(1, len(rows)))
     assert_array_equal(row_keys(to_csr([rows[i] for i in order]), seed), keys[order])

@@ -141,7 +141,7 @@ def test_unit_free_data_do_not_know_the_unit(rows, unit, origin):
 
 @properties
 @given(tied_rows, st.integers(0, 100))
-def test_select_entries_keeps_what_the_mask_says(rows, seed):
+def test_select_entries_keeps_what_the_mask_selects(rows, seed):
     X = to_csr(rows)
     mask = np.random.default_rng(seed).random(X.nnz) < 0.5
     kept = select_entries(X, mask)
@@ -208,7 +208,7 @@ def test_the_latest_are_hidden_where_values_are_times(rows, fraction, seed):
 @all_values
 @properties
 @given(rows=tied_rows, seed=seeds, random=st.randoms())
-def test_what_is_hidden_of_a_user_ignores_the_company(values, rows, seed, random):
+def test_what_is_hidden_of_a_user_ignores_other_users(values, rows, seed, random):
     order = random.sample(range(len(rows)), random.randint(0, len(rows)))
     together = hide_items(to_csr(rows), values, 0.4, seed)
     apart = hide_items(to_csr([rows[i] for i in order]), values, 0.4, seed)
@@ -237,7 +237,7 @@ def test_the_seed_decides_what_is_hidden(values):
     assert sum(a != b for a, b in zip(first, other, strict=True)) > 40
 
 
-def test_weights_do_not_say_what_is_hidden():
+def test_weights_do_not_decide_what_is_hidden():
     # distinct weights: were they an order, all rows would hide their largest
     rows = random_rows(200, 40, 10)
     _, hidden = hide_items(to_csr(rows, 40), "weight", 0.1, 0)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skdiffrec._utils.topk import masked_topk
+from skdiffrec._utils.topk import best_columns, columns_above, masked_topk, row_blocks
 
 properties = settings(max_examples=150, deadline=None)
 # many ties, both zeros, neighbours of zero, and the infinities
@@ -105,3 +105,33 @@ def test_memory_order_does_not_matter():
     strided[:] = scores
     for found, value in zip(masked_topk(strided, 4, columns=columns), expected, strict=True):
         assert_array_equal(found, value)
+
+
+@pytest.mark.parametrize("width", [1, 15, 16, 17, 300])
+def test_columns_above_a_floor(width):
+    rng = np.random.default_rng(width)
+    scores = rng.integers(-9, 9, (7, width)).astype(np.float32)
+    floor = np.array([[9.0], [-9.0], [0.0], [3.0], [8.0], [-np.inf], [np.inf]], np.float32)
+    rows, columns = columns_above(scores, floor, most=width)
+    assert_array_equal((rows, columns), np.nonzero(scores > floor))
+
+
+def test_where_many_columns_are_above_none_are_given():
+    scores = np.ones((7, 300), np.float32)  # 18 groups of columns
+    assert columns_above(scores, np.zeros((7, 1), np.float32), most=17) is None
+    assert len(columns_above(scores, np.zeros((7, 1), np.float32), most=18)[0]) == 2100
+
+
+@pytest.mark.parametrize("k", [1, 4, 18])
+def test_best_columns_of_groups_and_of_few(k):
+    scores = np.random.default_rng(k).integers(-3, 3, (9, 300)).astype(np.float32)
+    expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    assert_array_equal(best_columns(scores, k), expected)
+
+
+def test_row_blocks_share_out_the_rows(monkeypatch):
+    monkeypatch.setattr("skdiffrec._utils.topk._BLOCK_ELEMENTS", 100)
+    assert row_blocks(23, 10) == [slice(0, 10), slice(10, 20), slice(20, 23)]
+    assert row_blocks(5, 1_000) == [slice(i, i + 1) for i in range(5)]
+    assert row_blocks(23, 10, most=8) == [slice(0, 8), slice(8, 16), slice(16, 23)]
+    assert row_blocks(0, 10) == []
