@@ -1,5 +1,6 @@
 """Lists and scores of a fitted diffusion recommender: checks, then one call to its model."""
 
+import numbers
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +22,7 @@ from ._utils.validation import (
     check_guidance_scale,
     check_item_list,
     check_k,
+    check_parameters,
     check_scales,
     requested_rows,
 )
@@ -51,7 +53,10 @@ class FittedDiffusion(BaseRecommender):
 
     def _scales(self, n, scale=None):
         """One guidance scale for each of n rows; None is the estimator's."""
-        scale = self.guidance_scale if scale is None else scale
+        if scale is None:
+            scale = self.guidance_scale
+            if not isinstance(scale, numbers.Real):
+                check_parameters(self, ["guidance_scale"])
         if isinstance(scale, str) and scale == "auto":
             scale = self._model.training.best_scale
         return check_guidance_scale(scale, n)

@@ -122,7 +122,8 @@ class BaseRecommender(BaseEstimator):
                 "value is an interaction."
             )
         if self.values == "time":
-            warn_without_order(X.data, 'values="time"', 'Give times, or values="binary".')
+            instead = 'Give times, or values="binary".'
+            warn_without_order(X.data, 'values="time"', instead, stacklevel=5)
         self._fit_X = X
         return X
 

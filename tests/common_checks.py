@@ -7,6 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from skdiffrec import CFGDiffusionRecommender
+from skdiffrec._inference.model import FittedModel
+
 N_USERS, N_ITEMS = 120, 50
 properties = settings(max_examples=20, deadline=None)
 users_drawn = st.lists(st.integers(0, N_USERS - 1), min_size=1, max_size=40)
@@ -23,16 +26,14 @@ def assert_same_lists(one, other):
 def scored_blocks(fitted):
     """Collect the blocks of histories that the model is asked to score or to rank."""
     blocks = []
+    is_cfg = isinstance(fitted, CFGDiffusionRecommender)
+    cls, name = (FittedModel, "_inputs") if is_cfg else (type(fitted), "_score_rows")
+    inner = getattr(cls, name)
 
-    def spied(inner):
-        def spy(self, X, *args, **options):
-            if not len(blocks) or blocks[-1] is not X:  # to rank may be to score the same block
-                blocks.append(X)
-            return inner(self, X, *args, **options)
-
-        return spy
+    def spy(self, X, *args):
+        blocks.append(X)
+        return inner(self, X, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_score_rows", "_rank_rows"):
-            patch.setattr(type(fitted), name, spied(getattr(type(fitted), name)))
+        patch.setattr(cls, name, spy)
         yield blocks

@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 N_USERS, N_ITEMS = 120, 50
 properties = settings(max_examples=25, deadline=None)
-DRAWN = dict(temperature=1.0, eta=1.0, n_sampling_steps=3, n_samples=2)
+DRAWN = dict(temperature=1.0, eta=1.0, n_sampling_steps=3, n_draws=2)
 
 
 @pytest.fixture(name="cfg", scope="module")
@@ -21,7 +21,7 @@ def cfg_fixture(interactions):
 @pytest.fixture(name="plain", scope="module")
 def plain_fixture(interactions):
     """Trained without regard to how it will be sampled: no hidden items, no closed form."""
-    return tiny_cfg(early_stopping=False, item_path=None).fit(interactions)
+    return tiny_cfg(early_stopping=False, closed_form=None).fit(interactions)
 
 
 def changed(fitted, **parameters):

@@ -196,6 +196,13 @@ class TestBadInputBeforeFit:
             with pytest.raises(NotFittedError, match=type(model).__name__):
                 call()
 
+    def test_times_without_order(self, model):
+        """Equal times are a warning, which names the caller's line."""
+        model.set_params(values="time")
+        with pytest.warns(UserWarning, match="All values of X are 1.*takes them for times") as seen:
+            model.fit(np.eye(6))
+        assert [warning.filename for warning in seen] == [__file__]
+
     def test_positional_parameters(self, model):
         with pytest.raises(TypeError):
             type(model)("binary")

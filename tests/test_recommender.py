@@ -21,7 +21,7 @@ from recommender_models import (  # noqa: F401
 from scipy.sparse import csr_array, vstack
 from sklearn.base import clone
 
-from skdiffrec import base
+from skdiffrec._utils import topk
 
 scales_drawn = st.sampled_from([-1.0, 0.0, 0.5, 1.0, 1.5, 3.0]) | st.floats(-5, 10)
 
@@ -52,7 +52,7 @@ class TestGuidance:
     def test_zero_is_the_unconditional_branch_alone(self, cfg, interactions):
         broken = copy.deepcopy(cfg).set_params(guidance_scale=0.0)
         broken._model.denoiser.read_history[0].data.fill_(np.nan)
-        broken._model.denoiser.item_path.weights.fill_(1e6)
+        broken._model.closed_form.weights.fill_(1e6)
         cfg = changed(cfg, guidance_scale=0.0)
         assert_array_equal(
             broken.decision_function(interactions), cfg.decision_function(interactions)
@@ -83,7 +83,7 @@ class TestGuidance:
             expected = cfg.recommend(user, guidance_scale=scale)
             assert_same_lists(expected, (ids[row], scores[row]))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(base, "_BLOCK_ELEMENTS", 3 * N_ITEMS)
+            patch.setattr(topk, "_BLOCK_ELEMENTS", 3 * N_ITEMS)
             other = cfg.recommend(X=interactions[users], guidance_scale=np.array(scales))
         assert_same_lists((ids, scores), other)
 
@@ -111,11 +111,11 @@ class TestGuidance:
             assert (ids >= 0).all() and np.isfinite(scores).all()
 
     def test_fitted_at_zero_and_turned_up(self, interactions):
-        """The dial needs no refit: the closed form is there, as `item_path_weight_` says."""
+        """The dial needs no refit: the closed form is there, as `closed_form_weight_` says."""
         parameters = dict(guidance_scale=0.0, early_stopping=False)
-        model = tiny_cfg(item_path_weight=1.0, **parameters).fit(interactions)
-        alone = tiny_cfg(item_path=None, **parameters).fit(interactions)
-        assert model.item_path_weight_ == 1.0
+        model = tiny_cfg(closed_form_weight=1.0, **parameters).fit(interactions)
+        alone = tiny_cfg(closed_form=None, **parameters).fit(interactions)
+        assert model.closed_form_weight_ == 1.0
         for each in (model, alone):
             each.set_params(guidance_scale=1.0)
         difference = model.decision_function(interactions) - alone.decision_function(interactions)
@@ -131,7 +131,7 @@ class TestSettingsAfterFit:
         "start_timestep": {"start_timestep": 30},
         "eta": {"eta": 1.0, "n_sampling_steps": 5},
         "temperature": {"temperature": 1.0},
-        "n_samples": {"n_samples": 3, "temperature": 1.0},
+        "n_draws": {"n_draws": 3, "temperature": 1.0},
     }
 
     @pytest.mark.parametrize("parameters", CHANGES.values(), ids=CHANGES)
@@ -163,6 +163,7 @@ class TestSettingsAfterFit:
             "guidance_scale must lie between -1000 and 1000, got -inf",
         ),
         "scale text": ({"guidance_scale": "2"}, "'guidance_scale'.*Got '2'"),
+        "scale list": ({"guidance_scale": [1.0, 2.0]}, r"'guidance_scale'.*Got \[1.0, 2.0\]"),
         "scale none": ({"guidance_scale": None}, "guidance_scale.*(None|nan)"),
         "steps 0": ({"n_sampling_steps": 0}, r"'n_sampling_steps'.*\[1, inf\).*Got 0"),
         "steps 2.0": ({"n_sampling_steps": 2.0}, "'n_sampling_steps'.*int.*Got 2.0"),
@@ -182,7 +183,7 @@ class TestSettingsAfterFit:
         "eta": ({"eta": 1.5}, r"'eta'.*\[0.0, 1.0\].*Got 1.5"),
         "temperature": ({"temperature": -0.1}, r"'temperature'.*\[0.0, 100.0\].*Got -0.1"),
         "temperature nan": ({"temperature": np.nan}, "'temperature'.*Got nan"),
-        "n_samples": ({"n_samples": 0}, r"'n_samples'.*\[1, inf\).*Got 0"),
+        "n_draws": ({"n_draws": 0}, r"'n_draws'.*\[1, inf\).*Got 0"),
     }
 
     @pytest.mark.parametrize(("parameters", "says"), BAD.values(), ids=BAD)

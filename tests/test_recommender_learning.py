@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 
-WELL_TRAINED = dict(hidden_dims=(128, 128), max_epochs=10, item_path_reg=100.0)
+WELL_TRAINED = dict(hidden_dims=(128, 128), max_epochs=10, closed_form=EASERecommender(reg=100.0))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ class TestLearning:
         assert judge(binary) > 0.95 * ease
 
     def test_the_network_alone_beats_popularity(self, drift_data, popularity, judge):
-        parameters = {**WELL_TRAINED, "item_path": None}
+        parameters = {**WELL_TRAINED, "closed_form": None}
         assert judge(tiny_cfg(**parameters).fit(drift_data.train)) > 1.6 * popularity
 
     def test_the_order_of_time_is_worth_something(self, timed, binary, judge):
@@ -66,7 +66,7 @@ class TestLearning:
         """Without recency weights what is left is the order of training: measured .244, .205."""
         turned = drift_data.train.copy()
         turned.data = turned.data.max() + 1 - turned.data
-        parameters = {**WELL_TRAINED, "values": "time", "half_life": None, "item_path": None}
+        parameters = {**WELL_TRAINED, "values": "time", "half_life": None, "closed_form": None}
         forward, backward = (
             tiny_cfg(**parameters, early_stopping=False).fit(X) for X in (drift_data.train, turned)
         )

@@ -7,21 +7,27 @@ from conftest import tiny_cfg
 from recommender_models import assert_same_lists, cfg_fixture, changed, plain_fixture  # noqa: F401
 from sklearn.base import clone
 
-from skdiffrec import CFGDiffusionRecommender
+from skdiffrec import CFGDiffusionRecommender, cosine_schedule
+from skdiffrec.baselines import (
+    EASERecommender,
+    ItemKNNRecommender,
+    NeighborhoodRecommender,
+    PopularityRecommender,
+)
 
 
 class TestConfigurations:
     @pytest.mark.parametrize("latent_dim", [None, 8])
-    @pytest.mark.parametrize("loss", ["multinomial", "squared"])
+    @pytest.mark.parametrize("ranking_head", [True, False])
     @pytest.mark.parametrize("noise_schedule", ["linear", "cosine", "linear_variance"])
     @pytest.mark.parametrize("prediction_type", ["x0", "epsilon", "v"])
     def test_every_combination(
-        self, interactions, prediction_type, noise_schedule, loss, latent_dim
+        self, interactions, prediction_type, noise_schedule, ranking_head, latent_dim
     ):
         model = tiny_cfg(
             prediction_type=prediction_type,
             noise_schedule=noise_schedule,
-            loss=loss,
+            ranking_head=ranking_head,
             latent_dim=latent_dim,
             max_epochs=1,
         ).fit(interactions)
@@ -30,7 +36,7 @@ class TestConfigurations:
         assert len(np.unique(before[3:], axis=0)) > 100  # personal
         for parameters in (
             {"n_sampling_steps": 4, "guidance_scale": 2.0},
-            {"n_sampling_steps": 4, "eta": 1.0, "temperature": 1.0, "n_samples": 2},
+            {"n_sampling_steps": 4, "eta": 1.0, "temperature": 1.0, "n_draws": 2},
             {"start_timestep": 25, "n_sampling_steps": 2},
         ):
             scores = changed(model, **parameters).decision_function(interactions)
@@ -43,23 +49,22 @@ class TestConfigurations:
             {"hidden_dims": np.array([16, 16, 8])},
             {"latent_dim": 500},
             {"latent_dim": 1},
-            {"time_dim": 1},
-            {"time_dim": 7},
             {"batch_size": 1000},
             {"batch_size": 1},
             {"n_timesteps": 1},
             {"cond_drop_prob": 0.0},
             {"cond_drop_prob": 1.0},
-            {"condition_dropout": 0.0},
-            {"condition_dropout": 0.9},
-            {"condition_dropout": (0.0, 0.5)},
-            {"condition_dropout": [0.2, 0.2]},
-            {"values": "time", "condition_dropout": 0.0},
+            {"target_share": 0.0},
+            {"target_share": 0.9},
+            {"target_share": (0.0, 0.5)},
+            {"target_share": [0.2, 0.2]},
+            {"values": "time", "target_share": 0.0},
             {"values": "time", "half_life": None},
             {"dropout": 0.0},
-            {"ema_decay": 0.0},
-            {"weight_decay": 0.1},
-            {"item_path": "neighborhood", "latent_dim": None},
+            {"closed_form": NeighborhoodRecommender(), "latent_dim": None},
+            {"closed_form": ItemKNNRecommender(n_neighbors=5)},
+            {"noise_schedule": [1.0, 0.5]},
+            {"noise_schedule": cosine_schedule(7)},
             {"device": torch.device("cpu")},
             {"random_state": None},
         ],
@@ -74,18 +79,15 @@ class TestConfigurations:
         "parameters",
         [
             {"cond_drop_prob": 0.6},
-            {"condition_dropout": 0.5},
+            {"target_share": 0.5},
             {"n_timesteps": 50},
             {"noise_schedule": "linear"},
             {"prediction_type": "v"},
-            {"loss": "squared"},
+            {"ranking_head": False},
             {"latent_dim": 8},
-            {"time_dim": 8},
             {"dropout": 0.1},
             {"batch_size": 50},
             {"learning_rate": 5e-3},
-            {"weight_decay": 0.5},
-            {"ema_decay": 0.5},
             {"hidden_dims": (32,)},
             {"random_state": 1},
         ],
@@ -95,19 +97,6 @@ class TestConfigurations:
         other = clone(plain).set_params(**parameters).fit(interactions)
         differs = other.decision_function(interactions) != plain.decision_function(interactions)
         assert differs.mean() > 0.9
-
-    @pytest.mark.parametrize("name", ["beta_start", "beta_end"])
-    @pytest.mark.parametrize("noise_schedule", ["linear", "linear_variance", "cosine"])
-    def test_betas_matter(self, interactions, noise_schedule, name):
-        """But for the cosine schedule, which has no ends to set."""
-        parameters = dict(noise_schedule=noise_schedule, max_epochs=1, early_stopping=False)
-        scores = [
-            tiny_cfg(**parameters, **{name: value})
-            .fit(interactions)
-            .decision_function(interactions)
-            for value in (1e-3, 1e-2)
-        ]
-        assert (scores[0] == scores[1]).all() == (noise_schedule == "cosine")
 
     def test_null_token_is_learned_from_dropped_conditions(self, interactions):
         rows = interactions[3:]  # all long enough to show something
@@ -119,8 +108,8 @@ class TestConfigurations:
         """arXiv 2409.10494, as the docstring of `paper` tells it."""
         paper = CFGDiffusionRecommender.paper()
         assert paper.noise_schedule == "linear" and paper.prediction_type == "epsilon"
-        assert paper.cond_drop_prob == 0.2 and paper.condition_dropout == 0.0
-        assert paper.latent_dim is None and paper.item_path is None
+        assert paper.cond_drop_prob == 0.2 and paper.target_share == 0.0
+        assert paper.latent_dim is None and paper.closed_form is None
         assert paper.early_stopping is True
         model = CFGDiffusionRecommender.paper(
             hidden_dims=(32,), max_epochs=2, device="cpu", random_state=0, guidance_scale=2.0
@@ -141,15 +130,6 @@ class TestConfigurations:
 
 class TestBadParameters:
     BAD = {
-        "beta_start > beta_end": (
-            {"beta_start": 0.03, "beta_end": 0.02},
-            "beta_start must be at most beta_end, got beta_start=0.03 and beta_end=0.02",
-        ),
-        "beta_start 0": ({"beta_start": 0.0}, "beta_start must lie.*between 0 and 1, got 0.0"),
-        "beta_start < 0": ({"beta_start": -0.1}, "beta_start must lie.*0 and 1, got -0.1"),
-        "beta_start nan": ({"beta_start": np.nan}, "beta_start must lie.*0 and 1, got nan"),
-        "beta_end 1": ({"beta_end": 1.0}, "beta_end must lie.*between 0 and 1, got 1.0"),
-        "beta_end > 1": ({"beta_end": 1.5}, "beta_end must lie.*between 0 and 1, got 1.5"),
         "steps > T": (
             {"n_timesteps": 5, "n_sampling_steps": 6},
             "n_sampling_steps must be at most n_timesteps.*=6 and n_timesteps=5",
@@ -161,36 +141,55 @@ class TestBadParameters:
         "n_timesteps": ({"n_timesteps": 0}, "'n_timesteps'.*Got 0"),
         "noise_schedule": ({"noise_schedule": "sine"}, "'noise_schedule'.*'linear'.*Got 'sine'"),
         "prediction_type": ({"prediction_type": "x"}, "'prediction_type'.*'x0'.*Got 'x'"),
-        "loss": ({"loss": "hinge"}, "'loss'.*'squared'.*Got 'hinge'"),
-        "item_path": ({"item_path": "knn"}, "'item_path'.*'ease'.*Got 'knn'"),
-        "item_path_reg": ({"item_path_reg": 0.0}, "'item_path_reg'.*Got 0.0"),
-        "item_path_weight": ({"item_path_weight": -1.0}, "'item_path_weight'.*Got -1.0"),
+        "ranking_head": ({"ranking_head": "yes"}, "'ranking_head'.*Got 'yes'"),
+        "closed_form": ({"closed_form": "ease"}, "'closed_form'.*'auto'.*Got 'ease'"),
+        "closed_form class": (
+            {"closed_form": EASERecommender},
+            "'closed_form'.*ItemItemRecommender.*Got <class",
+        ),
+        "closed_form of no such kind": (
+            {"closed_form": PopularityRecommender()},
+            r"'closed_form'.*ItemItemRecommender.*Got PopularityRecommender\(\)",
+        ),
+        "closed_form reg": (
+            {"closed_form": EASERecommender(reg=-1.0)},
+            "'reg' parameter of EASERecommender.*Got -1.0",
+        ),
+        "closed_form neighbours": (
+            {"closed_form": NeighborhoodRecommender(n_neighbors=0)},
+            "'n_neighbors' parameter of NeighborhoodRecommender.*Got 0",
+        ),
+        "closed_form without head": (
+            {"closed_form": EASERecommender(), "ranking_head": False},
+            r"closed_form=EASERecommender\(.*ranking_head=False.*closed_form=None",
+        ),
+        "closed_form_weight": ({"closed_form_weight": -1.0}, "'closed_form_weight'.*Got -1.0"),
         "latent_dim": ({"latent_dim": 0}, "'latent_dim'.*Got 0"),
         "half_life": ({"half_life": 0.0}, "'half_life'.*Got 0.0"),
         "cond_drop_prob": ({"cond_drop_prob": 1.5}, r"'cond_drop_prob'.*\[0.0, 1.0\].*Got 1.5"),
-        "condition_dropout 1": ({"condition_dropout": 1.0}, "'condition_dropout'.*Got 1.0"),
-        "condition_dropout < 0": ({"condition_dropout": -0.1}, "'condition_dropout'.*Got -0.1"),
-        "condition_dropout text": ({"condition_dropout": "half"}, "'condition_dropout'.*'half'"),
-        "condition_dropout order": (
-            {"condition_dropout": (0.5, 0.3)},
-            r"condition_dropout must be.*0 <= low <= high < 1, got \(0.5, 0.3\)",
+        "target_share 1": ({"target_share": 1.0}, "'target_share'.*Got 1.0"),
+        "target_share < 0": ({"target_share": -0.1}, "'target_share'.*Got -0.1"),
+        "target_share text": ({"target_share": "half"}, "'target_share'.*'half'"),
+        "target_share order": (
+            {"target_share": (0.5, 0.3)},
+            r"target_share must be.*0 <= low <= high < 1, got \(0.5, 0.3\)",
         ),
-        "condition_dropout high": (
-            {"condition_dropout": (0.5, 1.0)},
-            r"condition_dropout must be.*got \(0.5, 1.0\)",
+        "target_share high": (
+            {"target_share": (0.5, 1.0)},
+            r"target_share must be.*got \(0.5, 1.0\)",
         ),
-        "condition_dropout nan": (
-            {"condition_dropout": (0.1, np.nan)},
-            r"condition_dropout must be.*got \(0.1, nan\)",
+        "target_share nan": (
+            {"target_share": (0.1, np.nan)},
+            r"target_share must be.*got \(0.1, nan\)",
         ),
-        "condition_dropout of 3": (
-            {"condition_dropout": (0.1, 0.2, 0.3)},
-            r"condition_dropout must be.*got \(0.1, 0.2, 0.3\)",
+        "target_share of 3": (
+            {"target_share": (0.1, 0.2, 0.3)},
+            r"target_share must be.*got \(0.1, 0.2, 0.3\)",
         ),
-        "condition_dropout of 0": ({"condition_dropout": ()}, r"condition_dropout must.*got \(\)"),
-        "condition_dropout of texts": (
-            {"condition_dropout": ("low", "high")},
-            r"condition_dropout must be.*got \('low', 'high'\)",
+        "target_share of 0": ({"target_share": ()}, r"target_share must.*got \(\)"),
+        "target_share of texts": (
+            {"target_share": ("low", "high")},
+            r"target_share must be.*got \('low', 'high'\)",
         ),
         "hidden_dims none": ({"hidden_dims": ()}, r"hidden_dims must be.*got \(\)"),
         "hidden_dims 0": ({"hidden_dims": (32, 0)}, r"hidden_dims must be.*got \(32, 0\)"),
@@ -201,13 +200,10 @@ class TestBadParameters:
         "hidden_dims text": ({"hidden_dims": "32"}, "'?hidden_dims'?.*32"),
         "hidden_dims 2-D": ({"hidden_dims": [[32], [32]]}, "hidden_dims must be"),
         "hidden_dims ragged": ({"hidden_dims": [[32], [32, 8]]}, "hidden_dims must be"),
-        "time_dim": ({"time_dim": 0}, "'time_dim'.*Got 0"),
         "dropout": ({"dropout": 1.0}, r"'dropout'.*\[0.0, 1.0\).*Got 1.0"),
         "max_epochs": ({"max_epochs": 0}, "'max_epochs'.*Got 0"),
         "batch_size": ({"batch_size": 0}, "'batch_size'.*Got 0"),
         "learning_rate": ({"learning_rate": 0.0}, "'learning_rate'.*Got 0.0"),
-        "weight_decay": ({"weight_decay": -1.0}, "'weight_decay'.*Got -1.0"),
-        "ema_decay": ({"ema_decay": 1.0}, "'ema_decay'.*Got 1.0"),
         "early_stopping": ({"early_stopping": "yes"}, "'early_stopping'.*Got 'yes'"),
         "validation_fraction": ({"validation_fraction": 1.0}, "'validation_fraction'.*Got 1.0"),
         "n_iter_no_change": ({"n_iter_no_change": 0}, "'n_iter_no_change'.*Got 0"),

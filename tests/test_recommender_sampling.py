@@ -18,8 +18,9 @@ from recommender_models import (  # noqa: F401
 )
 from scipy.sparse import csr_array, vstack
 
-from skdiffrec import base
 from skdiffrec._inference import reverse_process
+from skdiffrec._utils import topk
+from skdiffrec.baselines import NeighborhoodRecommender
 
 
 class TestDraws:
@@ -59,12 +60,12 @@ class TestDraws:
         ]
         assert_same_lists(*lists)
 
-    def test_n_samples_average(self, plain, interactions):
+    def test_n_draws_average(self, plain, interactions):
         """The error of a mean of n draws falls as 1/√n."""
         drawing = changed(plain, temperature=1.0, n_sampling_steps=2, eta=1.0)
         rows = interactions[3:40]
         at = {
-            n: drawing.set_params(n_samples=n).decision_function(rows).astype(float)
+            n: drawing.set_params(n_draws=n).decision_function(rows).astype(float)
             for n in (1, 2, 16, 512)
         }
         error = {n: np.sqrt(((at[n] - at[512]) ** 2).mean()) for n in (1, 2, 16)}
@@ -73,21 +74,21 @@ class TestDraws:
 
     def test_mean_of_draws_without_temperature(self, plain):
         assert_allclose(
-            changed(plain, n_samples=4).recommend()[1], plain.recommend()[1], rtol=1e-5, atol=1e-5
+            changed(plain, n_draws=4).recommend()[1], plain.recommend()[1], rtol=1e-5, atol=1e-5
         )
 
     def test_every_number_is_drawn_once(self, drawing, interactions, monkeypatch):
-        """No step and no sample sees the noise of another."""
+        """No step and no draw sees the noise of another."""
         streams = []
-        inner = _chain.row_normal
+        inner = reverse_process.row_normal
 
         def spy(keys, dim, stream):
             streams.append(stream)
             return inner(keys, dim, stream)
 
-        monkeypatch.setattr(_chain, "row_normal", spy)
+        monkeypatch.setattr(reverse_process, "row_normal", spy)
         drawing.decision_function(interactions[3:9])
-        assert len(streams) == 6  # 2 samples of a start and, of 3 steps, the two before the last
+        assert len(streams) == 6  # 2 draws of a start and, of 3 steps, the two before the last
         assert len(set(streams)) == 6
 
     def test_temperature_widens(self, plain, interactions):
@@ -141,8 +142,8 @@ class TestSampling:
         [
             ({}, 1),
             ({}, 2),
-            ({"loss": "squared", "latent_dim": None, "start_timestep": 40}, 1),
-            ({"item_path": "neighborhood", "hidden_dims": (70, 130)}, 1),
+            ({"ranking_head": False, "latent_dim": None, "start_timestep": 40}, 1),
+            ({"closed_form": NeighborhoodRecommender(), "hidden_dims": (70, 130)}, 1),
         ],
         ids=["default", "two threads", "item space", "odd widths"],
     )
@@ -161,7 +162,7 @@ class TestSampling:
             for size in (1, 5, 16, 37, 150):
                 some = users[: 2 * size + 1]
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(base, "_BLOCK_ELEMENTS", size * X.shape[1])
+                    patch.setattr(topk, "_BLOCK_ELEMENTS", size * X.shape[1])
                     lists = wide.recommend(some, guidance_scale=scales[some])
                 assert_same_lists([part[some] for part in expected], lists)
         finally:

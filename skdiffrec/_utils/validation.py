@@ -211,13 +211,13 @@ def check_list_length(k, n_items):
         )
 
 
-def warn_without_order(times, name, instead):
-    """Warn if all values (nnz,) that should say when are the same."""
+def warn_without_order(times, name, instead, stacklevel=4):
+    """Warn if all values (nnz,) that should be times are the same."""
     if len(times) > 1 and times.min() == times.max():
         warnings.warn(
             f"All values of X are {times[0]:g}, but {name} takes them for times: nothing is later "
             f"than anything else. {instead}",
-            stacklevel=5,
+            stacklevel=stacklevel + 1,
         )
 
 
