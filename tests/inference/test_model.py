@@ -255,7 +255,7 @@ def test_copies_share_no_memory(make):
 
 
 def test_an_estimators_pickle_gives_equal_lists_bit_by_bit(fitted):
-    """Of every model of the suite, not of this one alone."""
+    """Of all recommenders, not of this one alone."""
     other = pickle.loads(pickle.dumps(fitted))
     for a, b in zip(other.recommend(k=20), fitted.recommend(k=20), strict=True):
         assert a.dtype == b.dtype
