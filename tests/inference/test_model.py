@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from denoiser_problems import CLOSED_FORMS, LATENT, make_model, random_csr
 from numpy.testing import assert_array_equal
 
 from skdiffrec._inference import model as fitted_model
+from skdiffrec._inference.device import torch_threads
 from skdiffrec._inference.model import FittedModel
 from skdiffrec._inference.settings import SamplingSettings
 from skdiffrec._inference.state import model_state
@@ -173,6 +175,25 @@ def test_tables_are_made_once(model, monkeypatch):
     assert len(made) == 2
     assert model.tables(True) is not model.tables()
     assert model.reader is model.reader
+
+
+def test_tables_are_made_once_by_blocks_side_by_side(monkeypatch):
+    made, inner, gate = [], fitted_model.SamplingTables, threading.Event()
+
+    def slow(*parts):
+        made.append(parts)
+        gate.wait(0.3)  # time for other threads to find no tables
+        return inner(*parts)
+
+    model, rows = make_model(), random_csr(64, seed=5)
+    expected = make_model().rank(rows, 6, np.ones(64), SINGLE)
+    monkeypatch.setattr(fitted_model, "SamplingTables", slow)
+    monkeypatch.setattr(fitted_model, "_BLOCK_ROWS", 16)
+    with torch_threads(4):
+        found = model.rank(rows, 6, np.ones(64), SINGLE)
+    assert len(made) == 1
+    for a, b in zip(found, expected, strict=True):
+        assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("make", COPIES.values(), ids=COPIES)
