@@ -138,7 +138,7 @@ class FittedModel:
 
     def to(self, device: torch.device) -> "FittedModel":
         """The same model with its weights on `device`."""
-        if self.device == device:
+        if self.device == torch.empty(0, device=device).device:  # "cuda" is one with a number
             return self
         record, tensors = model_state(self)
         moved = self.of_state(record, tensors)

@@ -241,6 +241,28 @@ def test_on_its_device_it_is_the_same_object(model):
     assert model.to(model.device) is model
 
 
+def test_a_device_by_another_name_is_the_same(interactions):
+    """As cuda is the current one of cuda:0, cuda:1 ..."""
+    assert torch.device("cpu:0") != torch.device("cpu")
+    model = make_model()
+    assert model.to(torch.device("cpu:0")) is model
+    estimator = tiny_cfg(max_epochs=1).fit(interactions)
+    model = estimator._model
+    estimator.set_params(device="cpu:0").recommend([1, 2])
+    estimator.set_params(n_sampling_steps=2).recommend([1, 2])
+    assert estimator._model is model
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+@pytest.mark.parametrize("device", ["auto", "cuda", "cuda:0"])
+def test_a_model_stays_on_its_gpu(device, interactions):
+    estimator = tiny_cfg(max_epochs=1, device=device).fit(interactions)
+    model = estimator._model
+    estimator.recommend([1, 2])
+    estimator.set_params(n_sampling_steps=2).recommend([1, 2])
+    assert model.device.type == "cuda" and estimator._model is model
+
+
 def test_on_another_device_it_is_another_object(model):
     """PyTorch's meta device stands for a GPU: shapes without numbers."""
     before, tables = bits_of(model), model.tables()
