@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from threading import RLock
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -87,6 +88,7 @@ class FittedModel:
     closed_form_scale: float = 0.0
     training: TrainingSummary = TrainingSummary(TrainingHistory())
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+    _making: Any = field(default_factory=RLock, init=False, repr=False)
 
     def attributes(self) -> dict[str, Any]:
         """The attributes of an estimator that was fitted to this model."""
@@ -120,7 +122,9 @@ class FittedModel:
 
     def _once(self, name, make):
         if name not in self._made:
-            self._made[name] = make()
+            with self._making:  # blocks of rows ask side by side
+                if name not in self._made:
+                    self._made[name] = make()
         return self._made[name]
 
     @torch.no_grad()
@@ -134,7 +138,7 @@ class FittedModel:
 
     def to(self, device: torch.device) -> "FittedModel":
         """The same model with its weights on `device`."""
-        if self.device == device:
+        if self.device == torch.empty(0, device=device).device:  # "cuda" is one with a number
             return self
         record, tensors = model_state(self)
         moved = self.of_state(record, tensors)

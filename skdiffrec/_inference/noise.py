@@ -1,4 +1,4 @@
-"""Random numbers that belong to a row: they depend on its key (`_hashing.row_keys`) alone.
+"""Random numbers that belong to a row: they depend on its key (`_utils.hashing.row_keys`) alone.
 
 A counter-based generator needs no state. Vectorised over rows, on any device.
 """

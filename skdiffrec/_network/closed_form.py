@@ -27,14 +27,14 @@ class ClosedForm(nn.Module):
     def __init__(self, D, mean_history):
         super().__init__()
         self.sparse = sp.issparse(D)
+        mean_scores = mean_history.astype(np.float32) @ D  # in float64, D would be copied
+        self.register_buffer("unknown", torch.as_tensor(mean_scores, dtype=torch.float32))
         parts = {"weights": D}
         if self.sparse:
             parts = {"weights": D.data, "items": D.indices, "offsets": D.indptr}
         for name, value in parts.items():
             dtype = {"weights": torch.float32, "items": torch.int32, "offsets": torch.int64}[name]
             self.register_buffer(name, torch.as_tensor(value).to(dtype))
-        mean_scores = mean_history.astype(np.float32) @ D  # in float64, D would be copied
-        self.register_buffer("unknown", torch.as_tensor(mean_scores, dtype=torch.float32))
 
     @classmethod
     def blank(cls, n_items, n_entries=None):

@@ -7,7 +7,7 @@
 c is the weighted history; the null token stands in place of U·c where it is unknown. Where ages are
 known, U·c is a sum over three half-lives: how fast a part fades shows the order of the items. Every
 estimate is linear in h, so guidance can act on h, and item space is entered once, after the last
-step (`_inference.tiles`, where a closed-form model joins).
+step (`_inference.ranking`, where a closed-form model joins).
 """
 
 import math

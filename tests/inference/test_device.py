@@ -13,9 +13,8 @@ from conftest import tiny_cfg
 from numpy.testing import assert_array_equal
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skdiffrec import base
-from skdiffrec._utils import threads
 from skdiffrec._inference.device import run_blocks, training_threads
+from skdiffrec._utils import threads, topk
 
 
 @pytest.fixture
@@ -32,16 +31,16 @@ def blas_threads():
 
 @pytest.mark.parametrize("n_blocks", [0, 1, 3, 40])
 def test_every_block_runs_once_and_threads_are_put_back(four_threads, n_blocks):
-    seen, threads = [], set()
+    seen, idents = [], set()
 
     def run(block):
         seen.append(block)
-        threads.add(threading.get_ident())
+        idents.add(threading.get_ident())
         assert torch.get_num_threads() == max(1, 4 // max(1, min(4, n_blocks))) or n_blocks == 1
 
     run_blocks(run, list(range(n_blocks)))
     assert sorted(seen) == list(range(n_blocks))
-    assert len(threads) <= 4
+    assert len(idents) <= 4
     assert torch.get_num_threads() == 4
 
 
@@ -116,9 +115,9 @@ def test_training_limits_threads_and_puts_them_back(four_threads):
 
 
 def test_threads_beside_products_are_as_many_as_theirs():
-    assert _threads.blas_threads() == max(blas_threads(), default=1)
+    assert threads.blas_threads() == max(blas_threads(), default=1)
     with threadpool_limits(1, "blas"):
-        assert _threads.blas_threads() == 1
+        assert threads.blas_threads() == 1
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 1.7])
@@ -126,7 +125,7 @@ def test_lists_do_not_depend_on_threads(drift_data, guidance_scale, monkeypatch)
     model = tiny_cfg(guidance_scale=guidance_scale, max_epochs=1).fit(drift_data.train)
     expected = model.recommend(k=10)
     scores = model.decision_function(drift_data.train)
-    monkeypatch.setattr(base, "_BLOCK_ELEMENTS", 40 * drift_data.train.shape[1])
+    monkeypatch.setattr(topk, "_BLOCK_ELEMENTS", 40 * drift_data.train.shape[1])
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)

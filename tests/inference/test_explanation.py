@@ -1,6 +1,7 @@
 """Similar items, score parts and explanations against closed forms and scores of changed rows."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,22 +12,22 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
 
-from skdiffrec.baselines import EASERecommender, ItemKNNRecommender
+from skdiffrec.baselines import EASERecommender, ItemKNNRecommender, NeighborhoodRecommender
 from skdiffrec.preprocessing import recency_weights
 
 properties = settings(max_examples=8, deadline=None)
 N_ITEMS = 50
 CONFIGURATIONS = {
     "binary": {},
-    "neighborhood": dict(item_path="neighborhood"),
+    "neighborhood": dict(closed_form=NeighborhoodRecommender()),
     "weight": dict(values="weight"),
     "time": dict(values="time"),
     "no-half-life": dict(values="time", half_life=None),
     "steps": dict(n_sampling_steps=4),
-    "draws": dict(n_sampling_steps=3, temperature=1.0, eta=1.0, n_samples=2),
-    "no-path": dict(item_path=None),
-    "squared": dict(loss="squared", latent_dim=None, n_sampling_steps=2, temperature=0.5),
-    "latent-squared": dict(loss="squared"),
+    "draws": dict(n_sampling_steps=3, temperature=1.0, eta=1.0, n_draws=2),
+    "no-closed-form": dict(closed_form=None),
+    "no-head": dict(ranking_head=False, latent_dim=None, n_sampling_steps=2, temperature=0.5),
+    "latent-no-head": dict(ranking_head=False),
 }
 
 
@@ -51,10 +52,10 @@ def without(row, item):
     return csr_array(row)
 
 
-def without_path(model):
+def without_closed_form(model):
     """The same fitted model, its closed form left out."""
-    model = copy.deepcopy(model)
-    model._model.denoiser.path_scale = 0.0
+    model = copy.copy(model)
+    model._model = replace(model._model, closed_form_scale=0.0)
     return model
 
 
@@ -65,19 +66,19 @@ def close(found, expected):
 class TestExplain:
     def test_score_is_the_decision_function(self, cfg, interactions):
         why = cfg.explain(5, [3, 40, 3])
-        assert why.score.dtype == why.total.dtype == why.path.dtype == np.float32
+        assert why.score.dtype == why.total.dtype == why.closed_form.dtype == np.float32
         assert_array_equal(why.score, cfg.decision_function(interactions[[5]])[0, [3, 40, 3]])
         assert_array_equal(why.history, interactions[[5]].indices)
-        close(why.network, why.total - why.path)
+        close(why.network, why.total - why.closed_form)
 
     @pytest.mark.parametrize("scale", [0.0, 1.0, 2.5])
-    def test_path_adds_up_to_the_closed_forms_part(self, cfg, interactions, scale):
+    def test_the_closed_forms_part_adds_up(self, cfg, interactions, scale):
         items = np.arange(N_ITEMS)
         at = copy.copy(cfg).set_params(guidance_scale=scale)
         why = at.explain(5, items)
         row = interactions[[5]]
-        part = at.decision_function(row) - without_path(at).decision_function(row)
-        close(why.path_base + why.path.sum(axis=1), part[0])
+        part = at.decision_function(row) - without_closed_form(at).decision_function(row)
+        close(why.closed_form_base + why.closed_form.sum(axis=1), part[0])
 
     @pytest.mark.parametrize("user", [2, 5, 9])
     def test_total_is_what_leaving_out_changes(self, plain, interactions, user):
@@ -97,24 +98,23 @@ class TestExplain:
         expected = timed.decision_function(row) - timed.decision_function(without(row, oldest))
         close(why.total[:, place], expected[0])
 
-    def test_path_weighs_by_recency(self, timed, interactions):
-        row = interactions[[5]]
-        denoiser = timed._model.denoiser
-        D = denoiser.item_path.entries(np.arange(N_ITEMS))
+    def test_the_closed_form_weighs_by_recency(self, timed, interactions):
+        row, model = interactions[[5]], timed._model
+        D = model.closed_form.entries(np.arange(N_ITEMS))
         weights = recency_weights(row, half_life=timed.half_life).data
-        expected = 1.7 * denoiser.path_scale * weights[:, None] * D[row.indices]
-        close(timed.explain(5, np.arange(N_ITEMS)).path, expected.T)
+        expected = 1.7 * model.closed_form_scale * weights[:, None] * D[row.indices]
+        close(timed.explain(5, np.arange(N_ITEMS)).closed_form, expected.T)
 
     def test_scale_zero_knows_no_history(self, plain):
         why = plain.explain(5, [1, 2], guidance_scale=0.0)
         assert_array_equal(why.total, 0)
-        assert_array_equal(why.path, 0)
+        assert_array_equal(why.closed_form, 0)
         assert_array_equal(why.base, why.score)
 
-    def test_path_is_linear_in_the_scale(self, plain):
+    def test_the_closed_form_is_linear_in_the_scale(self, plain):
         one, two = (plain.explain(5, [1, 2], guidance_scale=s) for s in (1.0, 2.0))
-        close(two.path, 2 * one.path)
-        assert np.abs(one.path).max() > 1e-3
+        close(two.closed_form, 2 * one.closed_form)
+        assert np.abs(one.closed_form).max() > 1e-3
 
     def test_the_only_item_of_a_history(self, cfg):
         why = cfg.explain(1, [3, 4])
@@ -124,7 +124,7 @@ class TestExplain:
 
     def test_an_empty_history(self, cfg):
         why = cfg.explain(0, [3, 4])
-        assert why.total.shape == why.path.shape == (2, 0)
+        assert why.total.shape == why.closed_form.shape == (2, 0)
         assert_array_equal(why.score, why.base)
 
     def test_base_is_the_score_without_history(self, plain, interactions):
@@ -140,11 +140,11 @@ class TestExplain:
             one = timed.explain(8, item)
             assert one.score.ndim == 0 and one.total.shape == why.history.shape
             assert_array_equal(one.total, why.total[i])
-            assert_array_equal(one.path, why.path[i])
+            assert_array_equal(one.closed_form, why.closed_form[i])
 
     def test_a_new_row_and_blocks(self, cfg, interactions, monkeypatch):
         expected = cfg.explain(2, [3, 4])
-        monkeypatch.setattr("skdiffrec.base._BLOCK_ELEMENTS", N_ITEMS * 16)
+        monkeypatch.setattr("skdiffrec._utils.topk._BLOCK_ELEMENTS", N_ITEMS * 16)
         found = cfg.explain(X=interactions[[2]], item_ids=[3, 4])
         assert_array_equal(found.total, expected.total)
 
@@ -159,7 +159,7 @@ class TestExplain:
         names = np.array([f"item {i}" for i in range(N_ITEMS)])
         why = plain.explain(5, [9, 3])
         frame = why.to_frame(names)
-        assert list(frame.columns) == ["item", "history", "total", "path", "network"]
+        assert list(frame.columns) == ["item", "history", "total", "closed_form", "network"]
         n = len(why.history)
         assert frame.item.tolist() == ["item 9"] * n + ["item 3"] * n
         assert frame.total[:n].is_monotonic_decreasing and frame.total[n:].is_monotonic_decreasing
@@ -217,9 +217,9 @@ class TestScoreParts:
         for part in parts:
             assert_array_equal(np.isnan(part), ids == -1)
 
-    def test_company_and_blocks_make_no_difference(self, cfg, monkeypatch):
+    def test_other_users_and_blocks_make_no_difference(self, cfg, monkeypatch):
         expected = cfg.score_parts([3, 4, 5])
-        monkeypatch.setattr("skdiffrec.base._BLOCK_ELEMENTS", N_ITEMS * 16)
+        monkeypatch.setattr("skdiffrec._utils.topk._BLOCK_ELEMENTS", N_ITEMS * 16)
         found = cfg.score_parts([5, 0, 3, *range(60), 4])
         for part, whole in zip(expected, found, strict=True):
             assert_array_equal(whole[[2, -1, 0]], part)
@@ -234,11 +234,14 @@ class TestScoreParts:
 
 
 SIMILAR = {
-    "path": lambda X: (tiny_cfg().fit(X), {}),
-    "sparse-path": lambda X: (tiny_cfg(item_path="neighborhood").fit(X), {}),
+    "closed-form": lambda X: (tiny_cfg().fit(X), {}),
+    "sparse-closed-form": lambda X: (
+        tiny_cfg(closed_form=NeighborhoodRecommender()).fit(X),
+        {},
+    ),
     "output": lambda X: (tiny_cfg().fit(X), {"by": "output_layer"}),
-    "squared": lambda X: (tiny_cfg(loss="squared").fit(X), {}),
-    "item-space": lambda X: (tiny_cfg(loss="squared", latent_dim=None).fit(X), {}),
+    "no-head": lambda X: (tiny_cfg(ranking_head=False).fit(X), {}),
+    "item-space": lambda X: (tiny_cfg(ranking_head=False, latent_dim=None).fit(X), {}),
     "ease": lambda X: (EASERecommender(reg=20.0).fit(X), {}),
     "knn": lambda X: (ItemKNNRecommender(n_neighbors=5).fit(X), {}),
     "als": lambda X: (tiny_als().fit(X), {}),
@@ -272,7 +275,7 @@ class TestSimilarItems:
 
     def test_blocks_make_no_difference(self, similar, monkeypatch):
         expected = similar(np.arange(N_ITEMS), k=7)
-        monkeypatch.setattr("skdiffrec._utils.similarity._BLOCK_ELEMENTS", 3 * N_ITEMS)
+        monkeypatch.setattr("skdiffrec._utils.topk._BLOCK_ELEMENTS", 3 * N_ITEMS)
         found = similar(np.arange(N_ITEMS), k=7)
         assert_array_equal(found[0], expected[0])
         assert_array_equal(found[1], expected[1])
@@ -294,8 +297,8 @@ class TestSimilarItems:
         ease = EASERecommender(reg=20.0).fit(interactions)
         ids, scores = ease.similar_items(3, k=49)
         assert_array_equal(scores, ease.item_weights_[3, ids])
-        model = tiny_cfg(item_path="ease", item_path_reg=20.0).fit(interactions)
-        D = model._model.denoiser.item_path.weights.numpy()
+        model = tiny_cfg(closed_form=EASERecommender(reg=20.0)).fit(interactions)
+        D = model._model.closed_form.weights.numpy()
         ids, scores = model.similar_items(3, k=49)
         assert_array_equal(scores, D[3, ids])
         binary = interactions.toarray() > 0
@@ -315,7 +318,7 @@ class TestSimilarItems:
         """A vector added to all rows changes no list of users, nor of similar items."""
         model = tiny_cfg().fit(interactions)
         expected = model.similar_items(3, by="output_layer")
-        weight = model._model.denoiser.write_items.weight
+        weight = model._model.denoiser.head.write.weight
         weight.data += weight.data[7] * 5
         found = model.similar_items(3, by="output_layer")
         assert_array_equal(found[0], expected[0])
@@ -326,16 +329,19 @@ class TestSimilarItems:
         rng = np.random.default_rng(0)
         X = np.zeros((200, 20))
         X[:100, :10], X[100:, 10:] = rng.random((2, 100, 10)) < 0.5
-        model = tiny_cfg(max_epochs=8, item_path="ease", early_stopping=False).fit(csr_array(X))
-        for by in ("item_path", "output_layer"):
+        model = tiny_cfg(
+            max_epochs=8, closed_form=EASERecommender(reg="auto"), early_stopping=False
+        )
+        model.fit(csr_array(X))
+        for by in ("closed_form", "output_layer"):
             ids, _ = model.similar_items(np.arange(20), k=5, by=by)
             assert (ids // 10 == np.arange(20)[:, None] // 10).mean() > 0.95
 
-    def test_no_path(self, interactions):
-        model = tiny_cfg(item_path=None).fit(interactions)
+    def test_no_closed_form(self, interactions):
+        model = tiny_cfg(closed_form=None).fit(interactions)
         assert_array_equal(model.similar_items(3), model.similar_items(3, by="output_layer"))
-        with pytest.raises(ValueError, match="needs a closed form.*item_path=None"):
-            model.similar_items(3, by="item_path")
+        with pytest.raises(ValueError, match='needs a closed form.*closed_form="auto"'):
+            model.similar_items(3, by="closed_form")
         with pytest.raises(ValueError, match="by must be"):
             model.similar_items(3, by="popularity")
         with pytest.raises(NotFittedError):

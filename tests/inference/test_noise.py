@@ -79,7 +79,7 @@ def test_no_number_appears_twice_in_the_streams_of_a_row():
 
 @properties
 @given(st.lists(words, min_size=1, max_size=6), st.integers(0, 50), st.randoms())
-def test_a_row_has_its_numbers_whatever_the_company(numbers, stream, random):
+def test_a_row_has_its_numbers_whatever_the_other_rows(numbers, stream, random):
     order = random.sample(range(len(numbers)), random.randint(1, len(numbers)))
     whole = row_normal(as_keys(numbers), 4, stream)
     part = row_normal(as_keys([numbers[i] for i in order]), 4, stream)

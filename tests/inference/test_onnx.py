@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec._inference import onnx
+from skdiffrec.baselines import EASERecommender, ItemKNNRecommender, NeighborhoodRecommender
 from skdiffrec.datasets import load_npz
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime runs the exported graphs")
@@ -19,17 +20,24 @@ pytest.importorskip("onnx", reason="onnx writes the graphs")
 
 CASES = {
     "default": {},
-    "no path": dict(item_path=None),
-    "sparse path": dict(item_path="neighborhood", item_path_weight=1.0),
+    "no closed form": dict(closed_form=None),
+    "dense closed form": dict(closed_form=EASERecommender(reg=20.0), closed_form_weight=1.0),
+    "sparse closed form": dict(closed_form=NeighborhoodRecommender(), closed_form_weight=1.0),
+    "few neighbors": dict(closed_form=ItemKNNRecommender(n_neighbors=3), closed_form_weight=1.0),
     "weight": dict(values="weight"),
-    "time": dict(values="time", item_path="neighborhood"),
+    "time": dict(values="time", closed_form=NeighborhoodRecommender()),
     "time without half-life": dict(values="time", half_life=None),
     "steps": dict(n_sampling_steps=5, eta=1.0),
     "from the history": dict(start_timestep=40, n_sampling_steps=3),
-    "noise": dict(prediction_type="epsilon", n_sampling_steps=4, sampler="item_space"),
-    "squared": dict(loss="squared", n_sampling_steps=3),
+    "noise": dict(prediction_type="epsilon", n_sampling_steps=4),
+    "no head": dict(ranking_head=False, n_sampling_steps=3),
     "wide": dict(latent_dim=None, n_sampling_steps=3, start_timestep=50, prediction_type="v"),
-    "squared, wide": dict(latent_dim=None, loss="squared", n_sampling_steps=3, start_timestep=50),
+    "no head, wide": dict(
+        latent_dim=None, ranking_head=False, n_sampling_steps=3, start_timestep=50
+    ),
+    "no head, wide, time": dict(
+        latent_dim=None, ranking_head=False, start_timestep=50, values="time", prediction_type="v"
+    ),
 }
 
 
@@ -148,7 +156,7 @@ def test_the_model_stays_as_it_was(cfg, path, interactions):
     cfg.export_onnx(path)
     for found, expected in zip(cfg.recommend(), before, strict=True):
         assert_array_equal(found, expected)
-    assert cfg._model.denoiser.item_path is not None
+    assert cfg._model.closed_form is not None
     assert all(p.requires_grad for p in cfg._model.denoiser.parameters())
 
 
@@ -168,7 +176,7 @@ class TestRefused:
             cfg.export_onnx(path, k=k)
 
     def test_too_large(self, cfg, path, monkeypatch):
-        monkeypatch.setattr(_onnx, "_MAX_BYTES", 1_000)
+        monkeypatch.setattr(onnx, "_MAX_BYTES", 1_000)
         with pytest.raises(ValueError, match="2 GB"):
             cfg.export_onnx(path)
         assert not os.path.exists(path)
@@ -180,7 +188,7 @@ class TestRefused:
         def fail(*arguments):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(_onnx, "_trace", fail)
+        monkeypatch.setattr(onnx, "_trace", fail)
         with pytest.raises(KeyboardInterrupt):
             cfg.export_onnx(path)
         assert os.listdir(os.path.dirname(path)) == ["model.onnx"]

@@ -24,9 +24,9 @@ N_USERS, N_ITEMS = 120, 50
 CONFIGURATIONS = {
     "latent": dict(guidance_scale=1.5),
     "time": dict(values="time"),
-    "item-space": dict(latent_dim=None, sampler="item_space"),
+    "item-space": dict(latent_dim=None, hidden_dims=(64,)),
     "hidden-space": dict(latent_dim=None, guidance_scale=0.5),
-    "squared": dict(latent_dim=None, loss="squared", prediction_type="epsilon"),
+    "no-head": dict(latent_dim=None, ranking_head=False, prediction_type="epsilon"),
     "from-history": dict(start_timestep=40),
 }
 
@@ -57,10 +57,10 @@ class TestSample:
         draws = cfg.sample(rows, n, n_sampling_steps=3)
         assert draws.shape == (n, 20, N_ITEMS) and draws.dtype == np.float32
         averaging = copy.copy(cfg).set_params(
-            temperature=1.0, eta=1.0, n_sampling_steps=3, n_samples=n
+            temperature=1.0, eta=1.0, n_sampling_steps=3, n_draws=n
         )
         expected = averaging.decision_function(rows)
-        if cfg.loss == "multinomial":
+        if cfg.ranking_head:
             assert_allclose(draws.mean(axis=0), expected, rtol=1e-4, atol=1e-4)
         else:  # noise that the network does not see is drawn once for the mean
             seen = draws.mean(axis=0)
@@ -73,13 +73,13 @@ class TestSample:
 
     def test_every_number_is_drawn_once(self, cfg, interactions, monkeypatch):
         """No draw sees the noise of another, nor a step that of another."""
-        streams, inner = [], _chain.row_normal
+        streams, inner = [], reverse_process.row_normal
 
         def spy(keys, dim, stream):
             streams.append(stream)
             return inner(keys, dim, stream)
 
-        monkeypatch.setattr(_chain, "row_normal", spy)
+        monkeypatch.setattr(reverse_process, "row_normal", spy)
         cfg.sample(interactions[3:9], 3, n_sampling_steps=3)
         assert len(streams) >= 9 and len(set(streams)) == len(streams)
 
@@ -153,7 +153,7 @@ class TestSummary:
         assert_allclose(total, np.minimum(unseen, 5), rtol=1e-5)
 
     def test_blocks_make_no_difference(self, plain, summary, interactions, monkeypatch):
-        monkeypatch.setattr("skdiffrec.base._BLOCK_ELEMENTS", 16 * N_ITEMS)
+        monkeypatch.setattr("skdiffrec._utils.topk._BLOCK_ELEMENTS", 16 * N_ITEMS)
         found = plain.sample_summary(interactions, k=5, n_samples=12, n_sampling_steps=4)
         for part, expected in zip(found, summary, strict=True):
             assert_array_equal(part, expected)
@@ -171,18 +171,18 @@ class TestDisplay:
             summary, interactions, holdout, k=5, n_bins=10
         )
         hits = holdout.toarray() > 0
-        judged = (interactions.toarray() == 0) & hits.any(axis=1)[:, None]
+        evaluated = (interactions.toarray() == 0) & hits.any(axis=1)[:, None]
         share = np.round(summary.top_k_probability * 10) / 10
-        shares = np.unique(share[judged])
+        shares = np.unique(share[evaluated])
         assert_allclose(display.predicted, shares, atol=1e-6)
-        expected = [hits[judged & (share == s)].mean() for s in shares]
+        expected = [hits[evaluated & (share == s)].mean() for s in shares]
         assert_allclose(display.observed, expected)
-        assert display.n_pairs.sum() == judged.sum()
-        # every judged user's list is in some bin of the spread
-        best = np.argsort(np.where(judged, -summary.mean, np.inf), axis=1, kind="stable")[:, :5]
-        listed = np.zeros(judged.shape, bool)
+        assert display.n_pairs.sum() == evaluated.sum()
+        # every evaluated user's list is in some bin of the spread
+        best = np.argsort(np.where(evaluated, -summary.mean, np.inf), axis=1, kind="stable")[:, :5]
+        listed = np.zeros(evaluated.shape, bool)
         np.put_along_axis(listed, best, True, axis=1)
-        listed &= judged
+        listed &= evaluated
         assert display.n_listed.sum() == listed.sum()
         weights = display.n_listed
         assert np.average(display.hit_rate, weights=weights) == pytest.approx(hits[listed].mean())

@@ -12,8 +12,8 @@ from skdiffrec._inference import scoring
 SAMPLING = {
     "one step": {},
     "steps": {"n_sampling_steps": 3},
-    "draws": {"temperature": 1.0, "n_samples": 3},
-    "drawn steps": {"n_sampling_steps": 3, "eta": 1.0, "temperature": 0.5, "n_samples": 2},
+    "draws": {"temperature": 1.0, "n_draws": 3},
+    "drawn steps": {"n_sampling_steps": 3, "eta": 1.0, "temperature": 0.5, "n_draws": 2},
     "from the history": {"start_timestep": 30, "n_sampling_steps": 2},
 }
 
@@ -25,7 +25,7 @@ def cfg(interactions):
 
 @pytest.fixture(scope="module")
 def item_space(interactions):
-    return tiny_cfg(latent_dim=None, loss="squared", prediction_type="v").fit(interactions)
+    return tiny_cfg(latent_dim=None, ranking_head=False, prediction_type="v").fit(interactions)
 
 
 @pytest.fixture(params=["cfg", "item_space"])
@@ -48,12 +48,12 @@ class TestSweep:
                 assert (ids[i] == expected_ids).mean() > 0.99  # but for ties that rounding breaks
         finally:
             model.set_params(
-                n_sampling_steps=1, eta=0.0, temperature=0.0, n_samples=1, start_timestep=None
+                n_sampling_steps=1, eta=0.0, temperature=0.0, n_draws=1, start_timestep=None
             )
 
     @given(scale=st.floats(-5, 5))
     @settings(max_examples=20, deadline=None)
-    def test_ends_are_exact_whoever_is_in_between(self, cfg, scale):
+    def test_ends_are_exact_whatever_is_in_between(self, cfg, scale):
         ids, scores = cfg.recommend_scales([scale, 0, 1, scale], k=10)
         for i, end in ((1, 0.0), (2, 1.0)):
             expected = cfg.recommend(k=10, guidance_scale=end)
@@ -74,7 +74,7 @@ class TestSweep:
 
     def test_blocks_make_no_difference(self, cfg, monkeypatch):
         expected = cfg.recommend_scales([0.0, 0.7, 1.0], k=6)
-        monkeypatch.setattr("skdiffrec.base._BLOCK_ELEMENTS", 50 * 16)
+        monkeypatch.setattr("skdiffrec._utils.topk._BLOCK_ELEMENTS", 50 * 16)
         found = cfg.recommend_scales([0.0, 0.7, 1.0], k=6)
         assert_array_equal(found[0], expected[0])
         assert_array_equal(found[1], expected[1])
@@ -82,13 +82,13 @@ class TestSweep:
     @pytest.mark.parametrize(("steps", "calls"), [(1, 2), (2, 8)])
     def test_branches_are_shared(self, cfg, monkeypatch, steps, calls):
         """Two passes for eight scales after one step; one each where they cannot be shared."""
-        counted, guided_scores = [], _scoring.guided_scores
+        counted, guided_scores = [], scoring.guided_scores
 
         def count(*args):
             counted.append(1)
             return guided_scores(*args)
 
-        monkeypatch.setattr(_scoring, "guided_scores", count)
+        monkeypatch.setattr(scoring, "guided_scores", count)
         model = cfg.set_params(n_sampling_steps=steps)
         try:
             model.recommend_scales(np.linspace(0, 3, 8), k=3)
