@@ -141,10 +141,16 @@ def test_a_large_catalogue_has_the_same_weights(interactions, monkeypatch):
 
 def test_the_unit_of_weights_does_not_matter(interactions):
     model = NeighborhoodRecommender(n_neighbors=7, values="weight")
-    one, other = (
-        clone(model).fit(X).item_weights_.toarray() for X in (interactions, 60 * interactions)
-    )
-    assert_array_equal(one, other)
+    one, other = (clone(model).fit(X).item_weights_ for X in (interactions, 60 * interactions))
+    assert_array_equal(one.toarray(), other.toarray())
+
+
+@pytest.mark.parametrize("length_exponent", [0, 1, 2, np.int64(1)])
+def test_whole_exponents(interactions, length_exponent):
+    model = NeighborhoodRecommender(n_neighbors=7, length_exponent=length_exponent)
+    found = model.fit(interactions).item_weights_
+    other = clone(model).set_params(length_exponent=float(length_exponent)).fit(interactions)
+    assert_array_equal(found.toarray(), other.item_weights_.toarray())
 
 
 def test_similar_items_are_those_of_largest_weight(interactions):
