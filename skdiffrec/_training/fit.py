@@ -51,7 +51,7 @@ def _plain(value):
         return tuple(map(_plain, value))
     if hasattr(value, "get_params"):
         nested = {name: _plain(entry) for name, entry in value.get_params().items()}
-        return type(value).__qualname__, nested
+        return type(value).__module__, type(value).__qualname__, nested
     return value
 
 

@@ -46,7 +46,7 @@ class ItemItemRecommender(SimilarItemsRecommender):
         if row_weight is not None:  # the Gram matrix then counts a row so many times
             data = rows.data * np.sqrt(row_weight)[entry_rows(rows)]
             rows = sp.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
-        return self._solve(rows)
+        return _checked(self._solve(rows), X.shape[1], type(self).__name__)
 
     def _fit(self, X):
         setattr(self, self._weights_name, self._learn(X))
@@ -59,3 +59,14 @@ class ItemItemRecommender(SimilarItemsRecommender):
     def _item_similarity(self):
         weights = getattr(self, self._weights_name)
         return stored_similarity(weights) if sp.issparse(weights) else weights.__getitem__
+
+
+def _checked(D, n_items, name):
+    """Item-item weights as an ndarray or a csr_array of float32."""
+    D = sp.csr_array(D) if sp.issparse(D) else np.asarray(D)
+    if D.shape != (n_items, n_items):
+        raise ValueError(
+            f"{name}._solve gave an array of shape {D.shape} for {n_items} items; it must be "
+            f"({n_items}, {n_items})."
+        )
+    return D.astype(np.float32, copy=False)

@@ -86,7 +86,7 @@ class NeighborhoodRecommender(ItemItemRecommender):
         self.half_life = half_life
 
     def _learn(self, X, row_weight=None):
-        length = np.maximum(np.diff(X.indptr), 1)
+        length = np.maximum(np.diff(X.indptr), 1.0)
         weight = 1.0 if row_weight is None else row_weight
         return super()._learn(X, weight * length**-self.length_exponent)
 

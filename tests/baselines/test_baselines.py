@@ -16,6 +16,7 @@ from skdiffrec.baselines import (
     ALSRecommender,
     EASERecommender,
     ItemKNNRecommender,
+    NeighborhoodRecommender,
     PopularityRecommender,
 )
 from skdiffrec.preprocessing import recency_weights
@@ -147,7 +148,7 @@ class TestItemKNN:
 
     def test_blocks_of_items_do_not_matter(self, interactions, monkeypatch):
         model = ItemKNNRecommender(n_neighbors=7).fit(interactions)
-        monkeypatch.setattr(baselines, "_ITEM_BLOCK", 16)
+        monkeypatch.setattr("skdiffrec.baselines._item_knn._ITEM_BLOCK", 16)
         again = clone(model).fit(interactions)
         assert_array_equal(model.similarity_.toarray(), again.similarity_.toarray())
 
@@ -206,7 +207,7 @@ class TestALS:
         for size in (1, 5, 16, 37, 300):
             some = users[: 2 * size + 1]
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(base, "_BLOCK_ELEMENTS", size * X.shape[1])
+                patch.setattr("skdiffrec._utils.topk._BLOCK_ELEMENTS", size * X.shape[1])
                 assert_array_equal(expected[some], model.decision_function(X[some]))
 
 
@@ -220,6 +221,18 @@ class TestParameters:
         "n_neighbors float": (ItemKNNRecommender(n_neighbors=2.5), "'n_neighbors'.*Got 2.5"),
         "shrinkage": (ItemKNNRecommender(shrinkage=-1), r"'shrinkage'.*\[0.0, inf\).*Got -1"),
         "knn half_life": (ItemKNNRecommender(half_life=0), "'half_life'.*Got 0"),
+        "neighborhood n_neighbors": (
+            NeighborhoodRecommender(n_neighbors=0),
+            r"'n_neighbors'.*\[1, inf\).*Got 0",
+        ),
+        "neighborhood reg": (NeighborhoodRecommender(reg=0), r"'reg'.*\(0.0, inf\).*Got 0"),
+        "neighborhood reg text": (NeighborhoodRecommender(reg="1"), "'reg'.*'auto'.*Got '1'"),
+        "length_exponent": (
+            NeighborhoodRecommender(length_exponent=-0.1),
+            r"'length_exponent'.*\[0.0, 2.0\].*Got -0.1",
+        ),
+        "neighborhood values": (NeighborhoodRecommender(values="x"), "'values'.*Got 'x'"),
+        "neighborhood half_life": (NeighborhoodRecommender(half_life=0), "'half_life'.*Got 0"),
         "factors": (ALSRecommender(factors=0), r"'factors'.*\[1, inf\).*Got 0"),
         "factors float": (ALSRecommender(factors=2.5), "'factors'.*Got 2.5"),
         "regularization": (ALSRecommender(regularization=-1), "'regularization'.*Got -1"),
@@ -260,7 +273,11 @@ class TestLearning:
     def test_personal_models_beat_popularity(self, drift_data):
         popularity = PopularityRecommender().fit(drift_data.train)
         worst = 1.8 * popularity.score(drift_data.train, drift_data.test)
-        models = [EASERecommender(reg=100.0), ALSRecommender(factors=16, random_state=0)]
+        models = [
+            EASERecommender(reg=100.0),
+            NeighborhoodRecommender(),
+            ALSRecommender(factors=16, random_state=0),
+        ]
         for model in (*models, ItemKNNRecommender(shrinkage=10.0)):
             assert model.fit(drift_data.train).score(drift_data.train, drift_data.test) > worst
 

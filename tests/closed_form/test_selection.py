@@ -53,8 +53,8 @@ def test_the_chosen_form_finds_more_of_the_held_out_items(seed, monkeypatch):
     chosen = choose_settings(X, np.ones(200), ("ease", "neighborhood"), "binary", None, 0)
     assert [settings.kind for settings in tried] == ["ease", "neighborhood"]
     assert chosen in tried
-    history, hidden = hide_items(X[np.diff(X.indptr) > 1], "binary", 0.2, 0)
-    ease, neighborhood = (ndcg_at_k(top_lists(B, history), hidden, k=10) for B in tried.values())
+    history, holdout = hide_items(X[np.diff(X.indptr) > 1], "binary", 0.2, 0)
+    ease, neighborhood = (ndcg_at_k(top_lists(B, history), holdout, k=10) for B in tried.values())
     assert chosen.kind == ("ease" if ease >= 0.97 * neighborhood else "neighborhood")
 
 
@@ -227,15 +227,15 @@ def test_a_given_recommender_learns_from_all_rows(monkeypatch):
 
 
 def test_what_is_ranked_in_a_large_catalogue(monkeypatch):
-    hidden = popular_csr(50, 200)
-    assert ranked_items(hidden, 0) is None
+    holdout = popular_csr(50, 200)
+    assert ranked_items(holdout, 0) is None
     monkeypatch.setattr(selection, "EASE_MAX_ITEMS", 100)
-    assert_array_equal(ranked_items(hidden, 0), np.unique(hidden.indices))
+    assert_array_equal(ranked_items(holdout, 0), np.unique(holdout.indices))
     monkeypatch.setattr(selection, "_MAX_TARGETS", 20)
-    some = ranked_items(hidden, 0)
+    some = ranked_items(holdout, 0)
     assert len(some) == 20 and (np.diff(some) > 0).all()
-    assert np.isin(some, hidden.indices).all()
-    assert_array_equal(some, ranked_items(hidden, 0))
+    assert np.isin(some, holdout.indices).all()
+    assert_array_equal(some, ranked_items(holdout, 0))
 
 
 @pytest.mark.parametrize("values", ["binary", "time"])
@@ -263,5 +263,5 @@ def test_a_choice_among_ranked_items(values, n_ranked, monkeypatch):
     handicap = {"ease": 1.0, "neighborhood": 0.97 if values == "binary" else 1.0}
     assert chosen == max(found, key=lambda settings: found[settings] * handicap[settings.kind])
     assert chosen == choose_settings(X, np.ones(300), kinds, values, 5.0, 0)
-    hidden = hide_items(X[np.diff(X.indptr) > 1], values, 0.2, 0)[1]
-    assert len(ranked_items(hidden, 0)) <= n_ranked
+    holdout = hide_items(X[np.diff(X.indptr) > 1], values, 0.2, 0)[1]
+    assert len(ranked_items(holdout, 0)) <= n_ranked

@@ -42,16 +42,16 @@ def test_split_validation_loses_nothing(values, rows, fraction, seed):
     if not n_candidates:
         assert train_X is X and held_out is None
         return
-    history, hidden, users = held_out
+    history, holdout, users = held_out
     n_chosen = max(1, round(fraction * n_candidates))
-    assert history.shape == hidden.shape == (n_chosen, N_ITEMS)
+    assert history.shape == holdout.shape == (n_chosen, N_ITEMS)
     chosen = []
     for user, (row, kept) in enumerate(zip(to_rows(X), to_rows(train_X), strict=True)):
         assert kept.items() <= row.items() and kept
         assert (kept != row) == (user in users)
         if kept != row:
             chosen.append((kept, {item: row[item] for item in row.keys() - kept.keys()}))
-    assert chosen == list(zip(to_rows(history), to_rows(hidden), strict=True))
+    assert chosen == list(zip(to_rows(history), to_rows(holdout), strict=True))
     for stays, goes in chosen:
         length = len(stays) + len(goes)
         assert len(goes) == min(max(round(0.2 * length), 1), length - 1)
@@ -61,8 +61,8 @@ def test_split_validation_loses_nothing(values, rows, fraction, seed):
 
 def test_at_most_a_thousand_users_have_held_out_items():
     X = to_csr([{0: 1.0, i % 10 + 1: 1.0} for i in range(2_100)])
-    train_X, (history, hidden, _) = split_validation(X, np.ones(2_100), "binary", 0.9, 0)
-    assert history.shape[0] == hidden.shape[0] == hidden.nnz == 1_000
+    train_X, (history, holdout, _) = split_validation(X, np.ones(2_100), "binary", 0.9, 0)
+    assert history.shape[0] == holdout.shape[0] == holdout.nnz == 1_000
     assert train_X.nnz == X.nnz - 1_000
 
 
@@ -119,9 +119,9 @@ class Stage:
         split = [sorted(row, key=row.get) for row in rows]
         shape = (n, n + n_items)
         self.history = to_csr([{i: 1.0 for i in items[:3]} for items in split], shape[1])
-        self.hidden = to_csr([{i: 1.0 for i in items[3:]} for items in split], shape[1])
+        self.holdout = to_csr([{i: 1.0 for i in items[3:]} for items in split], shape[1])
         self.noise = rng.normal(size=shape).astype(np.float32)
-        self.truth = self.hidden.toarray().astype(np.float32)
+        self.truth = self.holdout.toarray().astype(np.float32)
         self.network, self.form = self.noise, self.truth
         self.marks = {tuple(row): i for i, row in enumerate(self.history.toarray())}
 
@@ -130,7 +130,7 @@ class Stage:
 
     def monitor(self, *, with_form=True, weight="auto", patience=3, blocks=(slice(None),)):
         return Monitor(
-            HeldOut(self.history, self.hidden, np.ones(len(self.truth))),
+            HeldOut(self.history, self.holdout, np.ones(len(self.truth))),
             lambda: lambda X: self.network[self.rows_of(X)],
             (lambda X: self.form[self.rows_of(X)]) if with_form else None,
             blocks=list(blocks),
@@ -141,7 +141,7 @@ class Stage:
     def ndcg(self, scores):
         """By sorting all items but those of the history."""
         scores = np.where(self.history.toarray() > 0, -np.inf, scores)
-        return ndcg_at_k(np.argsort(-scores, axis=1, kind="stable")[:, :10], self.hidden, k=10)
+        return ndcg_at_k(np.argsort(-scores, axis=1, kind="stable")[:, :10], self.holdout, k=10)
 
 
 def test_monitor_without_a_closed_form_measures_the_network():

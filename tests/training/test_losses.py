@@ -146,7 +146,7 @@ def test_blocks_share_out_the_rows_and_hold_their_targets(rows, seed, n_loss_ite
 
 
 def cut_and_scores(n_items=60):
-    """Five rows of three items shown and three hidden, with scores."""
+    """Five rows of three items shown and three that are targets, with scores."""
     rng = np.random.default_rng(0)
     items = [rng.choice(n_items, 6, replace=False).tolist() for _ in range(5)]
     condition, target = (

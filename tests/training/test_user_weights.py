@@ -147,12 +147,12 @@ def test_refusals(weight, error, message):
 
 
 def test_early_stopping_weighs_users_too():
-    history, hidden = sp.csr_array(np.eye(3, 6)), sp.csr_array(np.eye(3, 6, k=3))
+    history, holdout = sp.csr_array(np.eye(3, 6)), sp.csr_array(np.eye(3, 6, k=3))
     scores = np.zeros((3, 6), np.float32)
     scores[0, 3] = 1  # the first user alone is served at rank 1
     weight = np.array([5.0, 1.0, 1.0])
     monitor = Monitor(
-        HeldOut(history, hidden, weight),
+        HeldOut(history, holdout, weight),
         lambda: lambda X: scores.copy(),
         None,
         blocks=[slice(0, 3)],
@@ -160,5 +160,5 @@ def test_early_stopping_weighs_users_too():
         patience=1,
     )
     ids = np.array([[3, 1, 2, 4, 5], [0, 2, 3, 4, 5], [0, 1, 3, 4, 5]])
-    expected = np.average(ndcg_at_k(ids, hidden, 5, per_user=True), weights=weight)
+    expected = np.average(ndcg_at_k(ids, holdout, 5, per_user=True), weights=weight)
     assert_allclose(monitor.evaluate()[0], expected)
