@@ -78,7 +78,7 @@ def restored(record, tensors):
     """
     check_record(record, _schema(tensors), "the fitted state")
     alpha_bar = take(tensors, "alpha_bar", "float64", (None,))
-    falling = len(alpha_bar) > 1 and alpha_bar[0] == 1 and alpha_bar[-1] > 0
+    falling = len(alpha_bar) > 1 and alpha_bar[0] == 1 > alpha_bar[1] and alpha_bar[-1] > 0
     if not falling or (np.diff(alpha_bar) > 0).any():
         raise PersistenceError("'alpha_bar' is no noise schedule: it must fall from 1, above 0.")
     diffusion = Diffusion(alpha_bar.copy(), record["prediction_type"])
