@@ -22,6 +22,12 @@ def assert_same_lists(one, other):
         assert_array_equal(a, b)
 
 
+def plain_parameters(model):
+    """Parameters, nested ones too; of a nested estimator, which is a copy of its own, the type."""
+    parameters = model.get_params().items()
+    return {k: type(v) if hasattr(v, "get_params") else v for k, v in parameters}
+
+
 @contextmanager
 def scored_blocks(fitted):
     """Collect the blocks of histories that the model is asked to score or to rank."""

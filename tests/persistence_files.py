@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from skdiffrec._utils import tensor_file
+from skdiffrec.baselines import NeighborhoodRecommender
 
 
 def assert_same(model, loaded, X):
@@ -32,7 +33,7 @@ def contents(path):
 def forge(path, record, tensors):
     """Write what is given with a checksum that fits, as somebody with bad intent would."""
     text = record if isinstance(record, str) else json.dumps(record)
-    checksum = _tensor_file._checksum(text, tensors)
+    checksum = tensor_file._checksum(text, tensors)
     save_file(tensors, path, {"skdiffrec": f"{checksum}\n{text}"})
 
 
@@ -40,7 +41,11 @@ def forge(path, record, tensors):
 def small_fixture(interactions):
     """Small in bytes, and with every kind of part: times, a sparse closed form, data."""
     model = tiny_cfg(
-        values="time", item_path="neighborhood", hidden_dims=(8, 8, 6), latent_dim=4, max_epochs=2
+        values="time",
+        closed_form=NeighborhoodRecommender(),
+        hidden_dims=(8, 8, 6),
+        latent_dim=4,
+        max_epochs=2,
     )
     return model.fit(interactions)
 

@@ -14,6 +14,7 @@ from common_checks import (
     N_ITEMS,
     N_USERS,
     assert_same_lists,
+    plain_parameters,
     properties,
     scored_blocks,
     users_drawn,
@@ -37,12 +38,6 @@ def users_per_block(n, n_items=N_ITEMS):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(topk, "_BLOCK_ELEMENTS", n * n_items)
         yield
-
-
-def plain_parameters(model):
-    """Parameters, nested ones too; of a nested estimator, which is a copy of its own, the type."""
-    parameters = model.get_params().items()
-    return {k: type(v) if hasattr(v, "get_params") else v for k, v in parameters}
 
 
 def slow_recommend(scores, seen, k, filter_seen, filter_items, items):

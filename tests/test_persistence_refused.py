@@ -20,7 +20,7 @@ from persistence_files import (  # noqa: F401
 from safetensors.numpy import save_file
 from scipy.sparse import csr_array
 
-from skdiffrec import persistence
+from skdiffrec import CFGDiffusionRecommender, persistence
 from skdiffrec._utils import tensor_file
 from skdiffrec.baselines import EASERecommender
 from skdiffrec.persistence import PersistenceError
@@ -71,10 +71,23 @@ class TestRefused:
 
     def test_a_newer_format(self, saved, path):
         record, tensors = contents(saved)
-        record = {"format_version": 2, "library_version": "9.1", "new": [record]}
+        version = tensor_file.FORMAT_VERSION + 1
+        record = {"format_version": version, "library_version": "9.1", "new": [record]}
         forge(path, record, tensors)
-        with pytest.raises(PersistenceError, match="format 2.*skdiffrec '9.1'.*Upgrade"):
+        says = f"model.safetensors.*format {version}.*skdiffrec '9.1'.*Upgrade skdiffrec"
+        with pytest.raises(PersistenceError, match=says):
             persistence.load(path)
+
+    @pytest.mark.parametrize("load", [persistence.load, CFGDiffusionRecommender.load])
+    def test_the_first_format(self, saved, path, load):
+        """Whatever is in it: one sentence says what it is, the next what to do."""
+        _, tensors = contents(saved)
+        parameters = {"item_path": "ease", "loss": "multinomial", "n_samples": 1}
+        record = {"format_version": 1, "library_version": "0.2.0", "parameters": parameters}
+        forge(path, record, tensors)
+        says = "model.safetensors.*format 1 .*skdiffrec '0.2.0'.*reads format 2.*Fit and save again"
+        with pytest.raises(PersistenceError, match=says):
+            load(path)
 
     @pytest.mark.parametrize("version", [0, -1, 1.0, True, "1", None, [1], 1e999])
     def test_no_format(self, saved, path, version):
@@ -111,6 +124,28 @@ class TestRefused:
         record, tensors = contents(saved)
         forge(path, record | {"class": name}, tensors)
         with pytest.raises(PersistenceError, match="no class of this library|impossible class"):
+            persistence.load(path)
+
+    @pytest.mark.parametrize(
+        "closed_form",
+        [
+            {"class": "os.system", "parameters": {}},
+            {"class": "PopularityRecommender", "parameters": {}},
+            {"class": "CFGDiffusionRecommender", "parameters": {}},
+            {"class": "EASERecommender", "parameters": {"reg": -1.0}},
+            {"class": "EASERecommender", "parameters": {"warp": 3}},
+            {"class": "EASERecommender", "parameters": []},
+            {"class": "EASERecommender"},
+            {"class": ["EASERecommender"], "parameters": {}},
+        ],
+        ids=str,
+    )
+    def test_no_closed_form_but_ours(self, saved, path, closed_form):
+        record, tensors = contents(saved)
+        assert record["parameters"]["closed_form"]["class"] == "NeighborhoodRecommender"
+        record["parameters"]["closed_form"] = closed_form
+        forge(path, record, tensors)
+        with pytest.raises(PersistenceError, match="model.safetensors.*(closed_form|reg|warp)"):
             persistence.load(path)
 
 
@@ -162,9 +197,9 @@ class TestAccidents:
 def test_a_csr_that_is_checked():
     """The check finds what would be read outside of arrays, and passes what is right."""
     X = csr_array(np.array([[0, 1, 1], [0, 0, 0], [1, 0, 1], [0, 0, 0]]))
-    _tensor_file.check_compressed(X.indices, X.indptr, 3, "X")
+    tensor_file.check_compressed(X.indices, X.indptr, 3, "X")
     empty = np.zeros(0, np.int32)
-    _tensor_file.check_compressed(empty, np.zeros(4, np.int32), 3, "X")
+    tensor_file.check_compressed(empty, np.zeros(4, np.int32), 3, "X")
     bad = [
         (X.indices, X.indptr + 1),
         (X.indices, X.indptr[::-1]),
@@ -178,4 +213,4 @@ def test_a_csr_that_is_checked():
     ]
     for indices, indptr in bad:
         with pytest.raises(PersistenceError):
-            _tensor_file.check_compressed(indices, indptr, 3, "X")
+            tensor_file.check_compressed(indices, indptr, 3, "X")

@@ -1,18 +1,22 @@
 """CFGDiffusionRecommender: training, early stopping, its closed form."""
 
 import copy
+import dataclasses
+import itertools
+import pickle
 
 import numpy as np
 import pytest
 from conftest import tiny_cfg
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from recommender_models import assert_same_lists, cfg_fixture, changed, plain_fixture  # noqa: F401
 from scipy.sparse import csr_array
 from sklearn.base import clone
 
-from skdiffrec import _fitting
-from skdiffrec._parameters import check_dropout, check_hidden_dims, check_loss_items
-from skdiffrec.baselines import EASERecommender
+from skdiffrec._parameters import resolve_dropout, resolve_hidden_dims, resolve_loss_items
+from skdiffrec._training import fit as training
+from skdiffrec._training import loop
+from skdiffrec.baselines import EASERecommender, ItemKNNRecommender, NeighborhoodRecommender
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +52,14 @@ class TestTraining:
         shorter = clone(overtrained).set_params(max_epochs=best_epoch(overtrained))
         shorter.fit(drift_data.train[:200])
         assert_same_lists(shorter.recommend(), overtrained.recommend())
-        assert shorter.item_path_weight_ == overtrained.item_path_weight_
+        assert shorter.closed_form_weight_ == overtrained.closed_form_weight_
         longer = clone(overtrained).set_params(early_stopping=False).fit(drift_data.train[:200])
         assert (longer.recommend()[0] != overtrained.recommend()[0]).any()
 
     @pytest.mark.parametrize("patience", [1, 3])
     def test_patience(self, overtrained, drift_data, patience):
         """With one weight of the closed form; of several, a rise of their mean counts too."""
-        model = clone(overtrained).set_params(item_path_weight=1.0)
+        model = clone(overtrained).set_params(closed_form_weight=1.0)
         model.set_params(max_epochs=60, n_iter_no_change=patience).fit(drift_data.train[:200])
         assert model.n_iter_ == best_epoch(model) + patience < 60
         losses, longer = (
@@ -85,16 +89,16 @@ class TestTraining:
     @pytest.mark.parametrize(
         ("parameters", "weight"),
         [
-            ({"item_path": None}, 0.0),
-            ({"item_path_weight": 0.7}, 0.7),
-            ({"item_path_weight": 0.0}, 0.0),
-            ({"item_path_weight": 0.7, "early_stopping": False}, 0.7),
+            ({"closed_form": None}, 0.0),
+            ({"closed_form_weight": 0.7}, 0.7),
+            ({"closed_form_weight": 0.0}, 0.0),
+            ({"closed_form_weight": 0.7, "early_stopping": False}, 0.7),
             ({"early_stopping": False}, 0.5),
-            ({"loss": "squared"}, 0.0),
+            ({"ranking_head": False}, 0.0),
         ],
     )
-    def test_item_path_weight(self, interactions, parameters, weight):
-        assert tiny_cfg(**parameters).fit(interactions).item_path_weight_ == weight
+    def test_closed_form_weight(self, interactions, parameters, weight):
+        assert tiny_cfg(**parameters).fit(interactions).closed_form_weight_ == weight
 
     def test_shallow_where_rows_are_sparse(self):
         def shape(n_users, n_items, n):
@@ -103,12 +107,12 @@ class TestTraining:
             return csr_array((np.ones(n_users * n), (rows, items)), shape=(n_users, n_items))
 
         dense, sparse = shape(50, 100, 10), shape(50, 1_000, 10)
-        assert check_hidden_dims("auto", dense) == (240, 240)
-        assert check_hidden_dims("auto", sparse) == (240,)
-        assert [check_dropout("auto", X) for X in (dense, sparse)] == [0.3, 0.5]
-        assert check_dropout(0.1, dense) == 0.1
-        assert [check_loss_items("auto", n) for n in (8_192, 8_193)] == [None, 4_096]
-        assert check_loss_items(77, 100) == 77
+        assert resolve_hidden_dims("auto", dense) == (240, 240)
+        assert resolve_hidden_dims("auto", sparse) == (240,)
+        assert [resolve_dropout("auto", X) for X in (dense, sparse)] == [0.3, 0.5]
+        assert resolve_dropout(0.1, dense) == 0.1
+        assert [resolve_loss_items("auto", n) for n in (8_192, 8_193)] == [None, 4_096]
+        assert resolve_loss_items(77, 100) == 77
 
     def test_a_loss_on_some_items(self, interactions):
         some, all_items = (tiny_cfg(n_loss_items=n).fit(interactions) for n in (45, None))
@@ -122,9 +126,10 @@ class TestTraining:
         )
 
     def test_the_scale_is_chosen_on_the_hidden_items_of_early_stopping(self, interactions):
-        model = tiny_cfg(guidance_scale="auto", item_path=None).fit(interactions)
+        model = tiny_cfg(guidance_scale="auto", closed_form=None).fit(interactions)
         assert model.best_guidance_scale_ in (0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
-        model._model.best_scale = 1.6
+        summary = model._model.training._replace(best_scale=1.6)
+        model._model = dataclasses.replace(model._model, training=summary)
         fixed = changed(model, guidance_scale=1.6)
         assert_array_equal(model.recommend([1, 2])[1], fixed.recommend([1, 2])[1])
         assert_array_equal(model.recommend([1], guidance_scale="auto")[1], fixed.recommend([1])[1])
@@ -136,26 +141,47 @@ class TestTraining:
     def test_an_empty_history_ranks_by_popularity(self, interactions):
         empty = csr_array((1, interactions.shape[1]))
         counts = np.asarray(interactions.astype(bool).sum(axis=0))
-        model = tiny_cfg(item_path=None, early_stopping=False).fit(interactions)
+        model = tiny_cfg(closed_form=None, early_stopping=False).fit(interactions)
         scores = model.decision_function(empty)[0]
         assert (np.diff(counts[np.argsort(-scores, kind="stable")]) <= 0).all()
 
-    def test_item_paths_differ(self, interactions):
-        scores = [
-            tiny_cfg(item_path=path, item_path_weight=1.0, early_stopping=False)
-            .fit(interactions)
-            .decision_function(interactions)
-            for path in ("auto", "ease", "neighborhood", None)
+    def test_closed_forms_differ(self, interactions):
+        forms = (
+            "auto",
+            EASERecommender(reg="auto"),
+            NeighborhoodRecommender(),
+            ItemKNNRecommender(),
+            None,
+        )
+        models = [
+            tiny_cfg(closed_form=form, closed_form_weight=1.0, early_stopping=False)
+            for form in forms
         ]
-        # "auto" is one of the two forms with a ridge of its own
-        assert (scores[1] != scores[2]).any() and (scores[1] != scores[3]).any()
+        scores = [model.fit(interactions).decision_function(interactions) for model in models]
+        # "auto" is EASE here, whose matrix it computes in float32
+        assert_allclose(scores[0], scores[1], rtol=1e-3, atol=1e-3)
+        for one, other in itertools.combinations(scores[1:], 2):
+            assert (one != other).mean() > 0.9
 
-    def test_a_heavy_path_ranks_as_ease(self, interactions):
+    def test_a_closed_form_is_left_as_it_was(self, interactions):
+        """It is cloned: a search may hand the same object to several fits."""
+        form = EASERecommender(reg=20.0)
+        model = tiny_cfg(closed_form=form, max_epochs=1).fit(interactions)
+        assert model.closed_form is form and not hasattr(form, "item_weights_")
+
+    def test_parameters_of_a_closed_form(self, interactions):
+        model = tiny_cfg(closed_form=EASERecommender(reg=1.0), closed_form_weight=1.0)
+        near = model.fit(interactions).decision_function(interactions)
+        far = clone(model).set_params(closed_form__reg=500.0).fit(interactions)
+        assert far.closed_form.reg == 500.0 and model.closed_form.reg == 1.0
+        assert (far.decision_function(interactions) != near).any()
+
+    def test_a_heavy_closed_form_ranks_as_ease(self, interactions):
         model = tiny_cfg(
-            item_path="ease", item_path_reg=20.0, item_path_weight=1e4, validation_fraction=0.1
+            closed_form=EASERecommender(reg=20.0), closed_form_weight=1e4, validation_fraction=0.1
         )
         ids, _ = model.fit(interactions).recommend(items=range(25))
-        # `fit` hides some items of a tenth of the users from the closed form too
+        # `fit` holds out some items of a tenth of the users from the closed form too
         without = clone(model).set_params(early_stopping=False).fit(interactions)
         expected, _ = EASERecommender(reg=20.0).fit(interactions).recommend(items=range(25))
         filled = np.diff(interactions.indptr) > 0
@@ -177,7 +203,7 @@ class TestTraining:
         def interrupted(*args, **kwargs):
             raise error
 
-        monkeypatch.setattr(_fitting, "train", interrupted)
+        monkeypatch.setattr(training, "train", interrupted)
         with pytest.raises(error):
             model.fit(interactions[:60, :40])
         assert_same_lists(cfg.recommend(), model.recommend())
@@ -185,3 +211,81 @@ class TestTraining:
 
 def best_epoch(model):
     return 1 + int(np.argmax([record["validation_ndcg"] for record in model.history_]))
+
+
+def pickle_round_trip(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+@pytest.fixture
+def interrupted_step(monkeypatch):
+    """A function that lets Ctrl-C come in training step n, counted from now."""
+    batch_loss = loop.batch_loss
+
+    def interrupt_at(n):
+        steps = itertools.count(1)
+
+        def interrupted(*args, **options):
+            if next(steps) == n:
+                raise KeyboardInterrupt
+            return batch_loss(*args, **options)
+
+        monkeypatch.setattr(loop, "batch_loss", interrupted)
+
+    return interrupt_at
+
+
+class TestInterruptedClone:
+    """What searches and cross-validation fit are clones: Ctrl-C has to end these too."""
+
+    X = slice(0, 64)  # two steps an epoch
+
+    @pytest.mark.parametrize(
+        "travel", [lambda model: model, pickle_round_trip], ids=["here", "pickled"]
+    )
+    def test_ends_what_it_is_fitted_in_and_is_fitted(self, interactions, interrupted_step, travel):
+        X = interactions[self.X]
+        expected = tiny_cfg(max_epochs=2).fit(X)
+        copied = travel(clone(tiny_cfg(max_epochs=30)))
+        interrupted_step(2 * 2 + 2)
+        with pytest.warns(UserWarning, match="Interrupted after 2 whole epochs.*best weights"):
+            with pytest.raises(KeyboardInterrupt):
+                copied.fit(X)
+        assert copied.n_iter_ == len(copied.history_) == 2
+        assert copied.best_validation_score_ == max(
+            record["validation_ndcg"] for record in copied.history_
+        )
+        assert_same_lists(copied.recommend(), expected.recommend())
+
+    def test_an_estimator_itself_goes_on(self, interactions, interrupted_step):
+        interrupted_step(2 * 2 + 2)
+        with pytest.warns(UserWarning, match="Interrupted after 2 whole epochs"):
+            model = tiny_cfg(max_epochs=30).fit(interactions[self.X])
+        assert model.n_iter_ == 2
+
+    def test_in_the_first_epoch_it_stays_as_it_was(self, interactions, interrupted_step):
+        X = interactions[self.X]
+        copied = clone(tiny_cfg())
+        interrupted_step(2)
+        with pytest.raises(KeyboardInterrupt):
+            copied.fit(X)
+        assert not hasattr(copied, "n_iter_")
+        copied.fit(X)
+        expected = copied.recommend()
+        interrupted_step(1)
+        with pytest.raises(KeyboardInterrupt):
+            copied.fit(interactions)
+        assert_same_lists(copied.recommend(), expected)
+
+    def test_nothing_is_kept_in_memory(self, interactions, interrupted_step, tmp_path):
+        X = interactions[self.X]
+        copied = clone(tiny_cfg(memory=tmp_path, max_epochs=3))
+        interrupted_step(2 * 2 + 1)
+        with pytest.warns(UserWarning, match="Interrupted"), pytest.raises(KeyboardInterrupt):
+            copied.fit(X)
+        assert copied.n_iter_ == 2 and copied.fit(X).n_iter_ == 3
+
+    def test_a_clone_of_a_clone(self, interactions, interrupted_step):
+        interrupted_step(2 * 2 + 1)
+        with pytest.warns(UserWarning, match="Interrupted"), pytest.raises(KeyboardInterrupt):
+            clone(clone(tiny_cfg())).fit(interactions[self.X])

@@ -140,17 +140,19 @@ def _check_ends(n_timesteps, **ends):
 
 
 def check_alpha_bar(alpha_bar):
-    """A schedule that a user gives, as float64: ᾱ falls from 1, and stays above 0."""
+    """A copy of a schedule that a user gives, as float64: ᾱ falls from 1, and stays above 0."""
     try:
-        array = np.asarray(alpha_bar, dtype=np.float64)
+        array = np.array(alpha_bar, dtype=np.float64)
     except (TypeError, ValueError):
         array = np.zeros(0)
-    falls = array.ndim == 1 and len(array) > 1 and array[0] == 1 and (np.diff(array) <= 0).all()
-    if not (falls and array[-1] >= _MIN_ALPHA_BAR):
+    falls = array.ndim == 1 and len(array) > 1 and (np.diff(array) <= 0).all()
+    # where the first step added no noise, there would be none to take off
+    if not (falls and array[0] == 1 > array[1] and array[-1] >= _MIN_ALPHA_BAR):
         raise ValueError(
             f"noise_schedule must be one of {sorted(SCHEDULES)} or cumulative alphas that start "
-            f"at 1, never rise and end at {_MIN_ALPHA_BAR:g} or more, got {alpha_bar!r:.200}. "
-            "skdiffrec.cosine_schedule, linear_schedule and linear_variance_schedule make some."
+            f"at 1, fall from there, never rise and end at {_MIN_ALPHA_BAR:g} or more, got "
+            f"{alpha_bar!r:.200}. skdiffrec.cosine_schedule, linear_schedule and "
+            "linear_variance_schedule make some."
         )
     return array
 

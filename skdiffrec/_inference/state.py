@@ -78,9 +78,11 @@ def restored(record, tensors):
     """
     check_record(record, _schema(tensors), "the fitted state")
     alpha_bar = take(tensors, "alpha_bar", "float64", (None,))
-    falling = len(alpha_bar) > 1 and alpha_bar[0] == 1 and alpha_bar[-1] > 0
+    falling = len(alpha_bar) > 1 and alpha_bar[0] == 1 > alpha_bar[1] and alpha_bar[-1] > 0
     if not falling or (np.diff(alpha_bar) > 0).any():
         raise PersistenceError("'alpha_bar' is no noise schedule: it must fall from 1, above 0.")
+    if record["half_life"] is not None and record["values"] != "time":
+        raise PersistenceError("Its values are not times, but it has a half-life.")
     diffusion = Diffusion(alpha_bar.copy(), record["prediction_type"])
     if record["closed_form"] is not None and not record["ranking_head"]:
         raise PersistenceError("A closed form needs a ranking head, which this model has not.")
