@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import sklearn
+from common_checks import plain_parameters
 from conftest import MODELS, tiny_als, tiny_cfg
 from numpy.testing import assert_allclose, assert_array_equal
 from packaging.version import Version
@@ -30,16 +31,23 @@ from sklearn.utils import estimator_html_repr, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdiffrec import CFGDiffusionRecommender
-from skdiffrec.baselines import EASERecommender, ItemKNNRecommender, PopularityRecommender
+from skdiffrec.baselines import (
+    EASERecommender,
+    ItemKNNRecommender,
+    NeighborhoodRecommender,
+    PopularityRecommender,
+)
 
 SCALES = [0.0, 1.0, 2.0]
 CHECKED = [
     tiny_cfg(hidden_dims=(16, 16), latent_dim=8, max_epochs=2),
     tiny_cfg(hidden_dims=(16, 16), latent_dim=8, max_epochs=2, values="time"),
+    tiny_cfg(hidden_dims=(16,), latent_dim=8, max_epochs=1, closed_form=EASERecommender(reg=5.0)),
     PopularityRecommender(),
     EASERecommender(),
     EASERecommender(values="weight"),
     ItemKNNRecommender(),
+    NeighborhoodRecommender(n_neighbors=3),
     tiny_als(factors=4, iterations=2),
 ]
 
@@ -78,7 +86,7 @@ for estimator in CHECKED:
 
 @pytest.fixture(scope="module")
 def everybody(interactions):
-    """The one split of the same users with hidden items: train and test on all rows."""
+    """The one split of the same users with held-out items: train and test on all rows."""
     rows = np.arange(interactions.shape[0])
     return [(rows, rows)]
 
@@ -89,8 +97,8 @@ def search(model=None, **parameters):
 
 
 class TestSearch:
-    def test_users_split_items_hidden(self, interactions):
-        """y=None: every fold's users are new and a part of their rows is hidden."""
+    def test_users_split_items_held_out(self, interactions):
+        """y=None: every fold's users are new and a part of their rows is held out."""
         found = search(cv=3).fit(interactions)
         for split, (train, test) in enumerate(KFold(3).split(interactions)):
             for i, scale in enumerate(SCALES):
@@ -105,7 +113,7 @@ class TestSearch:
         assert found.best_params_["guidance_scale"] > 0
 
     def test_same_users_with_a_holdout(self, interactions, holdout, everybody):
-        """`fit` is handed the holdout and must not look; `score` judges by it."""
+        """`fit` is handed the holdout and must not look; `score` evaluates on it."""
         found = search(cv=everybody).fit(interactions, holdout)
         for i, scale in enumerate(SCALES):
             model = tiny_cfg(guidance_scale=scale).fit(interactions)
@@ -145,11 +153,22 @@ class TestSearch:
         assert_array_equal(one["mean_test_score"], two["mean_test_score"])
 
     def test_random_search_over_training_parameters(self, interactions):
-        space = {"hidden_dims": [(8,), (16, 16)], "latent_dim": [4, None], "loss": ["squared"]}
+        space = {"hidden_dims": [(8,), (16, 16)], "latent_dim": [4, None]}
+        space["ranking_head"] = [True, False]
         found = RandomizedSearchCV(
             tiny_cfg(max_epochs=1), space, n_iter=3, cv=2, random_state=0, error_score="raise"
         ).fit(interactions)
         assert np.isfinite(found.cv_results_["mean_test_score"]).all()
+
+    def test_over_a_closed_form(self, interactions):
+        """Its parameters as those of any nested estimator, and the forms themselves."""
+        forms = [EASERecommender(reg=5.0), NeighborhoodRecommender(n_neighbors=5)]
+        space = [{"closed_form__reg": [5.0, 500.0]}, {"closed_form": forms}]
+        model = tiny_cfg(closed_form=EASERecommender(), closed_form_weight=4.0, max_epochs=1)
+        found = GridSearchCV(model, space, cv=2, error_score="raise").fit(interactions)
+        scores = found.cv_results_["mean_test_score"]
+        assert scores[0] == scores[2] and len({*scores}) == 3
+        assert model.closed_form.reg == 300.0
 
     def test_of_a_baseline(self, interactions, holdout, everybody):
         regs = [1.0, 50.0]
@@ -247,9 +266,9 @@ class TestEstimator:
     @pytest.mark.parametrize("name", MODELS)
     def test_parameters_come_back(self, name):
         model = MODELS[name]
-        parameters = model.get_params()
-        assert type(model)(**parameters).get_params() == parameters
-        assert clone(model).get_params() == parameters
+        parameters = model.get_params(deep=False)
+        assert type(model)(**parameters).get_params(deep=False) == parameters
+        assert plain_parameters(clone(model)) == plain_parameters(model)
         for parameter, value in parameters.items():
             assert getattr(model, parameter) is value  # stored as given
 
@@ -307,7 +326,7 @@ class TestEstimator:
         for line in section.splitlines():
             if line.startswith("    ") and line[4:5].strip() and " : " in line:
                 names += [name.strip() for name in line.split(" : ")[0].split(",")]
-        assert sorted(names) == sorted(model.get_params())
+        assert sorted(names) == sorted(model.get_params(deep=False))
 
     def test_processes(self, fitted):
         """What `joblib` and loky send to workers is a pickle: the lists must be the same."""

@@ -9,9 +9,14 @@ from typing import Any, assert_type
 import numpy as np
 from numpy.typing import NDArray
 
-from skdiffrec import CFGDiffusionRecommender
+from skdiffrec import CFGDiffusionRecommender, cosine_schedule, linear_schedule
 from skdiffrec.base import BaseRecommender
-from skdiffrec.baselines import ALSRecommender, EASERecommender, PopularityRecommender
+from skdiffrec.baselines import (
+    ALSRecommender,
+    EASERecommender,
+    NeighborhoodRecommender,
+    PopularityRecommender,
+)
 from skdiffrec.datasets import load_npz, make_interactions
 from skdiffrec.metrics import Comparison, RankingReport, compare, ndcg_at_k, ranking_report
 from skdiffrec.model_selection import GuidanceScaleCV, LastN, RankingScorer, UnseenUsers
@@ -40,15 +45,19 @@ def recommenders(X: NDArray[np.float32]) -> None:
     any_model: BaseRecommender = ALSRecommender(factors=8)
     assert_type(any_model.n_features_in_, int)
 
-    CFGDiffusionRecommender(loss="hinge")  # type: ignore[arg-type]
+    CFGDiffusionRecommender(closed_form="ease")  # type: ignore[arg-type]
     CFGDiffusionRecommender(guidance_scales=1.0)  # type: ignore[call-arg]
     CFGDiffusionRecommender(1.0)  # type: ignore[call-arg]
+    CFGDiffusionRecommender(noise_schedule=linear_schedule(50, beta_end=0.1))
+    CFGDiffusionRecommender(closed_form=NeighborhoodRecommender(n_neighbors=50))
+    assert_type(cosine_schedule(10), NDArray[np.float64])
+    cosine_schedule("10")  # type: ignore[arg-type]
     EASERecommender(reg="300")  # type: ignore[arg-type]
     model.recommend([0], k="10")  # type: ignore[arg-type]
     any_model.recommend([0], guidance_scale=2.0)  # type: ignore[call-arg]
 
 
-def judging(X: NDArray[np.float32], ids: Ids, holdout: NDArray[np.bool_]) -> None:
+def evaluation(X: NDArray[np.float32], ids: Ids, holdout: NDArray[np.bool_]) -> None:
     assert_type(float(ndcg_at_k(ids, holdout, k=10)), float)
     assert_type(compare([0.1, 0.2], np.array([0.2, 0.3])), Comparison)
     report = ranking_report(ids, holdout, k=(5, 10), train=X)
