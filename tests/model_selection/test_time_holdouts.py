@@ -142,9 +142,11 @@ def test_the_share_is_a_fifth_unless_told(many):
 
 
 @pytest.mark.parametrize("hides", [LastN(1), LastFraction(0.2), TimeCut(fraction=0.5)])
-def test_values_that_say_nothing_of_time_are_warned_of(hides):
-    with pytest.warns(UserWarning, match="All values of X are 1, but .* takes them for times"):
+def test_values_that_are_no_times_are_warned_of(hides):
+    says = "All values of X are 1, but .* takes them for times"
+    with pytest.warns(UserWarning, match=says) as seen:
         hides.hide(np.ones((3, 4)))
+    assert [warning.filename for warning in seen] == [__file__]  # the caller's line
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         hides.hide(np.arange(12.0).reshape(3, 4))
