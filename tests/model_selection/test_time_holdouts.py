@@ -47,17 +47,17 @@ def test_the_last_share_is_the_last(rows, fraction):
 def test_equal_times_are_told_apart_without_the_item_id():
     rng = np.random.default_rng(0)
     X = (np.argsort(rng.random((3000, 12)), axis=1) < 6).astype(float)  # 6 items at one time
-    hidden = LastN(1).hide(X)[1]
-    place = (np.cumsum(X, axis=1)[np.arange(3000), hidden.indices] - 1).astype(int)
+    held_out = LastN(1).hide(X)[1]
+    place = (np.cumsum(X, axis=1)[np.arange(3000), held_out.indices] - 1).astype(int)
     assert chisquare(np.bincount(place, minlength=6)).pvalue > 1e-4
     assert_same(LastN(1).hide(X), LastN(1).hide(X))
-    # a user's ties ignore the company
-    assert_array_equal(LastN(1).hide(X[7:9])[1].toarray(), hidden[7:9].toarray())
+    # a user's ties do not depend on the other users
+    assert_array_equal(LastN(1).hide(X[7:9])[1].toarray(), held_out[7:9].toarray())
 
 
 @properties
 @given(rows_of_times, fractions)
-def test_the_same_is_hidden_as_in_score(rows, fraction):
+def test_the_same_is_held_out_as_in_score(rows, fraction):
     X = to_csr(rows)
     assert_same(LastFraction(fraction).hide(X), hide_items(X, "time", fraction, seed=0))
 
