@@ -20,7 +20,7 @@ def cfg_fixture(interactions):
 
 @pytest.fixture(name="plain", scope="module")
 def plain_fixture(interactions):
-    """Trained without regard to how it will be sampled: no hidden items, no closed form."""
+    """Trained without regard to how it will be sampled: no held-out items, no closed form."""
     return tiny_cfg(early_stopping=False, closed_form=None).fit(interactions)
 
 

@@ -174,7 +174,7 @@ class TestInvariance:
 
     @given(users=users_drawn, block=st.integers(1, 45))
     @properties
-    def test_order_company_and_block(self, fitted, interactions, users, block):
+    def test_order_batch_and_block(self, fitted, interactions, users, block):
         expected = tuple(part[users] for part in fitted.recommend(k=N_ITEMS))
         with users_per_block(block):
             assert_same_lists(expected, fitted.recommend(users, k=N_ITEMS))

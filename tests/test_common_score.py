@@ -21,20 +21,20 @@ class TestScore:
         score = fitted.score(interactions, holdout)
         assert isinstance(score, float) and score == expected > 0
 
-    def test_hides_a_fifth_of_every_row(self, fitted, interactions):
+    def test_holds_out_a_fifth_of_every_row(self, fitted, interactions):
         with scored_blocks(fitted) as blocks:
             score = fitted.score(interactions)
         history = sp.vstack(blocks).toarray()
         full = interactions.toarray() if fitted.values != "binary" else interactions.toarray() > 0
-        hidden = full - history * 1.0
-        assert ((hidden == 0) | (history == 0)).all()  # each entry is in one part, as it was
+        held_out = full - history * 1.0
+        assert ((held_out == 0) | (history == 0)).all()  # each entry is in one part, as it was
         length = (full > 0).sum(axis=1)
-        n_hidden = np.clip(np.maximum(np.round(0.2 * length), 1), 0, np.maximum(length - 1, 0))
-        assert_array_equal((hidden > 0).sum(axis=1), n_hidden)
+        n_held_out = np.clip(np.maximum(np.round(0.2 * length), 1), 0, np.maximum(length - 1, 0))
+        assert_array_equal((held_out > 0).sum(axis=1), n_held_out)
         ids, _ = fitted.recommend(X=history, k=10)
-        assert score == ndcg_at_k(ids, hidden, k=10)
+        assert score == ndcg_at_k(ids, held_out, k=10)
         if fitted.values == "time":
-            latest = np.where(hidden > 0, hidden, np.inf).min(axis=1)
+            latest = np.where(held_out > 0, held_out, np.inf).min(axis=1)
             assert (latest > history.max(axis=1)).all()
 
     def test_is_seeded(self, fitted, interactions):
@@ -42,7 +42,7 @@ class TestScore:
 
     @given(order=st.permutations(range(3, N_USERS)), cut=st.integers(1, N_USERS - 4))
     @properties
-    def test_what_is_hidden_of_a_user_ignores_the_others(self, fitted, interactions, order, cut):
+    def test_what_is_held_out_of_a_user_ignores_the_others(self, fitted, interactions, order, cut):
         """A mean over users: scores of two halves average to that of the whole."""
         one, other = order[:cut], order[cut:]
         whole = fitted.score(interactions[order])
@@ -75,7 +75,7 @@ class TestScore:
             with pytest.raises(ValueError, match=r"y has shape .*X has shape \(120, 50\)"):
                 fitted.score(interactions, y)
 
-    def test_nothing_to_judge_is_an_error(self, fitted, interactions):
+    def test_nothing_to_evaluate_on_is_an_error(self, fitted, interactions):
         with pytest.raises(ValueError, match="No user has a holdout item"):
             fitted.score(interactions, csr_array(interactions.shape))
         with pytest.raises(ValueError, match="fewer than 2 interactions"):
@@ -96,7 +96,7 @@ def test_learns_a_checkerboard(model, checkerboard):
     """What a user likes and has not seen comes first, for every user of every model."""
     X, withheld = checkerboard
     if isinstance(model, CFGDiffusionRecommender):
-        # x0: estimates made from noise at the last timesteps say little
+        # x0: estimates made from noise at the last timesteps hold little
         model.set_params(prediction_type="x0", max_epochs=20, early_stopping=False, dropout=0.0)
         model.set_params(batch_size=8, learning_rate=3e-3)
     elif isinstance(model, ALSRecommender):

@@ -330,7 +330,7 @@ print(EASERecommender().fit(data.train).score(data.train, data.test))
 
 
 def test_the_package_runs_without_extras():
-    says = run(
+    printed = run(
         """
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.baselines import ALSRecommender
@@ -342,4 +342,4 @@ except ImportError as error:
 """,
         OPTIONAL - {"safetensors"},
     )
-    assert "pip install skdiffrec[benchmark]" in says
+    assert "pip install skdiffrec[benchmark]" in printed

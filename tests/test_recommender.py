@@ -39,7 +39,7 @@ class TestGuidance:
         assert_allclose(at[scale], expected, rtol=1e-4, atol=1e-3)
 
     def test_one_is_the_conditional_branch_alone(self, cfg, interactions):
-        """Whatever the unconditional branch says: here, nothing."""
+        """Whatever the unconditional branch gives: here, NaN."""
         broken = copy.deepcopy(cfg)
         broken._model.denoiser.null.data.fill_(np.nan)
         full = np.diff(interactions.indptr) > 0

@@ -44,7 +44,7 @@ class TestDraws:
         assert_array_equal(twice[:N_USERS], scores)
         assert_array_equal(twice[N_USERS:], scores[::-1])
 
-    def test_values_that_say_nothing_draw_nothing(self, drawing, interactions):
+    def test_values_that_mean_nothing_draw_nothing(self, drawing, interactions):
         assert_array_equal(
             drawing.decision_function(interactions), drawing.decision_function(interactions > 0)
         )

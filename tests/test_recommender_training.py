@@ -82,8 +82,8 @@ class TestTraining:
         model = tiny_cfg().fit(np.eye(8))
         assert model.best_validation_score_ is None and model.n_iter_ == 3
 
-    def test_known_users_keep_their_hidden_items(self, cfg, interactions):
-        """Items hidden for early stopping belong to the history all the same."""
+    def test_known_users_keep_their_held_out_items(self, cfg, interactions):
+        """Items held out for early stopping belong to the history all the same."""
         assert_same_lists(cfg.recommend(), cfg.recommend(X=interactions))
 
     @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ class TestTraining:
             exact.decision_function(interactions), all_items.decision_function(interactions)
         )
 
-    def test_the_scale_is_chosen_on_the_hidden_items_of_early_stopping(self, interactions):
+    def test_the_scale_is_chosen_on_the_held_out_items_of_early_stopping(self, interactions):
         model = tiny_cfg(guidance_scale="auto", closed_form=None).fit(interactions)
         assert model.best_guidance_scale_ in (0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
         summary = model._model.training._replace(best_scale=1.6)

@@ -311,7 +311,7 @@ class TimeCut(BaseHoldout):
                 "defines the cut; leave one of them None."
             )
         X = canonical_csr(check_matrix(X), "time")
-        warn_without_order(X.data, "TimeCut", "Give times.")
+        warn_without_order(X.data, "TimeCut", "Give times.", stacklevel=3)
         if self.time is None:
             held_out = _latest_share(X.data, 0.2 if self.fraction is None else self.fraction)
         else:

@@ -188,7 +188,7 @@ def test_weights_must_be_positive(tmp_path, bad):
     path = write(tmp_path / "x.npz", rating=[1.0, 2.0, bad])
     with pytest.raises(ValueError, match=r"'rating' .* at index 2; valid: finite values > 0"):
         load_npz(path, values="weight")
-    assert load_npz(path).train.nnz == 1  # ratings that are not asked for are not judged
+    assert load_npz(path).train.nnz == 1  # ratings that are not asked for are not checked
 
 
 @pytest.mark.parametrize("bad", [0, -5])

@@ -148,8 +148,8 @@ def test_serendipity(case, data):
     ]
     values = same_mean(serendipity_at_k, ids, holdout, train, k)
     assert_allclose(values, expected, atol=1e-12)
-    judged = [bool(held) for held in holdouts]
-    assert (values <= precision_at_k(ids, holdout, k, per_user=True))[judged].all()
+    evaluated = [bool(held) for held in holdouts]
+    assert (values <= precision_at_k(ids, holdout, k, per_user=True))[evaluated].all()
 
 
 def test_serendipity_of_rectools():

@@ -152,13 +152,13 @@ def test_every_choice_agrees_with_slow_loop(case, data):
             for top, held in zip(tops, holdouts, strict=True)
         ]
         values = np.array([found / by if by else 0.0 for found, by in pairs])
-        judged = np.array([bool(held) for held in holdouts])
-        values[~judged] = np.nan if empty == "nan" else 0.0
+        evaluated = np.array([bool(held) for held in holdouts])
+        values[~evaluated] = np.nan if empty == "nan" else 0.0
         choices["empty"] = empty
         assert_allclose(
             METRICS[name](ids, holdout, k, per_user=True, **choices), values, rtol=1e-12
         )
-        if not judged.any():
+        if not evaluated.any():
             with pytest.raises(ValueError, match="holdout must hold an item"):
                 METRICS[name](ids, holdout, k, **choices)
             continue
@@ -166,7 +166,7 @@ def test_every_choice_agrees_with_slow_loop(case, data):
         if choices.get("average") == "micro":
             kept = [
                 pair
-                for pair, counts in zip(pairs, judged, strict=True)
+                for pair, counts in zip(pairs, evaluated, strict=True)
                 if counts or empty == "zero"
             ]
             found, by = np.sum(kept, axis=0)

@@ -84,7 +84,7 @@ def lengths(X):
     return np.diff(X.indptr)
 
 
-def hidden_pattern(splitter, X):
+def held_out_pattern(splitter, X):
     """What a splitter hides or tests, to compare two of its answers."""
     if isinstance(splitter, UnseenUsers):
         return np.concatenate([test for _, test in splitter.split(X)])

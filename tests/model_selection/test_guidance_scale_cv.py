@@ -61,10 +61,10 @@ class TestAgainstGridSearch:
         assert set(found.cv_results_) <= set(grid.cv_results_)
 
     def test_same_users_with_a_holdout(self, interactions):
-        history, hidden = LastN(1).hide(interactions)
-        found = searched(history, hidden, cv=LastN())
+        history, held_out = LastN(1).hide(interactions)
+        found = searched(history, held_out, cv=LastN())
         expected = [
-            tiny_cfg(guidance_scale=scale).fit(history).score(history, hidden) for scale in SCALES
+            tiny_cfg(guidance_scale=scale).fit(history).score(history, held_out) for scale in SCALES
         ]
         assert_allclose(found.cv_results_["mean_test_score"], expected, atol=1e-3)
 

@@ -13,7 +13,7 @@ from holdout_problems import (
     every_holdout,
     every_random,
     fractions,
-    hidden_pattern,
+    held_out_pattern,
     hide,
     histories,
     many_fixture,  # noqa: F401
@@ -153,8 +153,8 @@ def test_nobody_has_enough_items():
 @given(rows_of_times, fractions, histories)
 def test_the_share_of_each_user(rows, fraction, min_history):
     for make in (SampleFraction, LastFraction):
-        _, hidden = hide(make(fraction, min_history=min_history), rows)
-        for row, goes in zip(rows, hidden, strict=True):
+        _, held_out = hide(make(fraction, min_history=min_history), rows)
+        for row, goes in zip(rows, held_out, strict=True):
             wanted = max(round(fraction * len(row)), 1)
             assert len(goes) == max(min(wanted, len(row) - min_history), 0)
 
@@ -163,8 +163,8 @@ def test_the_share_of_each_user(rows, fraction, min_history):
 @given(rows_of_times, counts, histories)
 def test_the_number_of_each_user(rows, n, min_history):
     for make in (SampleN, LastN):
-        _, hidden = hide(make(n, min_history=min_history), rows)
-        for row, goes in zip(rows, hidden, strict=True):
+        _, held_out = hide(make(n, min_history=min_history), rows)
+        for row, goes in zip(rows, held_out, strict=True):
             assert len(goes) == (n if len(row) >= n + min_history else 0)
 
 
@@ -173,12 +173,12 @@ def test_the_number_of_each_user(rows, n, min_history):
 
 @every_random
 def test_an_int_gives_the_same_each_time(make, many):
-    first, again, other = (hidden_pattern(make(seed), many) for seed in (1, 1, 2))
+    first, again, other = (held_out_pattern(make(seed), many) for seed in (1, 1, 2))
     assert_array_equal(first, again)
     assert (first != other).any()
     splitter = make(1)
-    hidden_pattern(splitter, many)
-    assert_array_equal(hidden_pattern(splitter, many), first)  # nothing is used up
+    held_out_pattern(splitter, many)
+    assert_array_equal(held_out_pattern(splitter, many), first)  # nothing is used up
 
 
 @every_random
@@ -187,7 +187,7 @@ def test_an_int_gives_the_same_each_time(make, many):
 )
 def test_none_and_instances_give_another_each_time(make, random_state, many):
     splitter = make(random_state)
-    assert (hidden_pattern(splitter, many) != hidden_pattern(splitter, many)).any()
+    assert (held_out_pattern(splitter, many) != held_out_pattern(splitter, many)).any()
 
 
 @every_random
@@ -195,33 +195,33 @@ def test_none_and_instances_give_another_each_time(make, random_state, many):
 def test_an_instance_decides_what_follows(make, rng, many):
     a, b = make(rng(0)), make(rng(0))
     for _ in range(2):
-        assert_array_equal(hidden_pattern(a, many), hidden_pattern(b, many))
+        assert_array_equal(held_out_pattern(a, many), held_out_pattern(b, many))
 
 
 def test_users_with_equal_rows_get_different_items():
-    hidden = SampleN(1, random_state=0).hide(np.ones((200, 10)))[1]
-    assert len(np.unique(hidden.indices)) == 10
+    held_out = SampleN(1, random_state=0).hide(np.ones((200, 10)))[1]
+    assert len(np.unique(held_out.indices)) == 10
 
 
 @pytest.mark.parametrize("length", [2, 7, 40])
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_items_are_drawn_evenly(length, share):
-    hidden = SampleFraction(share, random_state=5).hide(np.ones((4000, length)))[1]
-    assert chisquare(np.bincount(hidden.indices, minlength=length)).pvalue > 1e-4
+    held_out = SampleFraction(share, random_state=5).hide(np.ones((4000, length)))[1]
+    assert chisquare(np.bincount(held_out.indices, minlength=length)).pvalue > 1e-4
 
 
 def test_pairs_of_items_are_drawn_evenly():
-    hidden = SampleN(2, random_state=1).hide(np.ones((6000, 5)))[1]
-    a, b = hidden.indices.reshape(-1, 2).T
+    held_out = SampleN(2, random_state=1).hide(np.ones((6000, 5)))[1]
+    a, b = held_out.indices.reshape(-1, 2).T
     pairs = np.bincount(5 * a + b, minlength=25).reshape(5, 5)
     assert chisquare(pairs[np.triu_indices(5, 1)]).pvalue > 1e-4
 
 
 def test_values_do_not_say_what_is_sampled():
     X = np.tile(np.arange(1.0, 11.0), (1000, 1))
-    hidden = SampleN(1, random_state=0).hide(X)[1]
-    assert chisquare(np.bincount(hidden.indices, minlength=10)).pvalue > 1e-4
-    assert_same([SampleN(1, random_state=0).hide(X > 0)[1]], [hidden.astype(bool)])
+    held_out = SampleN(1, random_state=0).hide(X)[1]
+    assert chisquare(np.bincount(held_out.indices, minlength=10)).pvalue > 1e-4
+    assert_same([SampleN(1, random_state=0).hide(X > 0)[1]], [held_out.astype(bool)])
 
 
 # Parameters and refusals
@@ -285,7 +285,7 @@ def test_histories_that_are_none(holdout, X, match):
 
 @pytest.mark.parametrize("splitter", [*HOLDOUTS.values(), UnseenUsers(3, random_state=0)], ids=str)
 def test_clone_and_pickle(splitter, many):
-    expected = hidden_pattern(splitter, many)
+    expected = held_out_pattern(splitter, many)
     for copy in (clone(splitter), pickle.loads(pickle.dumps(splitter))):
-        assert_array_equal(hidden_pattern(copy, many), expected)
+        assert_array_equal(held_out_pattern(copy, many), expected)
     assert type(splitter).__name__ in repr(splitter)

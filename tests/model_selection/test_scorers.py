@@ -36,33 +36,33 @@ def ease(interactions):
 class TestScore:
     @pytest.mark.parametrize("name", MODELS)
     def test_every_model(self, interactions, name):
-        """As the model's own score, and by hand: hide, recommend from the rest, judge."""
+        """As the model's own score, and by hand: hold out, recommend from the rest, evaluate."""
         model = clone(MODELS[name]).fit(interactions)
         scorer = RankingScorer()
-        history, hidden = scorer.split(model, interactions)
-        assert hidden.nnz > 0.15 * interactions.nnz
-        expected = ndcg_at_k(model.recommend(X=history, k=10)[0], hidden, 10)
+        history, held_out = scorer.split(model, interactions)
+        assert held_out.nnz > 0.15 * interactions.nnz
+        expected = ndcg_at_k(model.recommend(X=history, k=10)[0], held_out, 10)
         assert scorer(model, interactions) == expected == model.score(interactions)
 
     def test_times_hide_the_latest(self, drift_data):
         model = tiny_cfg(values="time").fit(drift_data.train)
-        _, hidden = RankingScorer().split(model, drift_data.train)
+        _, held_out = RankingScorer().split(model, drift_data.train)
         train = drift_data.train.toarray()
         for user in range(0, 1000, 97):
-            shown = np.setdiff1d(np.flatnonzero(train[user]), hidden[[user]].indices)
-            assert train[user, hidden[[user]].indices].min() > train[user, shown].max()
+            shown = np.setdiff1d(np.flatnonzero(train[user]), held_out[[user]].indices)
+            assert train[user, held_out[[user]].indices].min() > train[user, shown].max()
 
     @pytest.mark.parametrize("hides", [LastN(2), SampleN(1, random_state=3)])
     def test_a_holdout_of_ones_own(self, ease, interactions, hides):
-        history, hidden = hides.hide(interactions)
-        expected = recall_at_k(ease.recommend(X=history, k=5)[0], hidden, 5)
+        history, held_out = hides.hide(interactions)
+        expected = recall_at_k(ease.recommend(X=history, k=5)[0], held_out, 5)
         assert RankingScorer("recall", 5, hides)(ease, interactions) == expected
 
     @pytest.mark.parametrize("make", [sp.csr_array, sp.coo_matrix, lambda y: y.toarray()])
     def test_y_is_the_holdout(self, ease, interactions, holdout, make):
         expected = ease.score(interactions, holdout)
         assert RankingScorer()(ease, interactions, make(holdout)) == expected
-        # and nothing else is hidden, whatever the scorer would hide
+        # and nothing else is held out, whatever the scorer would hold out
         assert RankingScorer(holdout=LastN(3))(ease, interactions, holdout) == expected
 
     def test_labels_are_ignored(self, ease, interactions):
@@ -84,15 +84,15 @@ class TestScore:
         found = scorer(ease, interactions)
         assert lists == [20]
         assert list(found) == ["ndcg@7", "recall@20", "coverage@5", "_first_hit"]
-        history, hidden = scorer.split(ease, interactions)
+        history, held_out = scorer.split(ease, interactions)
         ids = recommend(ease, X=history, k=20)[0]
         assert_allclose(
             list(found.values()),
             [
-                ndcg_at_k(ids, hidden, 7),
-                recall_at_k(ids, hidden, 20),
+                ndcg_at_k(ids, held_out, 7),
+                recall_at_k(ids, held_out, 20),
                 coverage_at_k(ids, 50, 5),
-                _first_hit(ids, hidden, 7),
+                _first_hit(ids, held_out, 7),
             ],
         )
 
@@ -103,9 +103,9 @@ class TestScore:
         assert_allclose(RankingScorer("novelty")(ease, interactions), expected)
 
     def test_conventions(self, ease, interactions):
-        _, hidden = RankingScorer().split(ease, interactions)
+        _, held_out = RankingScorer().split(ease, interactions)
         plain, zero = RankingScorer(), RankingScorer(convention="diffrec")
-        share = (np.diff(hidden.indptr) > 0).mean()
+        share = (np.diff(held_out.indptr) > 0).mean()
         assert share < 1
         assert_allclose(zero(ease, interactions), plain(ease, interactions) * share)
 
@@ -207,11 +207,11 @@ class TestTools:
         assert test.shape == (3, 3) and train.mean() > test.mean()
 
     def test_same_users_with_a_holdout(self, interactions):
-        history, hidden = LastN(1).hide(interactions)
+        history, held_out = LastN(1).hide(interactions)
         search = GridSearchCV(EASERecommender(), {"reg": REGS}, scoring=RankingScorer(), cv=LastN())
-        search.fit(history, hidden)
+        search.fit(history, held_out)
         for reg, score in zip(REGS, search.cv_results_["mean_test_score"], strict=True):
-            assert score == EASERecommender(reg=reg).fit(history).score(history, hidden)
+            assert score == EASERecommender(reg=reg).fit(history).score(history, held_out)
 
     def test_pipelines(self, interactions):
         """A pipeline has scores and no lists; what its last step reads values as still counts."""

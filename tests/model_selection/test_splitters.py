@@ -25,22 +25,22 @@ from skdiffrec.model_selection import LastN, SampleFraction, SampleN, UnseenUser
 def test_grid_search_over_the_same_users():
     X = make_interactions(150, 90, random_state=0).train
     holdout = SampleFraction(0.2, random_state=0)
-    history, hidden = holdout.hide(X)
+    history, held_out = holdout.hide(X)
     search = GridSearchCV(EASERecommender(), {"reg": [1.0, 100.0]}, cv=holdout)
-    search.fit(history, hidden)
+    search.fit(history, held_out)
     for reg, score in zip([1.0, 100.0], search.cv_results_["mean_test_score"], strict=True):
-        assert score == EASERecommender(reg=reg).fit(history).score(history, hidden)
+        assert score == EASERecommender(reg=reg).fit(history).score(history, held_out)
     assert search.n_splits_ == 1
 
 
 @every_holdout
 def test_split_gives_all_rows_once(holdout, many):
-    history, hidden = holdout.hide(many)
-    ((train, test),) = holdout.split(history, hidden)
+    history, held_out = holdout.hide(many)
+    ((train, test),) = holdout.split(history, held_out)
     assert_array_equal(train, np.arange(300))
     assert_array_equal(test, np.arange(300))
     assert holdout.get_n_splits() == 1
-    list(holdout.split(history.toarray().tolist(), hidden.toarray()))  # dense too
+    list(holdout.split(history.toarray().tolist(), held_out.toarray()))  # dense too
 
 
 def test_split_refuses_what_it_cannot_use(many):
@@ -48,11 +48,11 @@ def test_split_refuses_what_it_cannot_use(many):
     for y in (None, np.ones(300)):
         with pytest.raises(ValueError, match="cannot hide items.*search.fit"):
             list(holdout.split(many, y))
-    _, hidden = holdout.hide(many)
+    _, held_out = holdout.hide(many)
     with pytest.raises(ValueError, match="overlap in 300 interactions"):
-        list(holdout.split(many, hidden))
+        list(holdout.split(many, held_out))
     with pytest.raises(ValueError, match="y has shape"):
-        list(holdout.split(many[:7], hidden))
+        list(holdout.split(many[:7], held_out))
 
 
 # Unseen users
@@ -60,17 +60,17 @@ def test_split_refuses_what_it_cannot_use(many):
 
 @properties
 @given(rows_of_times, st.integers(2, 3), st.booleans())
-def test_every_judged_user_is_tested_once(rows, n_splits, shuffle):
+def test_every_evaluated_user_is_tested_once(rows, n_splits, shuffle):
     X = to_csr(rows)
-    judged = np.flatnonzero(lengths(X) > 1)
-    assume(len(judged) >= n_splits)
+    evaluated = np.flatnonzero(lengths(X) > 1)
+    assume(len(evaluated) >= n_splits)
     splitter = UnseenUsers(n_splits, shuffle=shuffle)
     folds = list(splitter.split(X))
     assert len(folds) == n_splits == splitter.get_n_splits(X)
-    assert_array_equal(np.sort(np.concatenate([test for _, test in folds])), judged)
+    assert_array_equal(np.sort(np.concatenate([test for _, test in folds])), evaluated)
     for train, test in folds:
         assert_array_equal(np.sort(np.concatenate([train, test])), np.arange(len(rows)))
-        assert abs(len(test) - len(judged) / n_splits) < 1
+        assert abs(len(test) - len(evaluated) / n_splits) < 1
 
 
 @pytest.mark.parametrize("holdout", [None, LastN(2), SampleN(3)])
@@ -78,15 +78,15 @@ def test_parts_are_those_rows(holdout, many):
     splitter = UnseenUsers(4, holdout=holdout, random_state=0)
     parts, folds = list(splitter.parts(many)), list(splitter.split(many))
     assert len(parts) == len(folds) == 4
-    for (train, history, hidden), (train_rows, test_rows) in zip(parts, folds, strict=True):
+    for (train, history, held_out), (train_rows, test_rows) in zip(parts, folds, strict=True):
         assert_array_equal(train.toarray(), many[train_rows].toarray())
-        assert_array_equal((history + hidden).toarray(), many[test_rows].toarray())
-        assert not history.multiply(hidden).nnz
+        assert_array_equal((history + held_out).toarray(), many[test_rows].toarray())
+        assert not history.multiply(held_out).nnz
         if holdout is None:
             expected = SampleFraction(0.2, random_state=0).hide(many)[1]
-            assert_array_equal(hidden.toarray(), expected[test_rows].toarray())
+            assert_array_equal(held_out.toarray(), expected[test_rows].toarray())
         else:
-            assert (lengths(hidden) == holdout.n).all()
+            assert (lengths(held_out) == holdout.n).all()
 
 
 def test_blocks_of_users_without_shuffling(many):
@@ -103,7 +103,7 @@ def test_cross_val_score_over_unseen_users():
     assert (scores > 0).all()
 
 
-def test_users_who_cannot_be_judged():
+def test_users_who_cannot_be_evaluated():
     few = np.vstack([np.eye(4), np.ones((2, 4))])
     with pytest.raises(ValueError, match="n_splits=3, but only 2 of the 6 users"):
         list(UnseenUsers(3).split(few))

@@ -47,17 +47,17 @@ def test_the_last_share_is_the_last(rows, fraction):
 def test_equal_times_are_told_apart_without_the_item_id():
     rng = np.random.default_rng(0)
     X = (np.argsort(rng.random((3000, 12)), axis=1) < 6).astype(float)  # 6 items at one time
-    hidden = LastN(1).hide(X)[1]
-    place = (np.cumsum(X, axis=1)[np.arange(3000), hidden.indices] - 1).astype(int)
+    held_out = LastN(1).hide(X)[1]
+    place = (np.cumsum(X, axis=1)[np.arange(3000), held_out.indices] - 1).astype(int)
     assert chisquare(np.bincount(place, minlength=6)).pvalue > 1e-4
     assert_same(LastN(1).hide(X), LastN(1).hide(X))
-    # a user's ties ignore the company
-    assert_array_equal(LastN(1).hide(X[7:9])[1].toarray(), hidden[7:9].toarray())
+    # a user's ties do not depend on the other users
+    assert_array_equal(LastN(1).hide(X[7:9])[1].toarray(), held_out[7:9].toarray())
 
 
 @properties
 @given(rows_of_times, fractions)
-def test_the_same_is_hidden_as_in_score(rows, fraction):
+def test_the_same_is_held_out_as_in_score(rows, fraction):
     X = to_csr(rows)
     assert_same(LastFraction(fraction).hide(X), hide_items(X, "time", fraction, seed=0))
 
@@ -142,9 +142,11 @@ def test_the_share_is_a_fifth_unless_told(many):
 
 
 @pytest.mark.parametrize("hides", [LastN(1), LastFraction(0.2), TimeCut(fraction=0.5)])
-def test_values_that_say_nothing_of_time_are_warned_of(hides):
-    with pytest.warns(UserWarning, match="All values of X are 1, but .* takes them for times"):
+def test_values_that_are_no_times_are_warned_of(hides):
+    says = "All values of X are 1, but .* takes them for times"
+    with pytest.warns(UserWarning, match=says) as seen:
         hides.hide(np.ones((3, 4)))
+    assert [warning.filename for warning in seen] == [__file__]  # the caller's line
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         hides.hide(np.arange(12.0).reshape(3, 4))

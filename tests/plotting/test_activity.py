@@ -29,8 +29,8 @@ class TestActivity:
         lengths = np.diff(interactions.indptr)
         bins = {"0": (0, 0), "1–5": (1, 5), "6–20": (6, 20), "21–100": (21, 100)}
         assert display.bin_labels_ == list(bins)
-        judged = holdout.sum(axis=1) > 0
-        counts = [(judged & (lengths >= a) & (lengths <= b)).sum() for a, b in bins.values()]
+        evaluated = holdout.sum(axis=1) > 0
+        counts = [(evaluated & (lengths >= a) & (lengths <= b)).sum() for a, b in bins.values()]
         assert_array_equal(display.n_users_, counts)
         assert_array_equal([bar.get_height() for bar in display.bars_], counts)
         for scale, line, band in zip([0.0, 2.0], display.lines_, display.bands_, strict=True):
@@ -59,7 +59,7 @@ class TestActivity:
         assert_array_equal(found, ndcg_at_k(ids, holdout, per_user=True))
         assert model.guidance_scale == 1.0
 
-    def test_hidden_items_do_not_count_as_history(self, timed, interactions):
+    def test_held_out_items_do_not_count_as_history(self, timed, interactions):
         display = ActivityDisplay.from_estimator(timed, interactions)
         history, _ = LastFraction(0.2).hide(interactions)
         assert_array_equal(display.history_lengths, np.diff(history.indptr))
@@ -117,7 +117,7 @@ class TestActivity:
     def test_labels(self):
         assert _bin_labels([0, 1, 6, 21, 101]) == ["0", "1–5", "6–20", "21–100", "101+"]
 
-    def test_users_who_cannot_be_judged(self):
+    def test_users_who_cannot_be_evaluated(self):
         values = {"a": np.array([0.5, np.nan, np.nan]), "b": np.array([np.nan, 1.0, np.nan])}
         lengths = np.array([3, 3, 3])
         display = ActivityDisplay(history_lengths=lengths, values=values, bins=[0]).plot()

@@ -83,9 +83,9 @@ class TestGuidanceFromEstimator:
         display = GuidanceCurveDisplay.from_estimator(
             timed, interactions, scales=[1.5], metrics=["ndcg"], k=5, holdout=given
         )
-        history, hidden = hides.hide(interactions)
+        history, held_out = hides.hide(interactions)
         ids, _ = timed.recommend(X=history, k=5, guidance_scale=1.5)
-        assert_allclose(display.values["ndcg@5"][0], ndcg_at_k(ids, hidden, k=5, per_user=True))
+        assert_allclose(display.values["ndcg@5"][0], ndcg_at_k(ids, held_out, k=5, per_user=True))
 
     def test_leaves_the_estimator(self, model, interactions, holdout):
         before = state(model)

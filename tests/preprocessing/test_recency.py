@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec.preprocessing import history_weights, recency_weights
+from skdiffrec._utils.recency import history_weights
+from skdiffrec.preprocessing import recency_weights
 
 properties = settings(max_examples=80, deadline=None)
 # whole numbers: no shift or change of unit rounds two of them together
