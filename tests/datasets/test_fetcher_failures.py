@@ -195,7 +195,7 @@ class TestChecksums:
         with warnings.catch_warnings(action="error"):  # from now on its own counts
             lastfm()
 
-    @pytest.mark.parametrize("known_hash", [None, good])
+    @pytest.mark.parametrize("known_hash", [None, good], ids=["unknown", "known"])
     def test_a_file_that_changed(self, server, home, monkeypatch, known_hash):
         self.source(monkeypatch, known_hash=known_hash)
         lastfm()
