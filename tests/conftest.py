@@ -1,10 +1,13 @@
 """Small models and data that several test files share."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
 from sklearn.base import clone
+from threadpoolctl import threadpool_limits
 
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.baselines import (
@@ -19,6 +22,8 @@ from skdiffrec.datasets import make_interactions
 # The models here are so small that a second thread costs more than it gains, and ten times as much
 # where another process holds a processor.
 torch.set_num_threads(1)
+if "PYTEST_XDIST_WORKER" in os.environ:  # every worker has a processor, and BLAS its threads
+    threadpool_limits(1, "blas")
 
 
 def tiny_cfg(**parameters):

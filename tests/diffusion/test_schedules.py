@@ -122,7 +122,7 @@ def test_a_schedule_that_leaves_no_signal_is_refused():
 # A schedule that is given
 
 
-@pytest.mark.parametrize("given", [[1, 0.5], (1.0, 1.0, 0.25), np.float32([1, 0.5, 1e-30])])
+@pytest.mark.parametrize("given", [[1, 0.5], (1.0, 0.25, 0.25), np.float32([1, 0.5, 1e-30])])
 def test_cumulative_alphas_may_be_given(given):
     found = check_alpha_bar(given)
     assert found.dtype == np.float64
@@ -140,6 +140,7 @@ def test_cumulative_alphas_may_be_given(given):
         [0.9, 0.5],
         [1.0, 0.5, 0.6],
         [1.0, 0.5, 0.0],
+        (1.0, 1.0, 0.25),
         [1.0, 1e-31],
         [1.0, math.nan],
         [[1.0, 0.5]],
@@ -147,7 +148,9 @@ def test_cumulative_alphas_may_be_given(given):
     ],
 )
 def test_what_is_no_schedule_is_refused_with_what_would_be(given):
-    with pytest.raises(ValueError, match=r"'cosine'.*start at 1, never rise.*cosine_schedule"):
+    with pytest.raises(
+        ValueError, match=r"'cosine'.*start at 1, fall.*never rise.*cosine_schedule"
+    ):
         check_alpha_bar(given)
 
 
