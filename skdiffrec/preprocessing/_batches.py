@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils.validation import check_k
 from ._encoder import InteractionEncoder
+from ._identity import check_model_rows
 
 
 def recommend_batches(
@@ -33,7 +34,7 @@ def recommend_batches(
         A fitted encoder.
     X : table, default=None
         Events to recommend from, of new users or more recent ones of known users. None uses the
-        histories seen in `fit`.
+        histories seen in `fit`, whose rows must be the users of `encoder`.
     users : array-like of ids, default=None
         Users to recommend to, in this order. None means all users of `X` or, without `X`, of `fit`.
     k : int, default=10
@@ -58,9 +59,10 @@ def recommend_batches(
     NotFittedError
         If `model` or `encoder` is not fitted.
     ValueError
-        If a user or item is unknown, `model` and `encoder` have different numbers of items, or an
-        option has the wrong length. Arguments are checked when the function is called, before the
-        first table.
+        If a user or item is unknown, `model` and `encoder` have different numbers of items, an
+        option has the wrong length, or (without `X`) `model` was fitted to another number of rows
+        or to the rows of `encoder` in another order. Arguments are checked when the function is
+        called, before the first table.
 
     Examples
     --------
@@ -86,13 +88,7 @@ def recommend_batches(
     for name, ids in (("items", items), ("filter_items", filter_items)):
         if ids is not None:
             options[name] = encoder.item_index(ids)
-    if X is not None:
-        rows, users = encoder.transform(X, users=users, return_users=True)
-    elif users is None:
-        rows, users = np.arange(encoder.n_users_), encoder.users_
-    else:
-        rows = encoder.user_index(users)
-        users = encoder.users_[rows]
+    rows, users = _requested(model, encoder, X, users)
     for name, value in options.items():
         if (
             name not in ("items", "filter_items")
@@ -104,6 +100,17 @@ def recommend_batches(
                 "for each user."
             )
     return _batches(model, encoder, rows, users, k, batch_size, options, X is not None)
+
+
+def _requested(model, encoder, X, users):
+    """(matrix rows if `X` is given, else row numbers of `fit`; their users)."""
+    if X is not None:
+        return encoder.transform(X, users=users, return_users=True)
+    check_model_rows(encoder, model)
+    if users is None:
+        return np.arange(encoder.n_users_), encoder.users_
+    rows = encoder.user_index(users)
+    return rows, encoder.users_[rows]
 
 
 def _batches(model, encoder, rows, users, k, batch_size, options, given):

@@ -10,12 +10,13 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils.validation import VALUES, Interval, StrOptions, fit_context
-from ._ids import factorize, positions
-from ._interactions import DUPLICATES, k_core, to_csr
+from ._events import events_matrix, read_events, row_users, without_small_users
+from ._identity import row_hashes
+from ._ids import positions
+from ._interactions import DUPLICATES, k_core
 from ._lists import column_names, interaction_columns, list_columns, make_table
 from ._lookup import look_up_ids, reject_unknown
-from ._tables import as_column, read_columns
-from ._values import as_times, as_weights, resolved_values
+from ._values import resolved_values
 
 _COUNT = [Interval(numbers.Integral, 1, None, closed="left")]
 
@@ -48,7 +49,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         Ignore events of lower weight, before any other step: 4 keeps ratings of 4 and 5.
     min_user_interactions, min_item_interactions : int, default=1
         In `fit`, remove users with fewer items and items with fewer users, repeatedly until all
-        that remain have enough (the k-core).
+        that remain have enough (the k-core). `transform` leaves out what `fit` removed.
     duplicates : {"auto", "first", "last", "sum", "mean", "max", "min", "error"}, default="auto"
         How to merge several events of a user and an item. "first" and "last" refer to time with a
         `timestamp`, else to the order of the rows. "auto" is "sum" for weights and "last" for
@@ -181,8 +182,9 @@ class InteractionEncoder(  # type: ignore[call-arg]
             As in `fit`.
         """
         values = resolved_values(self)
-        rows, columns, numbers, users, items, backend = self._read(X, values)
-        X_new = self._matrix(rows, columns, numbers, (len(users), len(items)), values)
+        rows, columns, numbers, users, items, backend = read_events(self, X, values)
+        shape = len(users), len(items)
+        X_new = events_matrix(self, rows, columns, numbers, shape, values)
         n_events = len(rows)
         del rows, columns, numbers  # as large as the matrix
         X_new, kept_users, kept_items = k_core(
@@ -196,6 +198,8 @@ class InteractionEncoder(  # type: ignore[call-arg]
             )
         self.values_, self._backend = values, backend
         self._left_out = np.delete(items, kept_items)
+        self._left_out_users = np.delete(users, kept_users)
+        self._row_hashes = row_hashes(X_new)
         self.users_, self.items_ = users[kept_users], items[kept_items]
         self.n_users_, self.n_items_ = X_new.shape
         return X_new
@@ -205,8 +209,9 @@ class InteractionEncoder(  # type: ignore[call-arg]
     ) -> sp.csr_array | tuple[sp.csr_array, NDArray]:
         """The matrix of a table, whose users may differ from those of `fit`.
 
-        Minimum counts apply only in `fit`: here every user with an event has a row. Recommenders
-        accept rows of new users, so they need no refit.
+        Every user with an event has a row, except those that `fit` left out and that have fewer
+        than `min_user_interactions` items here too. So the table of `fit` gives the matrix of
+        `fit`. Recommenders accept rows of new users, so they need no refit.
 
         Parameters
         ----------
@@ -234,19 +239,22 @@ class InteractionEncoder(  # type: ignore[call-arg]
             As in `fit`, and for unknown users or items if they are errors.
         """
         check_is_fitted(self)
-        rows, columns, numbers, found, items, _ = self._read(X, self.values_)
-        row_of, ids = self._row_users(found, users)
+        rows, columns, numbers, found, items, _ = read_events(self, X, self.values_)
         column_of = positions(self.items_, items)
         if self.unknown_items == "error":
             unknown = items[column_of < 0]
             reject_unknown("items", unknown[positions(self._left_out, unknown) < 0], "ignore")
-        rows, columns = row_of[rows], column_of[columns]
+        columns = column_of[columns]
+        if users is None:
+            rows, found = without_small_users(self, rows, columns, found)
+        row_of, ids = row_users(self, found, users)
+        rows = np.append(row_of, -1)[rows]
         kept = (rows >= 0) & (columns >= 0)
         if not kept.all():
             rows, columns = rows[kept], columns[kept]
             numbers = None if numbers is None else numbers[kept]
         shape = (len(ids), self.n_items_)
-        X_new = self._matrix(rows, columns, numbers, shape, self.values_)
+        X_new = events_matrix(self, rows, columns, numbers, shape, self.values_)
         return (X_new, ids) if return_users else X_new
 
     def inverse_transform(
@@ -343,54 +351,12 @@ class InteractionEncoder(  # type: ignore[call-arg]
         check_is_fitted(self)
         return look_up_ids("items", self.items_, ids, unknown)
 
-    def _read(self, X, values):
-        """(row, column and value or None of each event, users, items, library of the table)."""
-        names = {role: getattr(self, role) for role in ("user", "item", "weight", "timestamp")}
-        names = {role: name for role, name in names.items() if name is not None}
-        table, backend = read_columns(X, names)
-        rows, users = factorize(table["user"], names["user"])
-        columns, items = factorize(table["item"], names["item"])
-        weight = time = order = None
-        if "weight" in table:
-            weight = as_weights(table["weight"], names["weight"])
-        by_time = values == "weight" and self.duplicates in ("first", "last")
-        if "timestamp" in table and (values == "time" or by_time):
-            time = as_times(table["timestamp"], names["timestamp"])
-        numbers = {"binary": None, "weight": weight, "time": time}[values]
-        if by_time and time is not None:
-            order = np.argsort(time, kind="stable")
-        if weight is not None:
-            kept = (weight > 0) & (weight >= (self.min_weight or 0))
-            order = np.flatnonzero(kept) if order is None else order[kept[order]]
-        if order is not None:
-            rows, columns = rows[order], columns[order]
-            numbers = None if numbers is None else numbers[order]
-        return rows, columns, numbers, users, items, backend
+    def _caches(self):
+        """What is made on demand, of arrays that are replaced by the next `fit`; never stored."""
+        return self.__dict__.setdefault("_cached", {})
 
-    def _matrix(self, rows, columns, numbers, shape, values):
-        duplicates = self.duplicates
-        if values == "time":  # the latest is the largest
-            duplicates = {"auto": "max", "last": "max", "first": "min"}.get(duplicates, duplicates)
-        duplicates = "sum" if duplicates == "auto" else duplicates
-        return to_csr(rows, columns, numbers, shape, duplicates)
-
-    def _row_users(self, found, users):
-        """(row of each user found in a table, −1 for none; users of the rows)."""
-        if users is None:
-            users, row_of = found, np.arange(len(found))
-        else:
-            numbers, distinct = factorize(as_column(users), "users")
-            if len(distinct) < len(numbers):
-                raise ValueError("users holds an id more than once; give every row another user.")
-            users, row = distinct[numbers], np.append(np.argsort(numbers), -1)
-            row_of = row[positions(distinct, found)]
-        if self.unknown_users == "keep":
-            return row_of, users
-        known = positions(self.users_, users) >= 0
-        if self.unknown_users == "error":
-            reject_unknown("users", users[~known], "keep")
-        number = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)
-        return number[row_of], users[known]
+    def __getstate__(self):
+        return {name: v for name, v in super().__getstate__().items() if name != "_cached"}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

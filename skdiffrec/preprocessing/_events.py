@@ -1,0 +1,82 @@
+"""The steps from a table of events to a matrix, by the parameters of an encoder."""
+
+import numpy as np
+
+from ._ids import factorize, positions
+from ._interactions import to_csr
+from ._lookup import reject_unknown
+from ._tables import as_column, read_columns
+from ._values import as_times, as_weights
+
+
+def read_events(encoder, X, values):
+    """(row, column and value or None of each event, users, items, library of the table)."""
+    names = {role: getattr(encoder, role) for role in ("user", "item", "weight", "timestamp")}
+    names = {role: name for role, name in names.items() if name is not None}
+    table, backend = read_columns(X, names)
+    rows, users = factorize(table["user"], names["user"])
+    columns, items = factorize(table["item"], names["item"])
+    weight = time = order = None
+    if "weight" in table:
+        weight = as_weights(table["weight"], names["weight"])
+    by_time = values == "weight" and encoder.duplicates in ("first", "last")
+    if "timestamp" in table and (values == "time" or by_time):
+        time = as_times(table["timestamp"], names["timestamp"])
+    numbers = {"binary": None, "weight": weight, "time": time}[values]
+    if by_time and time is not None:
+        order = np.argsort(time, kind="stable")
+    if weight is not None:
+        kept = (weight > 0) & (weight >= (encoder.min_weight or 0))
+        order = np.flatnonzero(kept) if order is None else order[kept[order]]
+    if order is not None:
+        rows, columns = rows[order], columns[order]
+        numbers = None if numbers is None else numbers[order]
+    return rows, columns, numbers, users, items, backend
+
+
+def events_matrix(encoder, rows, columns, numbers, shape, values):
+    """The matrix of events, which merges duplicates."""
+    duplicates = encoder.duplicates
+    if values == "time":  # the latest is the largest
+        duplicates = {"auto": "max", "last": "max", "first": "min"}.get(duplicates, duplicates)
+    duplicates = "sum" if duplicates == "auto" else duplicates
+    return to_csr(rows, columns, numbers, shape, duplicates)
+
+
+def row_users(encoder, found, users):
+    """(row of each user found in a table, −1 for none; users of the rows)."""
+    if users is None:
+        users, row_of = found, np.arange(len(found))
+    else:
+        numbers, distinct = factorize(as_column(users), "users")
+        if len(distinct) < len(numbers):
+            raise ValueError("users holds an id more than once; give every row another user.")
+        users, row = distinct[numbers], np.append(np.argsort(numbers), -1)
+        row_of = row[positions(distinct, found)]
+    if encoder.unknown_users == "keep":
+        return row_of, users
+    known = positions(encoder.users_, users) >= 0
+    if encoder.unknown_users == "error":
+        reject_unknown("users", users[~known], "keep")
+    number = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)
+    return number[row_of], users[known]
+
+
+def without_small_users(encoder, rows, columns, found):
+    """(rows, users) after users that `fit` left out, and that have too few items here too.
+
+    A user that `fit` left out has fewer than `min_user_interactions` of the kept items in its
+    table, for else it would be in the core. So the table of `fit` has the rows of `fit`.
+    `rows` and `columns` are those of the events, −1 for an item that is not kept.
+    """
+    left_out = np.flatnonzero(positions(encoder._left_out_users, found) >= 0)
+    if not len(left_out):
+        return rows, found
+    number = np.full(len(found), -1)
+    number[left_out] = np.arange(len(left_out))
+    events = (number[rows] >= 0) & (columns >= 0)
+    pairs = np.unique(number[rows[events]] * encoder.n_items_ + columns[events])
+    n_items = np.bincount(pairs // encoder.n_items_, minlength=len(left_out))
+    kept = np.ones(len(found), bool)
+    kept[left_out[n_items < encoder.min_user_interactions]] = False
+    return np.where(kept, np.cumsum(kept) - 1, -1)[rows], found[kept]
