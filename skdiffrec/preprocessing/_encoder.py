@@ -12,10 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils.validation import VALUES, Interval, StrOptions, fit_context
 from ._events import events_matrix, read_events, row_users, without_small_users
 from ._identity import row_hashes
-from ._ids import positions
 from ._interactions import DUPLICATES, k_core
 from ._lists import column_names, interaction_columns, list_columns, make_table
-from ._lookup import look_up_ids, reject_unknown
+from ._lookup import kept_positions, look_up_ids, reject_unknown
 from ._values import resolved_values
 
 _COUNT = [Interval(numbers.Integral, 1, None, closed="left")]
@@ -240,10 +239,12 @@ class InteractionEncoder(  # type: ignore[call-arg]
         """
         check_is_fitted(self)
         rows, columns, numbers, found, items, _ = read_events(self, X, self.values_)
-        column_of = positions(self.items_, items)
+        column_of = kept_positions(self, "items_", items)
         if self.unknown_items == "error":
             unknown = items[column_of < 0]
-            reject_unknown("items", unknown[positions(self._left_out, unknown) < 0], "ignore")
+            reject_unknown(
+                "items", unknown[kept_positions(self, "_left_out", unknown) < 0], "ignore"
+            )
         columns = column_of[columns]
         if users is None:
             rows, found = without_small_users(self, rows, columns, found)
@@ -307,6 +308,9 @@ class InteractionEncoder(  # type: ignore[call-arg]
     def user_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
         """Row numbers of users, for the `user_ids` of `recommend`.
 
+        The first look-up of ids that are not numbers makes an index of all ids, which the encoder
+        keeps until it is fitted again, but does not store.
+
         Parameters
         ----------
         ids : array-like of ids, or one id that is a string or number
@@ -333,7 +337,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         (array([ 1, -1]), 1)
         """
         check_is_fitted(self)
-        return look_up_ids("users", self.users_, ids, unknown)
+        return look_up_ids(self, "users", ids, unknown)
 
     def item_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
         """Column numbers of items, for `items` and `filter_items` of `recommend`.
@@ -349,7 +353,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
             Column numbers; errors are those of `user_index`.
         """
         check_is_fitted(self)
-        return look_up_ids("items", self.items_, ids, unknown)
+        return look_up_ids(self, "items", ids, unknown)
 
     def _caches(self):
         """What is made on demand, of arrays that are replaced by the next `fit`; never stored."""

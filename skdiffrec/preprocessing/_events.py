@@ -4,7 +4,7 @@ import numpy as np
 
 from ._ids import factorize, positions
 from ._interactions import to_csr
-from ._lookup import reject_unknown
+from ._lookup import kept_positions, reject_unknown
 from ._tables import as_column, read_columns
 from ._values import as_times, as_weights
 
@@ -55,7 +55,7 @@ def row_users(encoder, found, users):
         row_of = row[positions(distinct, found)]
     if encoder.unknown_users == "keep":
         return row_of, users
-    known = positions(encoder.users_, users) >= 0
+    known = kept_positions(encoder, "users_", users) >= 0
     if encoder.unknown_users == "error":
         reject_unknown("users", users[~known], "keep")
     number = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)
@@ -69,7 +69,7 @@ def without_small_users(encoder, rows, columns, found):
     table, for else it would be in the core. So the table of `fit` has the rows of `fit`.
     `rows` and `columns` are those of the events, −1 for an item that is not kept.
     """
-    left_out = np.flatnonzero(positions(encoder._left_out_users, found) >= 0)
+    left_out = np.flatnonzero(kept_positions(encoder, "_left_out_users", found) >= 0)
     if not len(left_out):
         return rows, found
     number = np.full(len(found), -1)

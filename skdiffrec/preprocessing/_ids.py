@@ -55,16 +55,24 @@ def factorize(column, name):
     return _look_up(rank, codes), ids[order]
 
 
-def positions(known, wanted):
-    """Index of each of `wanted` in `known`, the ids of `factorize`; −1 for those not in it."""
+def positions(known, wanted, index_of=None):
+    """Index of each of `wanted` in `known`, the ids of `factorize`; −1 for those not in it.
+
+    `index_of` gives the `id_index` of `known`, if one is kept.
+    """
     # NumPy's searchsorted accepts StringDType but gives wrong results for strings over 15 bytes.
     if known.dtype.kind == wanted.dtype.kind and known.dtype.kind not in "OVT":
         if not len(known):
             return np.full(len(wanted), -1)
         place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
         return np.where(known[place] == wanted, place, -1)
-    index = {value: place for place, value in enumerate(known.tolist())}
+    index = (index_of or id_index)(known)
     return np.fromiter((index.get(value, -1) for value in wanted.tolist()), np.int64, len(wanted))
+
+
+def id_index(known):
+    """{id: its index in `known`}."""
+    return {value: place for place, value in enumerate(known.tolist())}
 
 
 def _distinct(column, name):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._ids import factorize, positions
+from ._ids import factorize, id_index, positions
 from ._tables import as_column
 
 
@@ -16,16 +16,32 @@ def reject_unknown(what, unknown, instead):
         )
 
 
-def look_up_ids(what, known, ids, unknown):
-    """Position of each of `ids` in `known`, int64 (n,), or int for a single id.
+def kept_positions(encoder, attribute, wanted):
+    """`positions` in an array of ids of an encoder, whose index is kept for the next look-up."""
+
+    def index_of(known):
+        kept = encoder._caches().get(attribute)
+        if kept is None or kept[0] is not known:  # fitted again
+            kept = encoder._caches()[attribute] = known, id_index(known)
+        return kept[1]
+
+    return positions(getattr(encoder, attribute), wanted, index_of)
+
+
+def look_up_ids(encoder, what, ids, unknown):
+    """Position of each of `ids` in ``users_`` or ``items_``, int64 (n,), or int for a single id.
 
     `unknown` is the number for ids that are not known, or "error"; `what` is "users" or "items".
     """
     if isinstance(unknown, str) and unknown != "error":
         raise ValueError(f'unknown must be "error" or an int, got {unknown!r}.')
-    one = isinstance(ids, (str, bytes)) or not hasattr(ids, "__len__")
-    codes, distinct = factorize(as_column([ids] if one else ids), what)
-    place = positions(known, distinct)
+    text = isinstance(ids, (str, bytes))
+    one = text or not hasattr(ids, "__len__")
+    if text:  # nothing to check, and by far the quickest
+        codes, distinct = np.zeros(1, np.int64), np.array([ids], object)
+    else:
+        codes, distinct = factorize(as_column([ids] if one else ids), what)
+    place = kept_positions(encoder, f"{what}_", distinct)
     if unknown == "error" and (place < 0).any():
         shown = ", ".join(map(repr, distinct[place < 0][:3].tolist()))
         raise ValueError(

@@ -1,5 +1,6 @@
 """InteractionEncoder: tables of every library, ids of every kind, look-ups."""
 
+import copy
 import datetime as dt
 import decimal
 import pickle
@@ -15,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skdiffrec.preprocessing import InteractionEncoder, _ids
+from skdiffrec.baselines import PopularityRecommender
+from skdiffrec.preprocessing import InteractionEncoder, _ids, _lookup, recommend_batches
 
 
 class TestTables:
@@ -149,6 +151,34 @@ class TestLookUps:
         for form in (list, np.array, lambda a: np.array(a, np.dtypes.StringDType()), pd.Series):
             assert_array_equal(encoder.user_index(form(asked), unknown=-1), expected)
             assert_array_equal(encoder.item_index(form(asked), unknown=-1), expected)
+
+    @pytest.mark.parametrize("text", [True, False])
+    def test_look_ups_after_the_first_make_no_index(self, text, monkeypatch):
+        users = [f"c{k}" if text else (k, "c") for k in range(50)]
+        events = [(user, f"i{k % 9}") for k, user in enumerate(users)]
+        encoder = InteractionEncoder(unknown_users="error")
+        model = PopularityRecommender().fit(encoder.fit_transform(events))
+        sizes, found = [], _lookup.id_index
+        monkeypatch.setattr(_lookup, "id_index", lambda ids: sizes.append(len(ids)) or found(ids))
+        for _ in range(3):
+            assert encoder.user_index([users[7]]) == [encoder.users_.tolist().index(users[7])]
+            assert encoder.item_index("i3") == 3
+            next(recommend_batches(model, encoder, users=[users[7]], filter_items=["i3"], k=2))
+            next(recommend_batches(model, encoder, [(users[7], "i3")], k=2))
+        assert sorted(sizes) == [0, 0, 9, 50]  # those left out, items_ and users_
+
+    def test_the_index_is_that_of_the_last_fit_and_is_not_stored(self):
+        encoder = InteractionEncoder().fit([("a", "x"), ("b", "y")])
+        before = pickle.dumps(encoder)
+        assert encoder.user_index("b") == 1 and encoder.item_index("y") == 1
+        assert pickle.dumps(encoder) == before
+        for copy_of in (copy.copy, copy.deepcopy):
+            other = copy_of(encoder).fit([("b", "y")])
+            assert other.user_index("b") == 0 and other.user_index("a", unknown=-1) == -1
+            assert encoder.user_index("b") == 1
+        encoder.fit([("b", "y"), ("c", "x")])
+        assert_array_equal(encoder.user_index(["a", "b", "c"], unknown=-1), [-1, 0, 1])
+        assert_array_equal(encoder.item_index(["x", "y"]), [0, 1])
 
     @pytest.mark.parametrize("length", [4, 30])
     def test_parts_of_a_table_keep_their_events(self, length):
