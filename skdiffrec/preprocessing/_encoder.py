@@ -13,7 +13,7 @@ from .._utils.validation import VALUES, Interval, StrOptions, fit_context
 from ._events import events_matrix, read_events, row_users, without_small_users
 from ._identity import row_hashes
 from ._interactions import DUPLICATES, k_core
-from ._lists import column_names, interaction_columns, list_columns, make_table
+from ._lists import make_table, names_of, table_columns
 from ._lookup import kept_positions, look_up_ids, reject_unknown
 from ._values import resolved_values
 
@@ -290,20 +290,40 @@ class InteractionEncoder(  # type: ignore[call-arg]
             If the numbers of lists, scores and users differ, or a column is out of range.
         """
         check_is_fitted(self)
-        names = column_names(self)
-        if sp.issparse(X):
-            columns = interaction_columns(X, self.users_ if users is None else users, self.items_)
-            columns = dict(zip(names.values(), columns, strict=True))
-            if self.values_ == "binary":
-                columns.pop(names["value"])
-        else:
-            if users is None and np.ndim(X) == 1:
-                raise ValueError("users is None, but X is one list: pass its user, users=id.")
-            owners = self.users_ if users is None else users
-            user, rank, item, score = list_columns(X, scores, owners, self.items_)
-            columns = {names["user"]: user, "rank": rank, names["item"]: item}
-            columns |= {} if score is None else {"score": score}
-        return make_table(columns, self._backend)
+        return make_table(table_columns(self, X, scores, users), self._backend)
+
+    def item_names(self, ids: ArrayLike) -> Any:
+        """Names of the items of lists, in the shape of the lists.
+
+        ``encoder.items_[ids]`` would give the last item for -1, which is no item.
+
+        Parameters
+        ----------
+        ids : array-like of int, of any shape, or int
+            Column numbers, as `recommend` and `similar_items` return them, padded with -1.
+
+        Returns
+        -------
+        names : ndarray of object, same shape, or the name for one int
+            Entries of ``items_``; None for -1.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError, IndexError
+            If an id is not an integer, or is not a column (-1 is none).
+
+        Examples
+        --------
+        >>> from skdiffrec.preprocessing import InteractionEncoder
+        >>> encoder = InteractionEncoder().fit([("ann", "tea"), ("ann", "jam")])
+        >>> encoder.item_names([[1, 0], [0, -1]])
+        array([['tea', 'jam'],
+               ['jam', None]], dtype=object)
+        """
+        check_is_fitted(self)
+        return names_of(self.items_, ids)
 
     def user_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
         """Row numbers of users, for the `user_ids` of `recommend`.

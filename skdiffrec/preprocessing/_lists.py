@@ -2,6 +2,7 @@
 
 import narwhals as nw
 import numpy as np
+import scipy.sparse as sp
 
 from ._ids import factorize
 from ._tables import as_column
@@ -16,6 +17,46 @@ def column_names(encoder):
         role: name if isinstance(name, str) else (values if role == "value" else role)
         for role, name in names.items()
     }
+
+
+def table_columns(encoder, X, scores, users):
+    """Columns of the table of lists or of a matrix, by name; see `inverse_transform`."""
+    names = column_names(encoder)
+    owners = encoder.users_ if users is None else users
+    if sp.issparse(X):
+        columns = interaction_columns(X, owners, encoder.items_)
+        columns = dict(zip(names.values(), columns, strict=True))
+        if encoder.values_ == "binary":
+            columns.pop(names["value"])
+        return columns
+    if users is None and np.ndim(X) == 1:
+        raise ValueError("users is None, but X is one list: pass its user, users=id.")
+    user, rank, item, score = list_columns(X, scores, owners, encoder.items_)
+    columns = {names["user"]: user, "rank": rank, names["item"]: item}
+    return columns if score is None else columns | {"score": score}
+
+
+def names_of(items, ids):
+    """The id in `items` of each of the column numbers `ids`, None for −1, in the shape of `ids`."""
+    ids = np.asarray(ids)
+    if ids.size and ids.dtype.kind not in "iu":
+        raise TypeError(f"ids must be integers, got {ids.dtype}. Give what recommend returns.")
+    ids = ids.astype(np.int64)
+    _check_columns(ids, items)
+    known = items[ids[ids >= 0]]
+    # as Python objects, but dates stay NumPy's: datetime would lose nanoseconds
+    known = iter(known if known.dtype.kind in "mM" else known.tolist())
+    names = (next(known) if listed else None for listed in (ids >= 0).ravel())
+    names = np.fromiter(names, object, ids.size).reshape(ids.shape)
+    return names if names.ndim else names.item()
+
+
+def _check_columns(ids, items):
+    if ids.size and (ids.max() >= len(items) or ids.min() < -1):
+        raise IndexError(
+            f"Lists hold items {ids.min()} to {ids.max()}, but the encoder has columns 0 to "
+            f"{len(items) - 1}. Was the model fitted on its matrix?"
+        )
 
 
 def list_columns(ids, scores, users, items):
@@ -39,11 +80,7 @@ def list_columns(ids, scores, users, items):
             f"Lists must be integers of shape (n, k) or (k,), got {ids.dtype} of shape "
             f"{ids.shape}. Give what recommend returns."
         )
-    if ids.size and (ids.max() >= len(items) or ids.min() < -1):
-        raise IndexError(
-            f"Lists hold items {ids.min()} to {ids.max()}, but the encoder has columns 0 to "
-            f"{len(items) - 1}. Was the model fitted on its matrix?"
-        )
+    _check_columns(ids, items)
     users = _user_ids(users, len(ids))
     if scores is not None and np.shape(scores) != ids.shape:
         raise ValueError(f"scores has shape {np.shape(scores)}, but the lists have {ids.shape}.")

@@ -117,6 +117,41 @@ class TestInverse:
             self.encoder.inverse_transform(*arguments)
 
 
+class TestItemNames:
+    encoder = InteractionEncoder().fit(EVENTS)
+
+    def test_shape_is_kept_and_nothing_is_listed_for_minus_one(self):
+        for ids in ([[2, 0], [1, -1]], np.int32([2, 0, -1]), np.zeros((2, 0, 3), int), [], [[-1]]):
+            names = self.encoder.item_names(ids)
+            assert names.dtype == object and names.shape == np.shape(ids)
+            expected = [None if i < 0 else self.encoder.items_[i] for i in np.ravel(ids).tolist()]
+            assert names.ravel().tolist() == expected
+        assert self.encoder.item_names(2) == "tea" and self.encoder.item_names(-1) is None
+        model = PopularityRecommender().fit(self.encoder.transform(EVENTS))
+        ids, _ = model.recommend(k=3)
+        assert self.encoder.item_names(ids)[0].tolist() == ["rye", None, None]
+
+    @pytest.mark.parametrize("items", [[3, 1], [("a", 1), ("b", 2)], ["x", 4], [0.5, 2.0]])
+    def test_names_are_the_ids_of_the_table(self, items):
+        encoder = InteractionEncoder().fit([("u", item) for item in items])
+        names = encoder.item_names([*encoder.item_index(items), -1])
+        assert names.tolist() == [*items, None]
+        assert [type(name) for name in names[:-1]] == [type(item) for item in items]
+
+    def test_dates_keep_their_unit(self):
+        days = np.array(["2020-01-02", "2020-01-03"], "M8[ns]")
+        names = InteractionEncoder().fit({"user": [1, 1], "item": days}).item_names([1, 0, -1])
+        assert names.tolist() == [days[1], days[0], None]
+
+    def test_ids_that_are_no_columns(self):
+        for ids in ([3], [[-2]]):
+            with pytest.raises(IndexError, match="columns 0 to 2"):
+                self.encoder.item_names(ids)
+        for ids in ([0.5], ["tea"], [True], "tea"):
+            with pytest.raises(TypeError, match="ids must be integers"):
+                self.encoder.item_names(ids)
+
+
 class TestConventions:
     def test_clone_repr_and_pickle(self):
         encoder = InteractionEncoder(user="who", min_item_interactions=2)
@@ -130,7 +165,9 @@ class TestConventions:
         assert isinstance(again.inverse_transform([[0]], users=["ann"]), pl.DataFrame)
         encoder._repr_html_()
 
-    @pytest.mark.parametrize("method", ["transform", "inverse_transform", "user_index"])
+    @pytest.mark.parametrize(
+        "method", ["transform", "inverse_transform", "user_index", "item_names"]
+    )
     def test_not_fitted(self, method):
         with pytest.raises(NotFittedError):
             getattr(InteractionEncoder(), method)([[0, 1]])
