@@ -28,8 +28,8 @@ class InteractionEncoder(  # type: ignore[call-arg]
 
     Each row of the table is one event: a user, an item and optionally a weight (a rating, a count)
     and a time. A table may be a pandas, polars or pyarrow table (or another that narwhals reads), a
-    dict of columns, a NumPy array with two dimensions or with named fields, or a list of tuples.
-    Ids may be of any hashable type.
+    dict of columns, a NumPy array with two dimensions or with named fields, or a list of tuples, of
+    named tuples or of dicts. Ids may be of any hashable type.
 
     Parameters
     ----------

@@ -1,14 +1,14 @@
 """Read columns of tables: data frames, Arrow tables, NumPy arrays, dicts, lists of tuples."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 
 import narwhals as nw
 import numpy as np
 
 _FORMS = (
     "a pandas, polars or pyarrow table, a dict of columns, a NumPy array of two dimensions or with "
-    "named fields, or a list of tuples"
+    "named fields, or a list of tuples, of named tuples or of dicts"
 )
 
 
@@ -47,7 +47,7 @@ def read_columns(X, names):
     elif isinstance(X, np.ndarray) and X.dtype.names:
         columns = {role: X[_find(name, list(X.dtype.names))] for role, name in names.items()}
     else:
-        columns = _unnamed_columns(X, names)
+        columns = _columns_of_rows(X, names)
     lengths = {role: len(column) for role, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"The columns of X differ in length: {lengths}. Give one entry per row.")
@@ -64,6 +64,47 @@ def _find(name, known):
         f"X has no column {name!r}; it has {list(known)}. Name the columns, for example "
         'InteractionEncoder(user="customer", item="product").'
     )
+
+
+def _columns_of_rows(X, names):
+    """Some columns of an array or a sequence of rows, by name if its rows have names."""
+    if isinstance(X, Iterator):
+        raise TypeError(
+            f"X is {type(X).__name__}, which can be read only once. Give a list of its rows: "
+            "list(rows)."
+        )
+    if isinstance(X, np.ndarray) or not hasattr(X, "__len__") or not len(X):
+        return _unnamed_columns(X, names)
+    first = next(iter(X))
+    if isinstance(first, (str, bytes, Set)):
+        raise TypeError(
+            f"A row of X is {type(first).__name__}, {first!r}, which has no columns in an order. "
+            f"Give {_FORMS}."
+        )
+    if isinstance(first, Mapping):
+        return _columns_of_dicts(X, names)
+    fields = getattr(first, "_fields", None) or getattr(first, "keys", tuple)()
+    if not fields:  # named tuples, rows of databases
+        return _unnamed_columns(X, names)
+    places = {role: list(fields).index(_find(name, fields)) for role, name in names.items()}
+    return _unnamed_columns(X, places)
+
+
+def _columns_of_dicts(rows, names):
+    """Some columns of a sequence of dicts, such as the rows of csv.DictReader or JSON lines."""
+    names = {role: _find(name, list(next(iter(rows)))) for role, name in names.items()}
+    columns = {role: np.empty(len(rows), object) for role in names}
+    for place, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise TypeError(f"Row {place} of X is {type(row).__name__}, but row 0 is a dict.")
+        for role, name in names.items():
+            if name not in row:
+                raise ValueError(
+                    f"Row {place} of X has no {name!r}; it has {list(row)}. Give every row the "
+                    "same keys."
+                )
+            columns[role][place] = row[name]
+    return columns
 
 
 def _unnamed_columns(X, names):

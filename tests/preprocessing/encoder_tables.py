@@ -1,5 +1,7 @@
 """The same events as tables of every library."""
 
+import sqlite3
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -26,6 +28,17 @@ def structured(columns):
     return array
 
 
+def sqlite_rows(columns):
+    """Rows of a database, with the columns in another order."""
+    connection = sqlite3.connect(":memory:")
+    connection.row_factory = sqlite3.Row
+    rows = zip(*columns.values(), strict=True)
+    places = ", ".join(f"column{n + 1} AS '{name}'" for n, name in enumerate(columns))
+    table = ", ".join(f"({', '.join('?' * len(columns))})" for _ in columns["user"])
+    query = f"SELECT {', '.join(reversed(places.split(', ')))} FROM (VALUES {table})"
+    return connection.execute(query, [value for row in rows for value in row]).fetchall()
+
+
 # every form of table, from {name: list}
 FORMS = {
     "pandas": pd.DataFrame,
@@ -40,6 +53,9 @@ FORMS = {
     "dict": dict,
     "dict-numpy": lambda c: {n: np.array(v) for n, v in c.items()},
     "structured": structured,
+    "dicts": lambda c: [dict(zip(c, row, strict=True)) for row in zip(*c.values(), strict=True)],
+    "itertuples": lambda c: list(pd.DataFrame(c).itertuples()),
+    "sqlite": sqlite_rows,
     "tuples": lambda c: list(zip(*c.values(), strict=True)),
 }
 BACK = {

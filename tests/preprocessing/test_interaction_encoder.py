@@ -1,10 +1,12 @@
 """InteractionEncoder: tables of every library, ids of every kind, look-ups."""
 
 import copy
+import csv
 import datetime as dt
 import decimal
 import pickle
 import uuid
+from collections import namedtuple
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,8 @@ from numpy.testing import assert_array_equal
 
 from skdiffrec.baselines import PopularityRecommender
 from skdiffrec.preprocessing import InteractionEncoder, _ids, _lookup, recommend_batches
+
+Sale = namedtuple("Sale", ["sku", "customer"])
 
 
 class TestTables:
@@ -79,6 +83,22 @@ class TestTables:
         X = encoder.fit_transform(np.array([[7, 3, 2], [5, 3, 1]]))
         assert encoder.users_.tolist() == [5, 7] and X.toarray().tolist() == [[1], [2]]
 
+    def test_rows_with_names(self):
+        rows = list(csv.DictReader(["item,user,stars", "tea,ann,4", "jam,bob,5"]))
+        encoder = InteractionEncoder().fit(rows)
+        assert encoder.users_.tolist() == ["ann", "bob"] and encoder.items_.tolist() == [
+            "jam",
+            "tea",
+        ]
+        named = InteractionEncoder(user="customer", item="sku").fit([Sale("tea", "ann")])
+        assert named.users_.tolist() == ["ann"] and named.items_.tolist() == ["tea"]
+        placed = InteractionEncoder(user=1, item=0).fit([Sale("tea", "ann")])
+        assert placed.users_.tolist() == ["ann"] and placed.items_.tolist() == ["tea"]
+        shuffled = [{"user": "ann", "item": "tea"}, {"item": "jam", "user": "bob", "more": 1}]
+        assert InteractionEncoder().fit(shuffled).users_.tolist() == ["ann", "bob"]
+        with pytest.raises(TypeError, match="'stars' must hold numbers"):
+            InteractionEncoder(weight="stars").fit(rows)
+
     def test_other_columns_do_not_matter(self):
         frame = pd.DataFrame({"x": [[1]] * 5, **table("dict")})
         assert InteractionEncoder().fit(frame).n_users_ == 3
@@ -92,6 +112,18 @@ class TestTables:
             (np.arange(3), ValueError, "shape"),
             ({"user": [1, 2], "item": [1]}, ValueError, "differ in length"),
             (3, TypeError, "Give a pandas"),
+            (["ann,tea", "bob,jam"], TypeError, "A row of X is str, 'ann,tea'"),
+            ([{"ann", "tea"}], TypeError, "A row of X is set"),
+            (iter([("ann", "tea")]), TypeError, r"read only once. Give a list .* list\(rows\)"),
+            (csv.DictReader(["user,item", "a,x"]), TypeError, "X is DictReader, which can be read"),
+            ([{"user": 1, "sku": 2}], ValueError, "no column 'item'.*'sku'"),
+            ([{"user": 1, "item": 2}, {"user": 1}], ValueError, "Row 1 of X has no 'item'"),
+            (
+                [{"user": 1, "item": 2}, (3, 4)],
+                TypeError,
+                "Row 1 of X is tuple, but row 0 is a dict",
+            ),
+            ([Sale(1, 2)], ValueError, "no column 'user'.*'sku'"),
             ([], ValueError, "nothing is left"),
             (pd.DataFrame({"user": [], "item": []}), ValueError, "nothing is left"),
         ],
