@@ -78,9 +78,11 @@ def id_index(known):
 def _distinct(column, name):
     """(codes, ids), with ids in any order."""
     if isinstance(column, nw.Series):
+        if (parts := _categories(column)) is not None:
+            return _distinct_categories(*parts, name)
         if isinstance(column.dtype, _TEXT):
             return _distinct_series(column, name)
-        column = column.to_numpy()
+        column = _as_array(column)
     if column.dtype.kind == "T":  # older versions of Arrow cannot read it
         column = column.astype(object)
     kind = column.dtype.kind
@@ -110,13 +112,52 @@ def _distinct_integers(column, low, high):
     return _look_up(number, column, low), (np.flatnonzero(present) + low).astype(column.dtype)
 
 
+def _categories(series):
+    """(code of each entry, categories as a Series) of a column of categories; None for others."""
+    native = series.to_native()
+    if series.implementation.is_pandas() and hasattr(native, "cat"):
+        categories = native.dtype.categories if hasattr(native.dtype, "categories") else None
+        if categories is not None:
+            return native.cat.codes.to_numpy(), _as_series(categories.to_series())
+    pyarrow = _import("pyarrow")
+    if not pyarrow or series.dtype != nw.Categorical and not isinstance(series.dtype, nw.Enum):
+        return None
+    array = series.to_arrow()
+    array = array.combine_chunks() if hasattr(array, "combine_chunks") else array
+    return array.indices.to_numpy(), _as_series(pyarrow.chunked_array([array.dictionary]))
+
+
+def _distinct_categories(codes, categories, name):
+    """(codes, ids) of a column of categories: those that occur, read as a column of their own.
+
+    So an id is the same with and without categories, and a value that stands twice in a
+    dictionary of Arrow is one id.
+    """
+    codes, used = _distinct_integers(codes, 0, len(categories))
+    categories = categories[used.tolist()]
+    missing = categories.is_null().to_numpy()
+    if missing.any():
+        _raise_missing(name, int(np.flatnonzero(missing[codes])[0]))
+    number, ids = _distinct(categories, name)
+    return _look_up(number, codes), ids
+
+
+def _as_series(column):
+    return nw.from_native(column, series_only=True)
+
+
+def _as_array(series):
+    """A column as an array; values that NumPy has no type for stay what their library gives."""
+    native = series.to_native()
+    if hasattr(getattr(native, "type", None), "storage_type"):  # an extension type of Arrow
+        return np.fromiter(native.to_pylist(), object, len(native))
+    return series.to_numpy()
+
+
 def _distinct_series(series, name):
-    """(codes, ids) of text and categories, by the fastest library available."""
+    """(codes, ids) of text, by the fastest library available."""
     if pyarrow := _import("pyarrow"):
-        try:
-            return _distinct_arrow(pyarrow, series.to_arrow())
-        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):  # categories of mixed types
-            pass
+        return _distinct_arrow(pyarrow, series.to_arrow())
     if series.implementation.is_pandas():
         pandas = _import("pandas")
         codes, ids = pandas.factorize(series.to_native())
@@ -126,14 +167,10 @@ def _distinct_series(series, name):
 
 def _distinct_arrow(pyarrow, array):
     """(codes, ids) by Arrow's hash table."""
-    categories = str(array.type).startswith("dictionary")
-    array = array if categories else array.dictionary_encode()
+    array = array.dictionary_encode()
     array = array.combine_chunks() if hasattr(array, "combine_chunks") else array
     pyarrow.default_memory_pool().release_unused()  # frees the hash table
     ids, codes = array.dictionary, array.indices.to_numpy()
-    if categories:  # some may be unused
-        codes, used = _distinct_integers(codes, 0, len(ids))
-        ids = ids.take(used)
     if str(ids.type) in ("string", "large_string", "string_view"):
         return codes, ids.to_numpy(zero_copy_only=False).astype(StringDType())
     return codes, ids.to_numpy(zero_copy_only=False)

@@ -160,6 +160,10 @@ FRAMES = {
 }
 
 
+def as_pandas_arrow(chunks):
+    return pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array(chunks)))
+
+
 def as_kept(users):
     """A zone is not kept: date times are in UTC."""
     if isinstance(users[0], dt.datetime):
@@ -266,6 +270,41 @@ class TestIds:
             encoder = InteractionEncoder().fit({"user": column, "item": [1, 1]})
             assert set(encoder.users_.tolist()) == set(categories[:2])
             assert encoder.user_index(categories[::-1], unknown=-1)[0] == -1
+
+    @pytest.mark.parametrize("kind", [*sorted(set(IDS) - {"surrogate", "bools"}), "periods"])
+    def test_ids_are_the_same_with_and_without_categories(self, kind):
+        plain = pd.Series(IDS.get(kind, list(pd.period_range("2020-01", periods=3, freq="M"))))
+        column = plain.astype("category")
+        expected = InteractionEncoder().fit({"user": [1, 2, 3], "item": plain})
+        encoder = InteractionEncoder().fit({"user": [1, 2, 3], "item": column})
+        assert encoder.items_.dtype == expected.items_.dtype
+        assert set(encoder.items_.tolist()) == set(expected.items_.tolist())
+        assert sorted(encoder.item_index(column)) == [0, 1, 2]
+        assert_array_equal(encoder.item_index(plain), encoder.item_index(column))
+
+    @pytest.mark.parametrize("make", [pa.chunked_array, as_pandas_arrow])
+    @pytest.mark.parametrize(
+        "values",
+        [["b", "a", "b", "no"], [7, 5, 7, 0], [0.5, 0.25, 0.5, 0.0], [b"b", b"a", b"b", b""]],
+    )
+    def test_a_dictionary_that_repeats_a_value(self, values, make):
+        part = pa.DictionaryArray.from_arrays(pa.array([2, 1, 0, 2], pa.int8()), pa.array(values))
+        other = pa.DictionaryArray.from_arrays(pa.array([0], pa.int8()), pa.array(values[1:2]))
+        for chunks in ([part], [part, other]):
+            users = list(range(len(chunks) + 3))
+            encoder = InteractionEncoder().fit({"user": users, "item": make(chunks)})
+            assert encoder.items_.tolist() == [values[1], values[0]]
+            expected = [1, 0, 1, 1, 0][: len(users)]
+            assert_array_equal(encoder.item_index(make(chunks)), expected)
+
+    @pytest.mark.parametrize("make", [pa.chunked_array, as_pandas_arrow])
+    def test_a_dictionary_with_a_missing_value(self, make):
+        column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0]), pa.array(["a", None]))
+        with pytest.raises(ValueError, match="'item' has a missing id .* in row 1"):
+            InteractionEncoder().fit({"user": [1, 2, 3], "item": make([column])})
+        unused = pa.DictionaryArray.from_arrays(pa.array([0, 0]), pa.array(["a", None]))
+        encoder = InteractionEncoder().fit({"user": [1, 2], "item": make([unused])})
+        assert encoder.items_.tolist() == ["a"]
 
     def test_one_and_true_are_one_as_in_python(self):
         assert InteractionEncoder().fit([(1, "x"), (True, "x"), (1.0, "x")]).n_users_ == 1
