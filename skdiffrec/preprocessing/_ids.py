@@ -13,6 +13,7 @@ import narwhals as nw
 import numpy as np
 from numpy.dtypes import StringDType
 
+from ._tables import arrow_objects, is_arrow_extension
 from ._values import as_datetime64
 
 _TABLE_SHARE = 4  # largest size of a table over a range of integers, per id in the data
@@ -149,9 +150,7 @@ def _as_series(column):
 def _as_array(series):
     """A column as an array; values that NumPy has no type for stay what their library gives."""
     native = series.to_native()
-    if hasattr(getattr(native, "type", None), "storage_type"):  # an extension type of Arrow
-        return np.fromiter(native.to_pylist(), object, len(native))
-    return series.to_numpy()
+    return arrow_objects(native) if is_arrow_extension(native) else series.to_numpy()
 
 
 def _distinct_series(series, name):

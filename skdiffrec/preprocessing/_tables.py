@@ -141,6 +141,19 @@ def _transposed(rows):
     return len(columns), columns
 
 
+def is_arrow_extension(values):
+    """Is it an Arrow column, of pandas too, of values such as UUIDs, which NumPy reads as bytes?"""
+    dtype = getattr(values, "type", None)
+    if dtype is None:
+        dtype = getattr(getattr(values, "dtype", None), "pyarrow_dtype", None)
+    return hasattr(dtype, "storage_type")
+
+
+def arrow_objects(values):
+    """The values of an Arrow column as Python objects."""
+    return np.fromiter(getattr(values, "to_pylist", values.__iter__)(), object, len(values))
+
+
 def as_column(values):
     """A column as a narwhals Series or a 1-D array; entries of a list stay the same objects."""
     series = nw.from_native(values, series_only=True, pass_through=True)
@@ -149,5 +162,5 @@ def as_column(values):
     if hasattr(values, "__array__"):  # NumPy's own, pandas' indexes and arrays, Arrow's arrays
         if np.ndim(values) != 1:
             raise ValueError(f"A column must have one dimension, got shape {np.shape(values)}.")
-        return np.asarray(values)
+        return arrow_objects(values) if is_arrow_extension(values) else np.asarray(values)
     return np.fromiter(values, object)  # np.asarray would convert [1, "a"] to strings

@@ -306,6 +306,22 @@ class TestIds:
         encoder = InteractionEncoder().fit({"user": [1, 2], "item": make([unused])})
         assert encoder.items_.tolist() == ["a"]
 
+    @pytest.mark.skipif(not hasattr(pa, "uuid"), reason="Arrow 18 and later")
+    def test_uuids_of_arrow(self):
+        ids = [uuid.UUID(int=n) for n in (4, 3)]
+        storage = pa.array([one.bytes for one in ids], pa.binary(16))
+        array = pa.ExtensionArray.from_storage(pa.uuid(), storage)
+        dictionary = pa.DictionaryArray.from_arrays(pa.array([0, 1]), array)
+        for column in (
+            array,
+            pa.chunked_array([array]),
+            pa.chunked_array([dictionary]),
+            as_pandas_arrow([array]),
+        ):
+            encoder = InteractionEncoder().fit({"user": [1, 2], "item": column})
+            assert encoder.items_.tolist() == sorted(ids)
+            assert_array_equal(encoder.item_index(column), [1, 0])
+
     def test_one_and_true_are_one_as_in_python(self):
         assert InteractionEncoder().fit([(1, "x"), (True, "x"), (1.0, "x")]).n_users_ == 1
 
