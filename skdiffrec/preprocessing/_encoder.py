@@ -39,13 +39,15 @@ class InteractionEncoder(  # type: ignore[call-arg]
         those that are None.
     weight, timestamp : str or int, default=None
         Columns of the weight and the time of an event. Weights are >= 0; events of weight 0 are
-        ignored. Times are numbers > 0 or dates, which become seconds since 1970.
+        ignored. Times are numbers > 0, dates, which become seconds since 1970, or durations, which
+        become seconds.
     values : {"auto", "binary", "weight", "time"}, default="auto"
         What the values of the matrix are: ones, weights or times. Set `values` of the recommender
         to the same. "auto" is "time" with a `timestamp`, else "weight" with a `weight`, else
         "binary".
     min_weight : float, default=None
-        Ignore events of lower weight, before any other step: 4 keeps ratings of 4 and 5.
+        Ignore events of lower weight, before any other step: 4 keeps ratings of 4 and 5. What is
+        ignored may have a weight below 0 or NaN, and ids and times that are missing.
     min_user_interactions, min_item_interactions : int, default=1
         In `fit`, remove users with fewer items and items with fewer users, repeatedly until all
         that remain have enough (the k-core). `transform` leaves out what `fit` removed.
@@ -181,7 +183,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
             As in `fit`.
         """
         values = resolved_values(self)
-        rows, columns, numbers, users, items, backend = read_events(self, X, values)
+        rows, columns, numbers, users, items, backend = read_events(self, X, values, fit=True)
         shape = len(users), len(items)
         X_new = events_matrix(self, rows, columns, numbers, shape, values)
         n_events = len(rows)

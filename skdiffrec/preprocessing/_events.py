@@ -2,32 +2,42 @@
 
 import numpy as np
 
-from ._ids import factorize, positions
+from ._ids import factorize, missing_ids, positions
 from ._interactions import to_csr
 from ._lookup import kept_positions, reject_unknown
 from ._tables import as_column, read_columns
 from ._values import as_times, as_weights
 
 
-def read_events(encoder, X, values):
-    """(row, column and value or None of each event, users, items, library of the table)."""
+def read_events(encoder, X, values, fit=False):
+    """(row, column and value or None of each event, users, items, library of the table).
+
+    Events of a weight that does not count are left out before anything else; `fit` takes note of
+    their users and items, if they are not missing.
+    """
     names = {role: getattr(encoder, role) for role in ("user", "item", "weight", "timestamp")}
     names = {role: name for role, name in names.items() if name is not None}
     table, backend = read_columns(X, names)
-    rows, users = factorize(table["user"], names["user"])
-    columns, items = factorize(table["item"], names["item"])
-    weight = time = order = None
+    weight = time = order = counted = places = None
     if "weight" in table:
-        weight = as_weights(table["weight"], names["weight"])
+        weight, counted = as_weights(table["weight"], names["weight"], encoder.min_weight)
     by_time = values == "weight" and encoder.duplicates in ("first", "last")
     if "timestamp" in table and (values == "time" or by_time):
-        time = as_times(table["timestamp"], names["timestamp"])
+        time = as_times(table["timestamp"], names["timestamp"], counted)
     numbers = {"binary": None, "weight": weight, "time": time}[values]
     if by_time and time is not None:
         order = np.argsort(time, kind="stable")
-    if weight is not None:
-        kept = (weight > 0) & (weight >= (encoder.min_weight or 0))
-        order = np.flatnonzero(kept) if order is None else order[kept[order]]
+    if counted is not None and not counted.all():
+        read = counted
+        if fit:
+            read = counted | ~(missing_ids(table["user"]) | missing_ids(table["item"]))
+        places = np.flatnonzero(read)
+        order = np.flatnonzero(counted) if order is None else order[counted[order]]
+        order = (np.cumsum(read) - 1)[order]  # among the rows that are read
+        numbers = None if numbers is None else numbers[places]
+        table = {role: table[role][places] for role in ("user", "item")}
+    rows, users = factorize(table["user"], names["user"], places)
+    columns, items = factorize(table["item"], names["item"], places)
     if order is not None:
         rows, columns = rows[order], columns[order]
         numbers = None if numbers is None else numbers[order]

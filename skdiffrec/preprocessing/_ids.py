@@ -14,14 +14,18 @@ import numpy as np
 from numpy.dtypes import StringDType
 
 from ._tables import arrow_objects, is_arrow_extension
-from ._values import as_datetime64
+from ._values import as_datetime64, is_missing
 
 _TABLE_SHARE = 4  # largest size of a table over a range of integers, per id in the data
 _CHUNK = 2**16  # ids converted to Python objects at a time
 _TEXT = (nw.String, nw.Categorical, nw.Enum)
 
 
-def factorize(column, name):
+class _MissingId(Exception):
+    """An id is missing in the row that is its argument."""
+
+
+def factorize(column, name, places=None):
     """Number the distinct ids of a column.
 
     Parameters
@@ -29,6 +33,8 @@ def factorize(column, name):
     column : narwhals Series or ndarray of shape (n,)
     name : str
         Name of the column, for errors.
+    places : ndarray of int, shape (n,), default=None
+        Rows of the entries in the table, for errors; None means all rows.
 
     Returns
     -------
@@ -44,10 +50,17 @@ def factorize(column, name):
     TypeError
         If an id cannot be hashed.
     """
-    if isinstance(column, nw.Series) and column.is_null().any():
-        _raise_missing(name, int(np.flatnonzero(column.is_null().to_numpy())[0]))
-    codes, ids = _distinct(column, name)
-    _check_ids(codes, ids, name)
+    try:
+        if isinstance(column, nw.Series) and column.is_null().any():
+            raise _MissingId(int(np.flatnonzero(column.is_null().to_numpy())[0]))
+        codes, ids = _distinct(column, name)
+        _check_ids(codes, ids)
+    except _MissingId as missing:
+        row = missing.args[0] if places is None else places[missing.args[0]]
+        raise ValueError(
+            f"Column {name!r} has a missing id (None, NaN or null) in row {row}. Leave such rows "
+            "out, or fill in an id."
+        ) from None
     order = _ascending(ids)
     if order is None:
         return codes, ids
@@ -80,7 +93,7 @@ def _distinct(column, name):
     """(codes, ids), with ids in any order."""
     if isinstance(column, nw.Series):
         if (parts := _categories(column)) is not None:
-            return _distinct_categories(*parts, name)
+            return _distinct_categories(parts[0], parts[1], name)
         if isinstance(column.dtype, _TEXT):
             return _distinct_series(column, name)
         column = _as_array(column)
@@ -138,7 +151,7 @@ def _distinct_categories(codes, categories, name):
     categories = categories[used.tolist()]
     missing = categories.is_null().to_numpy()
     if missing.any():
-        _raise_missing(name, int(np.flatnonzero(missing[codes])[0]))
+        raise _MissingId(int(np.flatnonzero(missing[codes])[0]))
     number, ids = _distinct(categories, name)
     return _look_up(number, codes), ids
 
@@ -226,32 +239,31 @@ def _narrow(ids):
     return np.fromiter(ids, object, len(ids))
 
 
-def _check_ids(codes, ids, name):
-    """Raise an error if an id is missing."""
+def _check_ids(codes, ids):
+    """Raise `_MissingId` if an id is missing."""
     if ids.dtype.kind == "f":
         missing = np.isnan(ids)
     elif ids.dtype.kind in "mM":
         missing = np.isnat(ids)
     elif ids.dtype == object:
-        missing = np.fromiter(map(_is_missing, ids), bool, len(ids))
+        missing = np.fromiter(map(is_missing, ids), bool, len(ids))
     else:
         return
     if missing.any():
-        _raise_missing(name, int(np.flatnonzero(missing[codes])[0]))
+        raise _MissingId(int(np.flatnonzero(missing[codes])[0]))
 
 
-def _is_missing(value):
-    try:
-        return value is None or bool(value != value)
-    except (TypeError, ValueError):  # pandas.NA has no truth value
-        return True
-
-
-def _raise_missing(name, row):
-    raise ValueError(
-        f"Column {name!r} has a missing id (None, NaN or null) in row {row}. Leave such rows out, "
-        "or fill in an id."
-    )
+def missing_ids(column):
+    """Which entries of a column are missing."""
+    missing = np.zeros(len(column), bool)
+    if isinstance(column, nw.Series):
+        missing |= column.is_null().to_numpy()
+        column = column.to_numpy()
+    if column.dtype.kind in "fmM":
+        missing |= np.isnan(column)
+    elif column.dtype == object:
+        missing |= np.fromiter(map(is_missing, column), bool, len(column))
+    return missing
 
 
 def _ascending(ids):

@@ -1,43 +1,106 @@
 """Convert columns of weights and times to float64."""
 
-from datetime import UTC
+import datetime
 
 import narwhals as nw
 import numpy as np
 
-
-def as_weights(column, name):
-    """A column of finite numbers >= 0, float64."""
-    weights = _as_numbers(column.to_numpy() if isinstance(column, nw.Series) else column, name)
-    if weights.size and weights.min() < 0:
-        raise ValueError(f"Column {name!r} holds {weights.min():g}; a weight must be >= 0.")
-    return weights
+_DATES = (datetime.date, np.datetime64)
+_DURATIONS = (datetime.timedelta, np.timedelta64)
 
 
-def as_times(column, name):
-    """A column of dates, date times or numbers as float64 > 0; dates in seconds since 1970."""
-    if isinstance(column, nw.Series):
-        column = column.cast(nw.Datetime("us")) if column.dtype == nw.Date else column
-        if column.dtype == nw.Datetime:
-            stamps = column.dt.timestamp("us").to_numpy().astype(np.float64)
-            column = np.where(column.is_null().to_numpy(), np.nan, stamps / 1e6)
-        else:
-            column = column.to_numpy()
-    if column.dtype == object and len(column) and hasattr(column[0], "timetuple"):
-        try:
-            column = as_datetime64(column)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"Column {name!r} must hold only dates: {error}.") from None
-    if column.dtype.kind == "M":
-        seconds = column.astype("datetime64[us]").astype(np.int64) / 1e6
-        column = np.where(np.isnat(column), np.nan, seconds)
-    times = _as_numbers(column, name)
-    if times.size and times.min() <= 0:
+def as_weights(column, name, min_weight=None):
+    """(column of numbers as float64, which of them count); durations in seconds.
+
+    Weights below `min_weight` and of 0 do not count; the others must be finite and >= 0.
+    """
+    weights = _as_numbers(column, name, dates=False)
+    counted = np.ones(len(weights), bool) if min_weight is None else weights >= min_weight
+    _check_finite(weights, name, counted)
+    if counted.any() and weights[counted].min() < 0:
         raise ValueError(
-            f"Column {name!r} holds the time {times.min():g}, but a time must be > 0 (dates become "
-            "seconds since 1970). Add a constant to all times: only their order matters."
+            f"Column {name!r} holds {weights[counted].min():g}; a weight must be >= 0. "
+            "min_weight=0 leaves lower ones out."
+        )
+    return weights, counted & (weights > 0)
+
+
+def as_times(column, name, counted=None):
+    """A column of dates, durations or numbers as float64; dates in seconds since 1970.
+
+    Those of events that are `counted` (None: all) must be finite and > 0.
+    """
+    times = _as_numbers(column, name, dates=True)
+    counted = np.ones(len(times), bool) if counted is None else counted
+    _check_finite(times, name, counted)
+    if counted.any() and times[counted].min() <= 0:
+        raise ValueError(
+            f"Column {name!r} holds the time {times[counted].min():g}, but a time must be > 0 "
+            "(dates become seconds since 1970). Add a constant to all times: only their order "
+            "matters."
         )
     return times
+
+
+def _as_numbers(column, name, dates):
+    """A column as float64, NaN where a value is missing; dates and durations in seconds."""
+    if isinstance(column, nw.Series):
+        column = column.cast(nw.Datetime("us")) if column.dtype == nw.Date else column
+        if column.dtype == nw.Datetime and dates:
+            stamps = column.dt.timestamp("us").to_numpy().astype(np.float64)
+            return np.where(column.is_null().to_numpy(), np.nan, stamps / 1e6)
+        column = column.to_numpy()
+    if column.dtype == object:
+        return _object_numbers(column, name, dates)
+    kind = column.dtype.kind
+    if kind == "M" and dates:
+        seconds = column.astype("datetime64[us]").astype(np.int64) / 1e6
+        return np.where(np.isnat(column), np.nan, seconds)
+    if kind == "m" and np.datetime_data(column.dtype)[0] not in ("Y", "M", "generic"):
+        return column / np.timedelta64(1, "s")
+    if kind not in "biuf":
+        _raise_no_numbers(name, column[0] if len(column) else column.dtype, dates)
+    return np.asarray(column, np.float64)
+
+
+def _object_numbers(column, name, dates):
+    """`_as_numbers` of an array of objects, which are of one kind or missing."""
+    given = ~np.fromiter(map(is_missing, column), bool, len(column))
+    present, numbers = column[given], np.full(len(column), np.nan)
+    types = set(map(type, present))
+    if any(issubclass(kind, _DATES + _DURATIONS) for kind in types):
+        try:
+            present = _typed(present, types)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"Column {name!r} must hold only dates: {error}.") from None
+        numbers[given] = _as_numbers(present, name, dates)
+        return numbers
+    if any(issubclass(kind, (str, bytes)) for kind in types):
+        _raise_no_numbers(name, next(v for v in present if isinstance(v, (str, bytes))), dates)
+    try:
+        numbers[given] = present.astype(np.float64)
+    except (TypeError, ValueError):
+        _raise_no_numbers(name, present[0], dates)
+    return numbers
+
+
+def _typed(values, types):
+    """Objects that are all dates or all durations as datetime64 or timedelta64."""
+    for kinds in (np.datetime64, np.timedelta64, datetime.timedelta):
+        if all(issubclass(kind, kinds) for kind in types):
+            unit = "timedelta64[us]" if kinds is datetime.timedelta else None
+            return np.array(values.tolist(), unit)
+    if all(issubclass(kind, datetime.date) for kind in types):
+        return as_datetime64(values)
+    raise TypeError(f"it holds {', '.join(sorted(kind.__name__ for kind in types))}")
+
+
+def is_missing(value):
+    """Is a value None, NaN, NaT or null?"""
+    try:
+        return value is None or bool(value != value)
+    except (TypeError, ValueError):  # pandas.NA has no truth value
+        return True
 
 
 def as_datetime64(times):
@@ -48,7 +111,7 @@ def as_datetime64(times):
     if any(hasattr(t, "tzinfo") != hasattr(times[0], "tzinfo") for t in times):
         raise TypeError("dates and date times are mixed")
     unit = "us" if hasattr(times[0], "tzinfo") else "D"
-    utc = [t.astimezone(UTC).replace(tzinfo=None) if _has_zone(t) else t for t in times]
+    utc = [t.astimezone(datetime.UTC).replace(tzinfo=None) if _has_zone(t) else t for t in times]
     return np.array(utc, f"datetime64[{unit}]")
 
 
@@ -56,25 +119,21 @@ def _has_zone(time):
     return getattr(time, "tzinfo", None) is not None
 
 
-def _as_numbers(values, name):
-    """A column of finite numbers as float64."""
-    first = values[0] if len(values) else None
-    try:
-        if isinstance(first, (str, bytes)):
-            raise TypeError
-        numbers = np.asarray(values, np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"Column {name!r} must hold numbers or dates, got {first!r}. Convert it first, for "
-            "example by pandas.to_numeric, pandas.to_datetime or polars' str.to_datetime."
-        ) from None
-    bad = np.flatnonzero(~np.isfinite(numbers))
+def _check_finite(numbers, name, counted):
+    bad = np.flatnonzero(counted & ~np.isfinite(numbers))
     if bad.size:
         raise ValueError(
             f"Column {name!r} holds {numbers[bad[0]]} in row {bad[0]}. Fill missing values, or "
             "leave the rows out."
         )
-    return numbers
+
+
+def _raise_no_numbers(name, value, dates):
+    kinds = "numbers, dates or durations" if dates else "numbers or durations"
+    raise TypeError(
+        f"Column {name!r} must hold {kinds}, got {value!r}. Convert it first, for example by "
+        "pandas.to_numeric, pandas.to_datetime or polars' str.to_datetime."
+    )
 
 
 def resolved_values(encoder):

@@ -1,6 +1,9 @@
 """The same events as tables of every library."""
 
+import datetime as dt
+import decimal
 import sqlite3
+import uuid
 
 import numpy as np
 import pandas as pd
@@ -81,3 +84,24 @@ def cells(X, users, items):
     X = X.tocoo()
     users, items = list(users), list(items)
     return {(users[r], items[c]): v for r, c, v in zip(X.row, X.col, X.data.tolist(), strict=True)}
+
+
+# ids of every kind, three of each
+IDS = {
+    "ints": [3, -1, 2**40],
+    "huge": [2**63 + 1, 5, 2**70],
+    "unsigned": [np.uint64(2**63 + 1), np.uint64(5), np.uint64(7)],
+    "floats": [0.5, -1.5, 3.0],
+    "bools": [True, False, True],
+    "text": ["b", "a\0", "ä" * 40],
+    "surrogate": ["\ud800", "b", "a"],
+    "bytes": [b"b", b"a", b"\xff"],
+    "tuples": [("b", 1), ("a", 2), ("a", 1)],
+    "mixed": [1, "1", ("x",)],
+    "frozensets": [frozenset({1}), frozenset({2}), frozenset()],
+    "uuids": [uuid.UUID(int=7), uuid.UUID(int=5), uuid.UUID(int=9)],
+    "dates": [dt.date(2020, 1, 2), dt.date(2019, 1, 1), dt.date(1950, 1, 1)],
+    "zoned": [dt.datetime(2020, 1, d, tzinfo=dt.UTC) for d in (3, 1, 2)],
+    "decimals": [decimal.Decimal("1.5"), decimal.Decimal("0.1"), decimal.Decimal(3)],
+    "datetime64": list(np.array(["2020-01-02", "2019-01-01", "2021-01-01"], "M8[ns]")),
+}

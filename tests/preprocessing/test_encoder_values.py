@@ -106,6 +106,43 @@ class TestSelection:
             ("eve", "rye"),
         }
 
+    @pytest.mark.parametrize("form", ["pandas", "polars", "pyarrow", "dict", "tuples", "dicts"])
+    def test_min_weight_comes_before_anything_else(self, form):
+        nan = None if form in ("polars", "pyarrow") else np.nan
+        events = [
+            ("ann", "tea", 5.0, 3.0),
+            ("ann", "jam", -1.0, 2.0),
+            ("ann", "rye", nan, 1.0),
+            (None, "tea", 1.0, 4.0),
+            ("eve", None, 3.0, 5.0),
+            ("eve", "oat", 3.0, -5.0),
+            ("bob", "tea", 4.0, 6.0),
+        ]
+        for values in ("weight", "time"):
+            encoder = InteractionEncoder(**ROLES, min_weight=4, values=values)
+            X = encoder.fit_transform(table(form, events))
+            column = {"weight": 2, "time": 3}[values]
+            expected = {event[:2]: event[column] for event in (events[0], events[-1])}
+            assert cells(X, encoder.users_, encoder.items_) == expected
+            assert_array_equal(encoder.transform(table(form, events)).toarray(), X.toarray())
+            kept, users = encoder.transform(
+                table(form, [("zoe", "new", 1.0, 1.0), ("ann", "jam", 9.0, 9.0), *events[:1]]),
+                return_users=True,
+            )
+            assert users.tolist() == ["ann"] and kept.nnz == 1  # jam was left out in fit
+        with pytest.raises(ValueError, match="'user' has a missing id .* in row 3"):
+            InteractionEncoder(weight="weight", min_weight=1).fit(table(form, events))
+        with pytest.raises(ValueError, match="holds -1; a weight must be >= 0"):
+            InteractionEncoder(**ROLES, min_weight=-2).fit(table(form, events))
+
+    def test_first_and_last_among_the_events_that_count(self):
+        events = [("a", "x", 3, 9), ("a", "x", 1, 1), ("a", "x", 5, 2), ("b", "x", 0, 1)]
+        for duplicates, expected in (("first", 5), ("last", 3)):
+            encoder = InteractionEncoder(
+                **ROLES, values="weight", min_weight=2, duplicates=duplicates
+            )
+            assert encoder.fit_transform(events).toarray().tolist() == [[expected]]
+
     def test_a_weight_of_zero_is_no_event(self):
         encoder = InteractionEncoder(weight="weight")
         encoder.fit([("a", "x", 0.0), ("a", "y", 1.0), ("b", "x", 0.0)])
@@ -136,6 +173,33 @@ class TestNumbers:
         )
         assert X.data.tolist() == [1577836800, 1577923201]
 
+    @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+    def test_numpy_dates_as_objects(self, unit):
+        days = np.array(["2020-01-01", "2020-01-02T00:00:01"], f"M8[{unit}]")
+        encoder = InteractionEncoder(timestamp="t")
+        for times in (list(days), [days[0], np.datetime64("2020-01-02T00:00:01", "s")]):
+            X = encoder.fit_transform(list(zip("ab", "xy", times, strict=True)))
+            assert X.data.tolist() == [1577836800, 1577923201]
+
+    @pytest.mark.parametrize("role", ["weight", "timestamp"])
+    def test_durations_become_seconds_whatever_their_unit(self, role):
+        both = [dt.timedelta(seconds=90), dt.timedelta(milliseconds=500)]
+        columns = [both, list(np.array(both, "m8[us]")), list(map(pd.Timedelta, both))]
+        for unit in ("ms", "us", "ns"):
+            columns += [
+                np.array(both, f"m8[{unit}]"),
+                pd.Series(both, dtype=f"m8[{unit}]"),
+                pl.Series(both, dtype=pl.Duration(unit)),
+                pa.array(both, pa.duration(unit)),
+                pa.chunked_array([pa.array(both, pa.duration(unit))]),
+                pd.Series(both, dtype=pd.ArrowDtype(pa.duration(unit))),
+            ]
+        for column in columns:
+            X = InteractionEncoder(**{role: "x"}).fit_transform(
+                {"user": [1, 2], "item": [1, 1], "x": column}
+            )
+            assert X.data.tolist() == [90, 0.5]
+
     @pytest.mark.parametrize("column", [pl.Series([dt.date(2020, 1, 1)]), [dt.date(2020, 1, 1)]])
     def test_days(self, column):
         X = InteractionEncoder(timestamp="t").fit_transform({"user": [1], "item": [1], "t": column})
@@ -152,6 +216,32 @@ class TestNumbers:
             ("timestamp", pd.Series([pd.NaT, pd.Timestamp("2020")]), ValueError, "nan in row 0"),
             ("timestamp", pl.Series([None, dt.datetime(2020, 1, 1)]), ValueError, "nan in row 0"),
             ("timestamp", [dt.datetime(2020, 1, 1), "x"], TypeError, "must hold only dates"),
+            ("timestamp", [np.datetime64("2020-01-01"), 5], TypeError, "must hold only dates"),
+            ("timestamp", [5, np.datetime64("2020-01-01")], TypeError, "must hold only dates"),
+            (
+                "timestamp",
+                [np.datetime64("NaT"), np.datetime64("2020")],
+                ValueError,
+                "nan in row 0",
+            ),
+            ("timestamp", [None, dt.datetime(2020, 1, 1)], ValueError, "nan in row 0"),
+            (
+                "timestamp",
+                [dt.timedelta(1), dt.date(2020, 1, 1)],
+                TypeError,
+                "must hold only dates",
+            ),
+            ("timestamp", [3, "4"], TypeError, "got '4'"),
+            ("weight", pd.Series([pd.NaT, pd.Timedelta(3)]), ValueError, "nan in row 0"),
+            (
+                "weight",
+                np.array(["2020-01-01"] * 2, "M8[s]"),
+                TypeError,
+                "hold numbers or duration",
+            ),
+            ("weight", pl.Series([dt.date(2020, 1, 1)] * 2), TypeError, "hold numbers or duration"),
+            ("weight", [dt.date(2020, 1, 1)] * 2, TypeError, "must hold numbers or durations"),
+            ("weight", np.array([3, 4], "m8[M]"), TypeError, "must hold numbers or durations"),
         ],
     )
     def test_bad_numbers(self, role, column, error, says):

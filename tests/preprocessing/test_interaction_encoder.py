@@ -3,9 +3,7 @@
 import copy
 import csv
 import datetime as dt
-import decimal
 import pickle
-import uuid
 from collections import namedtuple
 
 import numpy as np
@@ -13,7 +11,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from encoder_tables import BACK, EVENTS, FORMS, ROLES, as_dict, properties, table
+from encoder_tables import BACK, EVENTS, FORMS, IDS, ROLES, as_dict, properties, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -133,24 +131,6 @@ class TestTables:
             InteractionEncoder().fit(X)
 
 
-IDS = {
-    "ints": [3, -1, 2**40],
-    "huge": [2**63 + 1, 5, 2**70],
-    "unsigned": [np.uint64(2**63 + 1), np.uint64(5), np.uint64(7)],
-    "floats": [0.5, -1.5, 3.0],
-    "bools": [True, False, True],
-    "text": ["b", "a\0", "ä" * 40],
-    "surrogate": ["\ud800", "b", "a"],
-    "bytes": [b"b", b"a", b"\xff"],
-    "tuples": [("b", 1), ("a", 2), ("a", 1)],
-    "mixed": [1, "1", ("x",)],
-    "frozensets": [frozenset({1}), frozenset({2}), frozenset()],
-    "uuids": [uuid.UUID(int=7), uuid.UUID(int=5), uuid.UUID(int=9)],
-    "dates": [dt.date(2020, 1, 2), dt.date(2019, 1, 1), dt.date(1950, 1, 1)],
-    "zoned": [dt.datetime(2020, 1, d, tzinfo=dt.UTC) for d in (3, 1, 2)],
-    "decimals": [decimal.Decimal("1.5"), decimal.Decimal("0.1"), decimal.Decimal(3)],
-    "datetime64": list(np.array(["2020-01-02", "2019-01-01", "2021-01-01"], "M8[ns]")),
-}
 FRAMES = {
     "tuples": lambda users: [(u, "x") for u in users],
     "pandas": lambda users: pd.DataFrame({"user": pd.Series(users), "item": "x"}),
@@ -158,10 +138,6 @@ FRAMES = {
         {"user": pl.Series(users, dtype=pl.Object), "item": ["x"] * len(users)}
     ),
 }
-
-
-def as_pandas_arrow(chunks):
-    return pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array(chunks)))
 
 
 def as_kept(users):
@@ -270,57 +246,6 @@ class TestIds:
             encoder = InteractionEncoder().fit({"user": column, "item": [1, 1]})
             assert set(encoder.users_.tolist()) == set(categories[:2])
             assert encoder.user_index(categories[::-1], unknown=-1)[0] == -1
-
-    @pytest.mark.parametrize("kind", [*sorted(set(IDS) - {"surrogate", "bools"}), "periods"])
-    def test_ids_are_the_same_with_and_without_categories(self, kind):
-        plain = pd.Series(IDS.get(kind, list(pd.period_range("2020-01", periods=3, freq="M"))))
-        column = plain.astype("category")
-        expected = InteractionEncoder().fit({"user": [1, 2, 3], "item": plain})
-        encoder = InteractionEncoder().fit({"user": [1, 2, 3], "item": column})
-        assert encoder.items_.dtype == expected.items_.dtype
-        assert set(encoder.items_.tolist()) == set(expected.items_.tolist())
-        assert sorted(encoder.item_index(column)) == [0, 1, 2]
-        assert_array_equal(encoder.item_index(plain), encoder.item_index(column))
-
-    @pytest.mark.parametrize("make", [pa.chunked_array, as_pandas_arrow])
-    @pytest.mark.parametrize(
-        "values",
-        [["b", "a", "b", "no"], [7, 5, 7, 0], [0.5, 0.25, 0.5, 0.0], [b"b", b"a", b"b", b""]],
-    )
-    def test_a_dictionary_that_repeats_a_value(self, values, make):
-        part = pa.DictionaryArray.from_arrays(pa.array([2, 1, 0, 2], pa.int8()), pa.array(values))
-        other = pa.DictionaryArray.from_arrays(pa.array([0], pa.int8()), pa.array(values[1:2]))
-        for chunks in ([part], [part, other]):
-            users = list(range(len(chunks) + 3))
-            encoder = InteractionEncoder().fit({"user": users, "item": make(chunks)})
-            assert encoder.items_.tolist() == [values[1], values[0]]
-            expected = [1, 0, 1, 1, 0][: len(users)]
-            assert_array_equal(encoder.item_index(make(chunks)), expected)
-
-    @pytest.mark.parametrize("make", [pa.chunked_array, as_pandas_arrow])
-    def test_a_dictionary_with_a_missing_value(self, make):
-        column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0]), pa.array(["a", None]))
-        with pytest.raises(ValueError, match="'item' has a missing id .* in row 1"):
-            InteractionEncoder().fit({"user": [1, 2, 3], "item": make([column])})
-        unused = pa.DictionaryArray.from_arrays(pa.array([0, 0]), pa.array(["a", None]))
-        encoder = InteractionEncoder().fit({"user": [1, 2], "item": make([unused])})
-        assert encoder.items_.tolist() == ["a"]
-
-    @pytest.mark.skipif(not hasattr(pa, "uuid"), reason="Arrow 18 and later")
-    def test_uuids_of_arrow(self):
-        ids = [uuid.UUID(int=n) for n in (4, 3)]
-        storage = pa.array([one.bytes for one in ids], pa.binary(16))
-        array = pa.ExtensionArray.from_storage(pa.uuid(), storage)
-        dictionary = pa.DictionaryArray.from_arrays(pa.array([0, 1]), array)
-        for column in (
-            array,
-            pa.chunked_array([array]),
-            pa.chunked_array([dictionary]),
-            as_pandas_arrow([array]),
-        ):
-            encoder = InteractionEncoder().fit({"user": [1, 2], "item": column})
-            assert encoder.items_.tolist() == sorted(ids)
-            assert_array_equal(encoder.item_index(column), [1, 0])
 
     def test_one_and_true_are_one_as_in_python(self):
         assert InteractionEncoder().fit([(1, "x"), (True, "x"), (1.0, "x")]).n_users_ == 1
