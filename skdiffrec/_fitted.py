@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._inference.device import resolve_device
+from ._inference.host_state import in_own_state
 from ._inference.model import FittedModel
 from ._inference.onnx import export
 from ._inference.state import model_state
@@ -291,13 +292,13 @@ class FittedDiffusion(BaseRecommender):
         if by not in ("auto", "closed_form", "output_layer"):
             raise ValueError(f'by must be "auto", "output_layer" or "closed_form", got {by!r}.')
         if by == "output_layer" or (by == "auto" and form is None):
-            return cosine_similarity(model.denoiser.item_vectors())
+            return cosine_similarity(model.item_vectors())
         if form is None:
             raise ValueError(
                 'by="closed_form" needs a closed form, but the model was fitted without one; use '
                 'by="output_layer", or fit with closed_form="auto" and ranking_head=True.'
             )
-        return stored_similarity(form.csr) if form.sparse else form.entries
+        return stored_similarity(form.csr) if form.sparse else in_own_state()(form.entries)
 
     def export_onnx(
         self, path: str | os.PathLike[str], k: int = 10, *, filter_seen: bool = True

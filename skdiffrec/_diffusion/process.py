@@ -31,7 +31,7 @@ class Diffusion:
     """
 
     def __init__(self, alpha_bar, prediction_type):
-        self.alpha_bar = torch.as_tensor(alpha_bar, dtype=torch.float64)
+        self.alpha_bar = torch.as_tensor(alpha_bar, dtype=torch.float64, device="cpu")
         self.prediction_type = prediction_type
 
     @property
@@ -105,8 +105,10 @@ class Diffusion:
         variance = 1.0 if from_noise else 1 - float(self.alpha_bar[timesteps[0]])
         spread = []
         for t, t_next in zip(timesteps[:-1], timesteps[1:], strict=True):
-            one = torch.ones((1, 1), dtype=torch.float64)
-            share = float(self.to_x0(one, torch.zeros_like(one), torch.tensor([int(t)])))
+            one = torch.ones((1, 1), dtype=torch.float64, device="cpu")
+            share = float(
+                self.to_x0(one, torch.zeros_like(one), torch.tensor([int(t)], device="cpu"))
+            )
             spread.append(abs(share) * variance**0.5)
             if t_next:
                 p, q, r = self.step(int(t), int(t_next), eta)

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import joblib
 import torch
-from threadpoolctl import threadpool_limits
 
-from .._utils.threads import side_by_side
+from .._utils.threads import blas_limit, side_by_side
+from .host_state import own_state, torch_threads
 
 _MAX_WORKERS = 8
 
@@ -52,7 +52,7 @@ def training_threads():
     """
     n_threads = min(torch.get_num_threads(), max(1, joblib.cpu_count() // 2))
     # NumPy's own threads would only wait beside them
-    with torch_threads(n_threads), threadpool_limits(n_threads, "blas"):
+    with torch_threads(n_threads), blas_limit(n_threads):
         yield
 
 
@@ -75,18 +75,12 @@ def run_blocks(run, blocks, most=None):
         of_a_block = 1 if most is None else n_threads
     else:
         of_a_block = max(1, n_threads // n_workers)
-    with torch_threads(of_a_block):
-        side_by_side(run, blocks, n_workers)
 
+    def run_with_threads(block):
+        with torch_threads(of_a_block), own_state():
+            run(block)
 
-@contextmanager
-def torch_threads(n_threads):
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    side_by_side(run_with_threads, blocks, n_workers)
 
 
 def screens_in_bfloat16(device):

@@ -2,12 +2,12 @@
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 
+from .host_state import in_own_state
 from .scoring import guided_scores
 
 
-@torch.no_grad()
+@in_own_state()
 def closed_form_contributions(model, history, scale, items):
     """The closed form's part of the scores of `items`, by item of the history.
 

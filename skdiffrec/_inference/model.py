@@ -21,6 +21,7 @@ from .._utils.topk import row_blocks
 from .chain_spaces import chain_space
 from .device import run_blocks, screens_in_bfloat16
 from .explanation import closed_form_contributions, leave_one_out
+from .host_state import in_own_state, set_mkl, set_openmp
 from .ranking import TILE_ITEMS, EstimateScores, HeadScores, guided_lists
 from .reverse_process import SamplingTables
 from .scoring import branch_scores, drawn_scores, guided_scores, staged_scores, swept_scores
@@ -127,7 +128,7 @@ class FittedModel:
                     self._made[name] = make()
         return self._made[name]
 
-    @torch.no_grad()
+    @in_own_state()
     def _new_tables(self, reference):
         space = chain_space(self.denoiser, reference)
         scores: HeadScores | EstimateScores = EstimateScores(space, self.half_life)
@@ -136,6 +137,7 @@ class FittedModel:
             scores = HeadScores(self.denoiser.head, *form, self.half_life)
         return SamplingTables(self.denoiser, self.diffusion, space, scores)
 
+    @in_own_state(device=True)
     def to(self, device: torch.device) -> "FittedModel":
         """The same model with its weights on `device`."""
         if self.device == torch.empty(0, device=device).device:  # "cuda" is one with a number
@@ -177,14 +179,16 @@ class FittedModel:
             run_blocks(run, blocks, most=1)
         elif len(blocks) > 1:
             run_blocks(run, blocks)
-        else:  # no pool for a single block
-            n_threads = torch.get_num_threads()
-            torch.set_num_threads(1)
+        elif blocks:  # no pool for a single block, and `torch_threads` in place
+            n_threads, mkl_threads = torch.get_num_threads(), set_mkl(1)
+            if n_threads > 1:
+                set_openmp(1)
             try:
-                for block in blocks:
-                    run(block)
+                run(blocks[0])
             finally:
-                torch.set_num_threads(n_threads)
+                if n_threads > 1:
+                    set_openmp(n_threads)
+                set_mkl(mkl_threads)
 
     def rank(
         self,
@@ -277,7 +281,12 @@ class FittedModel:
         model, history, keys = self._inputs(X, settings)
         return leave_one_out(model, history, keys, scale, settings, items, self.blocks)
 
-    @torch.no_grad()
+    @in_own_state()
+    def item_vectors(self) -> Scores:
+        """The vectors (n_items, H) by which the network scores items."""
+        return self.denoiser.item_vectors()
+
+    @in_own_state()
     def closed_form_scores(self, X: Rows) -> Scores:
         """Scores of the closed form alone, without its factor."""
         assert self.closed_form is not None
@@ -294,6 +303,7 @@ class FittedModel:
             object.__setattr__(self, name, value)
 
     @classmethod
+    @in_own_state(device=True)
     def of_state(cls, record: dict[str, Any], tensors: dict[str, Any]) -> "FittedModel":
         """The model that `model_state` took apart, checked; its arrays are taken out."""
         parts = restored(record, tensors)

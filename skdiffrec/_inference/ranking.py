@@ -199,6 +199,7 @@ class EstimateScores:
         )
 
 
+@torch.inference_mode(False)
 @torch.no_grad()
 def guided_lists(model, history, keys, scale, settings, k, *, filter_seen, columns):
     """The k best items by `guided_scores`, which are never there as a whole.
@@ -246,7 +247,7 @@ def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None):
     """
     mask = Mask(seen, columns, n_items, tiles.device)
     widest = min(n_items, TILE_ITEMS)
-    buffer = torch.empty(tiles.n_rows, widest, device=tiles.device)
+    buffer = torch.empty(tiles.n_rows, widest, dtype=torch.float32, device=tiles.device)
     ids, top = torch.empty(0), torch.empty(0)
     for start, stop in tile_starts(n_items):
         scores = buffer[:, : stop - start]
@@ -323,8 +324,8 @@ def above(scores, floor, most):
     rows, columns = found
     counts = np.bincount(rows, minlength=len(scores))
     rank = np.arange(len(rows)) - (counts.cumsum() - counts)[rows]
-    places = torch.zeros(len(scores), counts.max(), dtype=torch.int64)
-    values = torch.full(places.shape, -torch.inf)
+    values = scores.new_full((len(scores), counts.max()), -torch.inf)
+    places = torch.zeros_like(values, dtype=torch.int64)
     places.numpy()[rows, rank], values.numpy()[rows, rank] = columns, scores.numpy()[rows, columns]
     return places, values
 

@@ -155,7 +155,9 @@ class ReverseProcess:
 
     def _memory(self, *shape):
         """What results are written to, call after call; None where each has memory of its own."""
-        return torch.empty(shape, device=self.device) if self.reuses_memory else None
+        if not self.reuses_memory:
+            return None
+        return torch.empty(shape, dtype=torch.float32, device=self.device)
 
     def _normal(self, dim, draw, step):
         """Standard normal numbers (n, dim) of each row for a step of a draw."""
@@ -174,7 +176,7 @@ class ReverseProcess:
         if self.settings.start_timestep is None:
             if noise is not None:
                 return noise(-1)
-            return torch.zeros(self.n_padded, self.space.dim, device=self.device)
+            return self.scale.new_zeros(self.n_padded, self.space.dim)
         x_0 = self.space.encode(self.history.weighted(self.half_life))
         t = torch.full((1,), self.start, device=self.device)
         z = torch.zeros_like(x_0) if noise is None else noise(-1)

@@ -10,11 +10,12 @@ of each row (ndarray of float64, shape (n_rows,); empty rows are unconditional w
 import numpy as np
 import torch
 
+from .host_state import in_own_state
 from .ranking import TILE_ITEMS, tile_starts
 from .reverse_process import mean_of_draws, reverse_processes
 
 
-@torch.no_grad()
+@in_own_state()
 def guided_scores(model, history, keys, scale, settings, items=None):
     """Guided estimates, the mean over the draws.
 
@@ -36,7 +37,7 @@ def guided_scores(model, history, keys, scale, settings, items=None):
     return scores
 
 
-@torch.no_grad()
+@in_own_state()
 def branch_scores(model, history, keys, scale, settings, items=None):
     """Conditional and unconditional scores that `guided_scores` are made of in the last step.
 
@@ -59,7 +60,7 @@ def branch_scores(model, history, keys, scale, settings, items=None):
     return conditional, unconditional
 
 
-@torch.no_grad()
+@in_own_state()
 def drawn_scores(model, history, keys, scale, settings, n_draws):
     """`guided_scores` of one draw after the other.
 
@@ -77,7 +78,7 @@ def drawn_scores(model, history, keys, scale, settings, n_draws):
         yield scores
 
 
-@torch.no_grad()
+@in_own_state()
 def staged_scores(model, history, keys, scale, settings):
     """`guided_scores` after each sampling step, from the first to the last.
 
@@ -135,7 +136,8 @@ def _empty(history, items):
 
 def _fill(scores, rows, tiles, n_items, items=None):
     """Write tiles into ``scores[rows]``, an ndarray of float32; those of `items` where given."""
-    buffer = torch.empty(tiles.n_rows, min(n_items, TILE_ITEMS), device=tiles.device)
+    widest = min(n_items, TILE_ITEMS)
+    buffer = torch.empty(tiles.n_rows, widest, dtype=torch.float32, device=tiles.device)
     for start, stop in tile_starts(n_items):
         tile, places, picked = buffer[:, : stop - start], slice(start, stop), slice(None)
         if items is not None:

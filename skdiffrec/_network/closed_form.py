@@ -42,11 +42,11 @@ class ClosedForm(nn.Module):
         form = cls(np.zeros((0, n_items)), np.zeros(0))
         form.sparse = n_entries is not None
         if form.sparse:
-            form.weights = torch.empty(n_entries)
+            form.weights = torch.empty(n_entries, dtype=torch.float32)
             form.register_buffer("items", torch.empty(n_entries, dtype=torch.int32))
             form.register_buffer("offsets", torch.empty(n_items + 1, dtype=torch.int64))
         else:
-            form.weights = torch.empty(n_items, n_items)
+            form.weights = torch.empty(n_items, n_items, dtype=torch.float32)
         return form
 
     @property
@@ -77,5 +77,5 @@ class ClosedForm(nn.Module):
     def forward(self, rows):
         """D·c of weighted `SparseRows`, float32 (n_rows, n_items)."""
         n_items = len(self.unknown)
-        out = torch.empty(len(rows.offsets) - 1, n_items, device=self.weights.device)
+        out = self.weights.new_empty(len(rows.offsets) - 1, n_items)
         return rows.product(self.columns(0, n_items), out)

@@ -41,10 +41,10 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width, dropout):
         super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.inner = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width, dtype=torch.float32)
+        self.inner = nn.Linear(width, width, dtype=torch.float32)
         self.dropout = Dropout(dropout)
-        self.outer = nn.Linear(width, width)
+        self.outer = nn.Linear(width, width, dtype=torch.float32)
 
     def forward(self, h, generator):
         return h + self.outer(self.dropout(F.silu(self.inner(self.norm(h))), generator))
@@ -55,7 +55,7 @@ class FeedForwardLayer(nn.Module):
 
     def __init__(self, width_in, width_out):
         super().__init__()
-        self.linear = nn.Linear(width_in, width_out)
+        self.linear = nn.Linear(width_in, width_out, dtype=torch.float32)
 
     def forward(self, h, generator):
         return torch.tanh(self.linear(h))
@@ -108,16 +108,18 @@ class Denoiser(nn.Module):
         self.hidden_dims, self.n_timesteps = tuple(hidden_dims), n_timesteps
         self.half_lives = [None] if half_life is None else [half_life * span for span in _SPANS]
         first, last = hidden_dims[0], hidden_dims[-1]
-        self.read_history = nn.ParameterList(torch.empty(n_items, first) for _ in self.half_lives)
-        self.null = nn.Parameter(torch.zeros(first))
-        self.read_state = nn.Linear(space.dim, first, bias=False)
-        self.read_time = nn.Linear(time_dim, first)
+        self.read_history = nn.ParameterList(
+            torch.empty(n_items, first, dtype=torch.float32) for _ in self.half_lives
+        )
+        self.null = nn.Parameter(torch.zeros(first, dtype=torch.float32))
+        self.read_state = nn.Linear(space.dim, first, bias=False, dtype=torch.float32)
+        self.read_time = nn.Linear(time_dim, first, dtype=torch.float32)
         self.body = nn.ModuleList(
             ResidualBlock(b, dropout) if a == b else FeedForwardLayer(a, b)
             for a, b in zip(hidden_dims[:-1], hidden_dims[1:], strict=True)
         )
         self.dropout = Dropout(dropout)
-        self.write_state = nn.Linear(last, space.dim)
+        self.write_state = nn.Linear(last, space.dim, dtype=torch.float32)
         self.head = head
 
     @property
@@ -190,7 +192,7 @@ class Denoiser(nn.Module):
             Of x_t there.
         """
         t = torch.full((1,), timestep, device=self.device)
-        start = torch.zeros(1, self.space.dim, device=self.device)
+        start = torch.zeros(1, self.space.dim, dtype=torch.float32, device=self.device)
         h = self(start, t, scale, self.unconditional(1))[1]
         self.head.calibrate(h, item_counts)
 

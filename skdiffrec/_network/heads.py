@@ -23,9 +23,9 @@ class RankingHead(nn.Module):
 
     def __init__(self, width, n_items):
         super().__init__()
-        self.write = nn.Linear(width, n_items)
+        self.write = nn.Linear(width, n_items, dtype=torch.float32)
         # added to the scores of the unconditional branch, from `calibrate`
-        self.register_buffer("null_offset", torch.zeros(n_items))
+        self.register_buffer("null_offset", torch.zeros(n_items, dtype=torch.float32))
 
     @torch.no_grad()
     def initialize(self, item_counts, n_users):

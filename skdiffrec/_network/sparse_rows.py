@@ -57,7 +57,7 @@ class SparseRows(NamedTuple):
         """The same rows with Euclidean length `norm`; empty rows stay empty."""
         lengths = self.offsets.diff()
         rows = torch.repeat_interleave(lengths)
-        squares = torch.zeros(len(lengths), device=rows.device).index_add_(0, rows, self.weights**2)
+        squares = self.weights.new_zeros(len(lengths)).index_add_(0, rows, self.weights**2)
         return self._replace(weights=self.weights * (norm * squares.rsqrt())[rows])
 
     def multiply(self, matrix):
@@ -95,13 +95,13 @@ class SparseRows(NamedTuple):
         place = torch.arange(len(entry), device=entry.device)
         place += (matrix.offsets[self.items] - first)[entry]
         cell = self.rows[entry] * out.shape[1] + matrix.items[place]
-        scores = torch.zeros(out.numel(), device=entry.device)
+        scores = self.weights.new_zeros(out.numel())
         scores.index_add_(0, cell, matrix.weights[place] * self.weights[entry])
         out.copy_(scores.view(out.shape))
 
     def dense(self, n_items):
         """The rows as float32 (n_rows, n_items)."""
-        dense = torch.zeros(len(self.offsets) - 1, n_items, device=self.weights.device)
+        dense = self.weights.new_zeros(len(self.offsets) - 1, n_items)
         return dense.index_put((self.rows, self.items), self.weights)
 
     def of_rows(self, rows):

@@ -73,7 +73,7 @@ class TrainingRows:
         return torch.as_tensor(array).to(self.device, dtype)
 
     def _uniform(self, n):
-        return torch.rand(n, device=self.device, generator=self.generator)
+        return torch.rand(n, dtype=torch.float32, device=self.device, generator=self.generator)
 
     def batches(self, batch_size):
         """All rows as often as `visits` says, in a random order."""
@@ -132,9 +132,9 @@ class TrainingRows:
     def _nearness(self, entry, n_shown):
         """Weights of target entries; those of a row without condition are all 1."""
         assert self.order is not None
-        steps = (self.order[entry] - n_shown).clamp(min=0)
+        steps = (self.order[entry] - n_shown).clamp(min=0).float()
         near = (0.5 ** (steps / (2 * self.half_life))).clamp(min=_NEARNESS_FLOOR)
-        return torch.where(n_shown > 0, near, 1.0)
+        return near.where(n_shown > 0, torch.ones_like(near))
 
 
 def _selected(items, values, row, mask, n_rows):

@@ -12,6 +12,7 @@ import torch
 from .._closed_form.selection import closed_form_matrix
 from .._diffusion.process import Diffusion
 from .._inference.device import training_threads
+from .._inference.host_state import in_own_state
 from .._inference.model import FittedModel, TrainingSummary
 from .._network.build import build_denoiser
 from .._network.closed_form import ClosedForm
@@ -55,6 +56,7 @@ def _plain(value):
     return value
 
 
+@in_own_state(gradients=True, device=True)
 def fit_model(X, sample_weight, parameters, seed, device, callbacks):
     """Train a model on canonical rows.
 

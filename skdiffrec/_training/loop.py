@@ -24,7 +24,7 @@ class EpochRecord(NamedTuple):
 def _draw_timesteps(n, n_timesteps, last_share, generator, device):
     """Uniform in 1 … T, but for a share of rows at T, where sampling starts."""
     t = torch.randint(1, n_timesteps + 1, (n,), device=device, generator=generator)
-    at_last = torch.rand(n, device=device, generator=generator) < last_share
+    at_last = torch.rand(n, dtype=torch.float32, device=device, generator=generator) < last_share
     return torch.where(at_last, n_timesteps, t)
 
 
@@ -36,7 +36,7 @@ def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=No
     t = _draw_timesteps(
         len(known), diffusion.n_timesteps, head.last_timestep_share, generator, x_0.device
     )
-    noise = torch.randn(x_0.shape, device=x_0.device, generator=generator)
+    noise = torch.randn(x_0.shape, dtype=torch.float32, device=x_0.device, generator=generator)
     x_t = diffusion.add_noise(x_0, noise, t)
     u = denoiser.condition(condition, known)
     raw, h = denoiser(x_t, t, diffusion.input_scale(t), u, generator)

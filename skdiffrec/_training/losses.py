@@ -72,7 +72,7 @@ def _draw(targets, pool, place, n_loss_items):
     drawn = pool[place[pool] < 0][:n_wanted]
     place[targets] = -1
     items, order = torch.cat([targets, drawn]).sort()
-    weight = torch.zeros(len(items), device=items.device)
+    weight = torch.zeros(len(items), dtype=torch.float32, device=items.device)
     if len(drawn):
         weight[order >= len(targets)] = math.log(n_others / len(drawn))
     return items, weight

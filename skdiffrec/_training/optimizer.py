@@ -24,7 +24,7 @@ class AdamW:
         self.second = [torch.zeros_like(p) for p in self.parameters]
         self.dense = {}  # dense gradients, zero between steps: cheaper to clear than to make
         device = self.parameters[0].device
-        self.steps = [torch.zeros((), device=device) for _ in self.parameters]
+        self.steps = [torch.zeros((), dtype=torch.float32, device=device) for _ in self.parameters]
         self.fused = device.type in ("cpu", "cuda")  # a third of the time
 
     def zero_grad(self):

@@ -1,7 +1,10 @@
 """Blocks of work side by side, without torch."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
@@ -10,6 +13,45 @@ def blas_threads():
     """How many threads a product of NumPy's may take now."""
     pools = ThreadpoolController().select(user_api="blas").info()
     return max((pool["num_threads"] or 1 for pool in pools), default=1)
+
+
+_lock = threading.Lock()
+_limits: list[int] = []
+_before: dict[
+    str, tuple[Any, int | None]
+] = {}  # libraries of BLAS, their numbers before all limits
+
+if hasattr(os, "register_at_fork"):  # no process begins with a lock that nobody will release
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
+
+
+@contextmanager
+def blas_limit(n_threads):
+    """At most so many threads of BLAS.
+
+    The limit is the whole process's: of several at once the smallest counts, and the last one to
+    end puts back what was there before the first.
+    """
+    with _lock:
+        for library in ThreadpoolController().select(user_api="blas").lib_controllers:
+            _before.setdefault(library.filepath, (library, library.get_num_threads()))
+        _limits.append(n_threads)
+        _set_blas()
+    try:
+        yield
+    finally:
+        with _lock:
+            _limits.remove(n_threads)
+            _set_blas()
+            if not _limits:
+                _before.clear()
+
+
+def _set_blas():
+    for library, before in _before.values():
+        library.set_num_threads(min([*_limits, before or 1]))
 
 
 def side_by_side(run, blocks, n_threads):

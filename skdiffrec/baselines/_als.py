@@ -6,12 +6,12 @@ import numbers
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_random_state
-from threadpoolctl import threadpool_limits
 
 from .._utils.recency import history_weights
 from .._utils.rows import ROW_MULTIPLE, pad_rows
 from .._utils.similarity import cosine_similarity
 from .._utils.tensor_file import check_record, is_number
+from .._utils.threads import blas_limit
 from .._utils.typing import FloatArray, RandomState, Values
 from .._utils.validation import Interval
 from ..base import SimilarItemsRecommender
@@ -96,7 +96,7 @@ class ALSRecommender(SimilarItemsRecommender):
 
     def _fit(self, X):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        with threadpool_limits(1, "blas"):  # BLAS threads inside its own make it ten times slower
+        with blas_limit(1):  # BLAS threads inside its own make it ten times slower
             self._als = self._new_als(seed)
             self._als.fit(sp.csr_matrix(history_weights(X, self.values, None)), show_progress=False)
         self._als.user_factors = None  # every history is folded in
@@ -132,7 +132,7 @@ class ALSRecommender(SimilarItemsRecommender):
         histories = pad_rows(history_weights(X, self.values, self.half_life), ROW_MULTIPLE)
         als = copy.copy(self._als)
         als.item_factors = np.require(self.item_factors_, requirements="W")  # may be a memmap
-        with threadpool_limits(1, "blas"):
+        with blas_limit(1):
             users = als.recalculate_user(np.arange(histories.shape[0]), sp.csr_matrix(histories))
         # in float32 the rounding of a row depends on how many rows there are
         scores = users.astype(np.float64) @ als.item_factors.T.astype(np.float64)

@@ -1,0 +1,113 @@
+"""What a host process has set in torch, and how the library computes apart from it.
+
+Threads are set for the calling thread alone: `torch.set_num_threads` also sets what new threads of
+the process begin with, which nothing can read back.
+"""
+
+import ctypes
+import functools
+import inspect
+import os
+from contextlib import ExitStack, contextmanager
+
+import torch
+
+
+def _calls_of_torch():
+    """Functions that set OpenMP's and MKL's number of threads and return the second's last one."""
+    process_wide = torch.set_num_threads, int  # of both; there is nothing else
+    if not torch.backends.openmp.is_available():
+        return process_wide
+    try:
+        library = ctypes.CDLL(torch._C.__file__)
+    except OSError:
+        return process_wide
+    openmp = getattr(library, "omp_set_num_threads", None)
+    mkl = getattr(library, "MKL_Set_Num_Threads_Local", None)
+    if openmp is None or (mkl is None and torch.backends.mkl.is_available()):
+        return process_wide
+    return openmp, mkl or int
+
+
+set_openmp, set_mkl = _calls_of_torch()
+_forked = False
+
+
+def _note_fork():
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
+
+@contextmanager
+def torch_threads(n_threads):
+    """Compute with so many of torch's threads, in the calling thread alone.
+
+    A process made by fork has none of the threads of its parent's pool, and would wait for them
+    for ever: there it is always one.
+    """
+    n_threads, before = 1 if _forked else n_threads, torch.get_num_threads()
+    if n_threads != before:
+        set_openmp(n_threads)
+    mkl_before = set_mkl(n_threads)
+    try:
+        yield
+    finally:
+        if n_threads != before:
+            set_openmp(before)
+        set_mkl(mkl_before)
+
+
+@contextmanager
+def own_state(*, gradients=False, device=False):
+    """Torch as the library needs it, in the calling thread, whatever the host has set.
+
+    Parameters
+    ----------
+    gradients : bool
+        Whether they are computed.
+    device : bool
+        Whether tensors are made without saying where; else the host's default device is not asked.
+    """
+    with ExitStack() as stack:
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if torch.is_grad_enabled() != gradients:
+            stack.enter_context(torch.set_grad_enabled(gradients))
+        if device and torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        if _forked:
+            stack.enter_context(torch_threads(1))
+        yield
+
+
+def in_own_state(**state):
+    """Decorate a function, or every step of a generator, to run in `own_state`."""
+
+    def decorate(function):
+        if not inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def run(*args, **kwargs):
+                with own_state(**state):
+                    return function(*args, **kwargs)
+
+            return run
+
+        @functools.wraps(function)
+        def steps(*args, **kwargs):
+            iterator = function(*args, **kwargs)
+            while True:
+                with own_state(**state):
+                    try:
+                        value = next(iterator)
+                    except StopIteration:
+                        return
+                yield value
+
+        return steps
+
+    return decorate
