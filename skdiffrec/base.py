@@ -11,11 +11,10 @@ from ._utils.callbacks import CALLBACK_STATE
 from ._utils.recency import item_popularity
 from ._utils.rows import hide_items
 from ._utils.saving import load_model, restore_state, save_model, saved_state
-from ._utils.topk import masked_topk, row_blocks
+from ._utils.topk import EVERY_ITEM, masked_topk, row_blocks
 from ._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Values
 from ._utils.validation import (
     VALUES,
-    allowed_items,
     check_any_holdout,
     check_fitted,
     check_holdout,
@@ -24,6 +23,7 @@ from ._utils.validation import (
     check_k,
     drop_labels,
     fit_context,
+    item_filter,
     requested_rows,
     warn_without_order,
 )
@@ -153,8 +153,8 @@ class BaseRecommender(BaseEstimator):
         *,
         X: MatrixLike | None = None,
         filter_seen: bool = True,
-        filter_items: ArrayLike | None = None,
-        items: ArrayLike | None = None,
+        filter_items: MatrixLike | None = None,
+        items: MatrixLike | None = None,
     ) -> tuple[IntArray, FloatArray]:
         """Recommend the k best items to users, best first.
 
@@ -170,10 +170,11 @@ class BaseRecommender(BaseEstimator):
             be empty: that user gets what is popular. None means the rows seen in `fit`.
         filter_seen : bool, default=True
             Never recommend an item of the user's history.
-        filter_items : array-like of int, default=None
-            Items never to recommend.
-        items : array-like of int, default=None
-            Recommend only these.
+        filter_items : array-like of int or sparse matrix of shape (n, n_items), default=None
+            Items never to recommend: ids for everybody, or a matrix with one row a user (in the
+            order of the lists), whose stored non-zeros are that user's blocked items.
+        items : array-like of int or sparse matrix of shape (n, n_items), default=None
+            Recommend only these: ids for everybody, or a matrix of each user's own.
 
         Returns
         -------
@@ -188,23 +189,24 @@ class BaseRecommender(BaseEstimator):
             Before `fit`.
         ValueError, TypeError, IndexError
             For user or item ids that are not integers or out of range, a wrong number of rows or
-            columns, negative or missing values in `X`, ``k < 1``.
+            columns, negative or missing values in a matrix, ``k < 1``.
         """
         check_fitted(self)
         k = check_k(k)
         rows, chosen, scalar = requested_rows(self, user_ids, X)
-        columns = allowed_items(filter_items, items, self.n_features_in_)
-        ids, scores = self._rank(rows, chosen, k, filter_seen=filter_seen, columns=columns)
+        n = rows.shape[0] if chosen is None else len(chosen)
+        allowed = item_filter(filter_items, items, self.n_features_in_, n)
+        ids, scores = self._rank(rows, chosen, k, filter_seen=filter_seen, items=allowed)
         return (ids[0], scores[0]) if scalar else (ids, scores)
 
-    def _rank(self, rows, chosen, k, *, filter_seen=True, columns=None):
+    def _rank(self, rows, chosen, k, *, filter_seen=True, items=EVERY_ITEM):
         """Lists of the chosen canonical rows (None: of all in order), block by block."""
         n = rows.shape[0] if chosen is None else len(chosen)
         ids, scores = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
         for block in row_blocks(n, self.n_features_in_):
             histories = rows[block] if chosen is None else rows[chosen[block]]
-            seen = histories if filter_seen else None
-            ids[block], scores[block] = masked_topk(self._scores(histories), k, seen, columns)
+            masks = items.of(block).masks(histories if filter_seen else None)
+            ids[block], scores[block] = masked_topk(self._scores(histories), k, **masks)
         return ids, scores
 
     def decision_function(self, X: MatrixLike) -> FloatArray:
