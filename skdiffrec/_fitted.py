@@ -25,6 +25,7 @@ from ._utils.validation import (
     check_k,
     check_parameters,
     check_scales,
+    item_filter,
     requested_rows,
 )
 from .base import BaseRecommender
@@ -33,6 +34,7 @@ from .base import BaseRecommender
 class FittedDiffusion(BaseRecommender):
     """A recommender around a `FittedModel`; a subclass has its parameters and fits it."""
 
+    _keeps_popularity = False  # the unconditional branch ranks for users without history
     _model: FittedModel
     device: Any
     guidance_scale: Any
@@ -87,8 +89,8 @@ class FittedDiffusion(BaseRecommender):
         *,
         X: MatrixLike | None = None,
         filter_seen: bool = True,
-        filter_items: ArrayLike | None = None,
-        items: ArrayLike | None = None,
+        filter_items: MatrixLike | None = None,
+        items: MatrixLike | None = None,
         guidance_scale: ArrayLike | None = None,
     ) -> tuple[IntArray, FloatArray]:
         """Recommend the k best items to users, best first.
@@ -105,10 +107,11 @@ class FittedDiffusion(BaseRecommender):
             be empty. None means the rows seen in `fit`.
         filter_seen : bool, default=True
             Never recommend an item of the user's history.
-        filter_items : array-like of int, default=None
-            Items never to recommend.
-        items : array-like of int, default=None
-            Recommend only these.
+        filter_items : array-like of int or sparse matrix of shape (n, n_items), default=None
+            Items never to recommend: ids for everybody, or a matrix with one row a user (in the
+            order of the lists), whose stored non-zeros are that user's blocked items.
+        items : array-like of int or sparse matrix of shape (n, n_items), default=None
+            Recommend only these: ids for everybody, or a matrix of each user's own.
         guidance_scale : float or array-like of float, shape (n,), default=None
             One scale for all users or one for each; None takes the estimator's. Users without any
             history get the unconditional branch whatever the scale.
@@ -126,15 +129,16 @@ class FittedDiffusion(BaseRecommender):
             Before `fit`.
         ValueError, TypeError, IndexError
             For user or item ids that are not integers or out of range, a wrong number of rows or
-            columns, negative or missing values in `X`, ``k < 1``.
+            columns, negative or missing values in a matrix, ``k < 1``.
         """
         check_fitted(self)
         k = check_k(k)
         rows, chosen, scalar = requested_rows(self, user_ids, X)
-        columns = allowed_items(filter_items, items, self.n_features_in_)
-        scale = self._scales(rows.shape[0] if chosen is None else len(chosen), guidance_scale)
+        n = rows.shape[0] if chosen is None else len(chosen)
+        allowed = item_filter(filter_items, items, self.n_features_in_, n)
+        scale = self._scales(n, guidance_scale)
         model, settings = self._sampled()
-        masks: dict[str, Any] = {"filter_seen": filter_seen, "columns": columns}
+        masks: dict[str, Any] = {"filter_seen": filter_seen, "items": allowed}
         ids, scores = model.rank(rows, k, scale, settings, chosen=chosen, **masks)
         return (ids[0], scores[0]) if scalar else (ids, scores)
 
@@ -191,6 +195,8 @@ class FittedDiffusion(BaseRecommender):
         *,
         X: MatrixLike | None = None,
         filter_seen: bool = True,
+        filter_items: MatrixLike | None = None,
+        items: MatrixLike | None = None,
     ) -> tuple[IntArray, FloatArray]:
         """Lists at several guidance scales, from one sampling pass.
 
@@ -201,7 +207,7 @@ class FittedDiffusion(BaseRecommender):
         ----------
         scales : array-like of float, shape (n_scales,)
             Guidance scales.
-        user_ids, k, X, filter_seen
+        user_ids, k, X, filter_seen, filter_items, items
             As in `recommend`.
 
         Returns
@@ -227,14 +233,15 @@ class FittedDiffusion(BaseRecommender):
         scales, k = check_scales(scales), check_k(k)
         rows, chosen, scalar = requested_rows(self, user_ids, X)
         n = rows.shape[0] if chosen is None else len(chosen)
+        allowed = item_filter(filter_items, items, self.n_features_in_, n)
         model, settings = self._sampled()
         ids = np.empty((len(scales), n, k), np.int64)
         scores = np.empty(ids.shape, np.float32)
         for block in model.blocks(n):
             histories = rows[block] if chosen is None else rows[chosen[block]]
-            seen = histories if filter_seen else None
+            masks = allowed.of(block).masks(histories if filter_seen else None)
             for i, found in enumerate(model.sweep(histories, scales, settings)):
-                ids[i, block], scores[i, block] = masked_topk(found, k, seen)
+                ids[i, block], scores[i, block] = masked_topk(found, k, **masks)
         return (ids[:, 0], scores[:, 0]) if scalar else (ids, scores)
 
     def similar_items(

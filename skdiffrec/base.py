@@ -1,30 +1,29 @@
 """What every recommender here shares: `recommend`, `decision_function` and `score`."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from ._utils.callbacks import CALLBACK_STATE
+from ._utils.recency import item_popularity
 from ._utils.rows import hide_items
 from ._utils.saving import load_model, restore_state, save_model, saved_state
-from ._utils.similarity import most_similar
-from ._utils.topk import masked_topk, row_blocks
+from ._utils.topk import EVERY_ITEM, masked_topk, row_blocks
 from ._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Values
 from ._utils.validation import (
     VALUES,
-    allowed_items,
     check_any_holdout,
     check_fitted,
     check_holdout,
     check_holdout_names,
     check_interactions,
-    check_item_list,
     check_k,
     drop_labels,
     fit_context,
+    item_filter,
     requested_rows,
     warn_without_order,
 )
@@ -46,8 +45,9 @@ class BaseRecommender(BaseEstimator):
 
     It defines ``_fit(X)``, which learns from canonical CSR training rows, and
     ``_score_rows(X) -> ndarray of float32 (n_rows, n_items)``, where X is a canonical CSR block. A
-    row's scores must depend on that row alone. One that names its fitted arrays in
-    ``_saved_arrays`` can be saved.
+    row's scores must depend on that row alone; those of a row without interactions are replaced by
+    the items' popularity in `fit` (users, or summed weights with ``values="weight"``). One that
+    names its fitted arrays in ``_saved_arrays`` can be saved.
 
     Examples
     --------
@@ -71,6 +71,9 @@ class BaseRecommender(BaseEstimator):
     # length), or is "csr" for a csr_array (n_items, n_items)
     _saved_arrays: Mapping[str, Any] | None = None
     _fit_X: Any
+    # scores of rows without interactions; False in a class whose `_score_rows` knows what they get
+    _keeps_popularity = True
+    _item_popularity: FloatArray | None = None
 
     def fit(self, X: MatrixLike, y: object = None) -> Self:
         """Fit to the rows of X.
@@ -113,6 +116,15 @@ class BaseRecommender(BaseEstimator):
     def _score_rows(self, X):
         raise NotImplementedError
 
+    def _scores(self, X):
+        """Scores of a block of canonical rows: popularity where there is no history."""
+        scores = self._score_rows(X)
+        empty = np.diff(X.indptr) == 0
+        if self._item_popularity is not None and empty.any():
+            scores = np.require(scores, requirements="W")
+            scores[empty] = self._item_popularity
+        return scores
+
     def _start_fit(self, X):
         """Checked training rows, which `recommend` uses for known users."""
         X = self._check_rows(X, reset=True)
@@ -125,6 +137,8 @@ class BaseRecommender(BaseEstimator):
             instead = 'Give times, or values="binary".'
             warn_without_order(X.data, 'values="time"', instead, stacklevel=5)
         self._fit_X = X
+        if self._keeps_popularity:
+            self._item_popularity = item_popularity(X, self.values)
         return X
 
     def _check_rows(self, X, reset=False):
@@ -139,8 +153,8 @@ class BaseRecommender(BaseEstimator):
         *,
         X: MatrixLike | None = None,
         filter_seen: bool = True,
-        filter_items: ArrayLike | None = None,
-        items: ArrayLike | None = None,
+        filter_items: MatrixLike | None = None,
+        items: MatrixLike | None = None,
     ) -> tuple[IntArray, FloatArray]:
         """Recommend the k best items to users, best first.
 
@@ -153,13 +167,14 @@ class BaseRecommender(BaseEstimator):
             Length of the lists.
         X : {array-like, sparse matrix, sparse array} of shape (n, n_items), default=None
             Histories, one row per entry of `user_ids`, for new users or newer histories. A row may
-            be empty. None means the rows seen in `fit`.
+            be empty: that user gets what is popular. None means the rows seen in `fit`.
         filter_seen : bool, default=True
             Never recommend an item of the user's history.
-        filter_items : array-like of int, default=None
-            Items never to recommend.
-        items : array-like of int, default=None
-            Recommend only these.
+        filter_items : array-like of int or sparse matrix of shape (n, n_items), default=None
+            Items never to recommend: ids for everybody, or a matrix with one row a user (in the
+            order of the lists), whose stored non-zeros are that user's blocked items.
+        items : array-like of int or sparse matrix of shape (n, n_items), default=None
+            Recommend only these: ids for everybody, or a matrix of each user's own.
 
         Returns
         -------
@@ -174,23 +189,24 @@ class BaseRecommender(BaseEstimator):
             Before `fit`.
         ValueError, TypeError, IndexError
             For user or item ids that are not integers or out of range, a wrong number of rows or
-            columns, negative or missing values in `X`, ``k < 1``.
+            columns, negative or missing values in a matrix, ``k < 1``.
         """
         check_fitted(self)
         k = check_k(k)
         rows, chosen, scalar = requested_rows(self, user_ids, X)
-        columns = allowed_items(filter_items, items, self.n_features_in_)
-        ids, scores = self._rank(rows, chosen, k, filter_seen=filter_seen, columns=columns)
+        n = rows.shape[0] if chosen is None else len(chosen)
+        allowed = item_filter(filter_items, items, self.n_features_in_, n)
+        ids, scores = self._rank(rows, chosen, k, filter_seen=filter_seen, items=allowed)
         return (ids[0], scores[0]) if scalar else (ids, scores)
 
-    def _rank(self, rows, chosen, k, *, filter_seen=True, columns=None):
+    def _rank(self, rows, chosen, k, *, filter_seen=True, items=EVERY_ITEM):
         """Lists of the chosen canonical rows (None: of all in order), block by block."""
         n = rows.shape[0] if chosen is None else len(chosen)
         ids, scores = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
         for block in row_blocks(n, self.n_features_in_):
             histories = rows[block] if chosen is None else rows[chosen[block]]
-            seen = histories if filter_seen else None
-            ids[block], scores[block] = masked_topk(self._score_rows(histories), k, seen, columns)
+            masks = items.of(block).masks(histories if filter_seen else None)
+            ids[block], scores[block] = masked_topk(self._scores(histories), k, **masks)
         return ids, scores
 
     def decision_function(self, X: MatrixLike) -> FloatArray:
@@ -204,13 +220,14 @@ class BaseRecommender(BaseEstimator):
         Returns
         -------
         scores : ndarray of float32, shape (n_users, n_items)
-            Higher is better; comparable within a row. Seen items are scored too.
+            Higher is better; comparable within a row. Seen items are scored too. A row without
+            interactions has the items' popularity.
         """
         check_fitted(self)
         rows = self._check_rows(X)
         scores = np.empty(rows.shape, np.float32)
         for block in row_blocks(*rows.shape):
-            scores[block] = self._score_rows(rows[block])
+            scores[block] = self._scores(rows[block])
         return scores
 
     def score(self, X: MatrixLike, y: MatrixLike | None = None) -> float:
@@ -331,64 +348,3 @@ class BaseRecommender(BaseEstimator):
         tags.input_tags.sparse = True
         tags.input_tags.positive_only = True
         return tags
-
-
-class SimilarItemsRecommender(BaseRecommender):
-    """Base of recommenders that say which items are alike.
-
-    A subclass defines ``_item_similarity() -> callable``, which takes ids (n,) and gives float32
-    (n, n_items), -inf where two items have nothing in common.
-    """
-
-    def _item_similarity(self) -> Callable[[IntArray], FloatArray]:
-        raise NotImplementedError
-
-    def similar_items(
-        self,
-        item_ids: ArrayLike,
-        k: int = 10,
-        *,
-        filter_items: ArrayLike | None = None,
-        items: ArrayLike | None = None,
-    ) -> tuple[IntArray, FloatArray]:
-        """Find the items most similar to given ones.
-
-        Parameters
-        ----------
-        item_ids : int or array-like of int, shape (n,)
-            Repeats are allowed and the order is kept.
-        k : int, default=10
-            Length of the lists.
-        filter_items : array-like of int, default=None
-            Items never to list.
-        items : array-like of int, default=None
-            List only these.
-
-        Returns
-        -------
-        ids : ndarray of int64, shape (n, k), or (k,) for one int
-            Similar items, most similar first, ties by lower id; an item is not in its own list. A
-            list that cannot be filled ends in -1.
-        scores : ndarray of float32, same shape
-            Their similarities; -inf beside -1.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError, TypeError, IndexError
-            For item ids that are not integers or out of range, ``k < 1``.
-
-        Examples
-        --------
-        >>> from skdiffrec.baselines import ItemKNNRecommender
-        >>> model = ItemKNNRecommender().fit([[1, 1, 0, 0], [1, 1, 0, 1], [0, 0, 1, 1]])
-        >>> model.similar_items(0, k=2)
-        (array([1, 3]), array([1. , 0.5], dtype=float32))
-        """
-        check_fitted(self)
-        k, n_items = check_k(k), self.n_features_in_
-        item_ids, scalar = check_item_list("item_ids", item_ids, n_items)
-        columns = allowed_items(filter_items, items, n_items)
-        ids, scores = most_similar(self._item_similarity(), item_ids, k, n_items, columns)
-        return (ids[0], scores[0]) if scalar else (ids, scores)

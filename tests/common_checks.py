@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from numpy.testing import assert_array_equal
 
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec._inference.model import FittedModel
+from skdiffrec._utils import topk
 
 N_USERS, N_ITEMS = 120, 50
 properties = settings(max_examples=20, deadline=None)
@@ -43,3 +45,22 @@ def scored_blocks(fitted):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cls, name, spy)
         yield blocks
+
+
+@contextmanager
+def users_per_block(n, n_items=N_ITEMS):
+    """Let `recommend` and `decision_function` go through users n at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(topk, "_BLOCK_ELEMENTS", n * n_items)
+        yield
+
+
+def slow_recommend(scores, seen, k, filter_seen, filter_items, items):
+    """The contract of `recommend` in plain Python, for one user's scores."""
+    allowed = set(range(len(scores)) if items is None else items)
+    allowed -= set(filter_items or ())
+    if filter_seen:
+        allowed -= set(np.flatnonzero(seen).tolist())
+    ranked = sorted(allowed, key=lambda item: (-scores[item], item))[:k]
+    missing = k - len(ranked)
+    return ranked + [-1] * missing, [scores[i] for i in ranked] + [-np.inf] * missing

@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-from contextlib import contextmanager
 
 import joblib
 import numpy as np
@@ -17,7 +16,9 @@ from common_checks import (
     plain_parameters,
     properties,
     scored_blocks,
+    slow_recommend,
     users_drawn,
+    users_per_block,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,25 +31,6 @@ from skdiffrec.baselines import PopularityRecommender
 
 item_sets = st.none() | st.lists(st.integers(0, N_ITEMS - 1), max_size=60)
 INTEGER_DTYPES = "int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
-
-
-@contextmanager
-def users_per_block(n, n_items=N_ITEMS):
-    """Let `recommend` and `decision_function` go through users n at a time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(topk, "_BLOCK_ELEMENTS", n * n_items)
-        yield
-
-
-def slow_recommend(scores, seen, k, filter_seen, filter_items, items):
-    """The contract of `recommend` in plain Python, for one user's scores."""
-    allowed = set(range(len(scores)) if items is None else items)
-    allowed -= set(filter_items or ())
-    if filter_seen:
-        allowed -= set(np.flatnonzero(seen).tolist())
-    ranked = sorted(allowed, key=lambda item: (-scores[item], item))[:k]
-    missing = k - len(ranked)
-    return ranked + [-1] * missing, [scores[i] for i in ranked] + [-np.inf] * missing
 
 
 class TestRecommend:

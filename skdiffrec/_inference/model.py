@@ -17,7 +17,7 @@ from .._network.sparse_rows import HistoryReader
 from .._utils.hashing import row_keys
 from .._utils.results import TrainingHistory
 from .._utils.rows import unit_free
-from .._utils.topk import row_blocks
+from .._utils.topk import EVERY_ITEM, ItemFilter, row_blocks
 from .chain_spaces import chain_space
 from .device import run_blocks, screens_in_bfloat16
 from .explanation import closed_form_contributions, leave_one_out
@@ -199,7 +199,7 @@ class FittedModel:
         *,
         chosen: Items | None = None,
         filter_seen: bool = True,
-        columns: Items | None = None,
+        items: ItemFilter = EVERY_ITEM,
     ) -> tuple[Items, Scores]:
         """Lists (ids, scores) of the k best items, of the chosen rows (None: of all in order)."""
         n = X.shape[0] if chosen is None else len(chosen)
@@ -216,7 +216,7 @@ class FittedModel:
                 settings,
                 k,
                 filter_seen=filter_seen,
-                columns=columns,
+                items=items.of(block),
             )
 
         n_columns = None

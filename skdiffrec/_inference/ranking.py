@@ -1,5 +1,7 @@
 """From the sampler's last estimate to scores and lists, a tile of the catalogue at a time."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -201,15 +203,17 @@ class EstimateScores:
 
 @torch.inference_mode(False)
 @torch.no_grad()
-def guided_lists(model, history, keys, scale, settings, k, *, filter_seen, columns):
+def guided_lists(model, history, keys, scale, settings, k, *, filter_seen, items):
     """The k best items by `guided_scores`, which are never there as a whole.
 
     Parameters
     ----------
     model, history, keys, scale, settings
         As in `_inference.scoring`.
-    k, filter_seen, columns
+    k, filter_seen
         As in `streamed_topk`; the items of `history` are the seen ones.
+    items : ItemFilter
+        Of these users.
 
     Returns
     -------
@@ -221,11 +225,12 @@ def guided_lists(model, history, keys, scale, settings, k, *, filter_seen, colum
     for rows, process in reverse_processes(model, history, keys, scale, settings):
         seen = history[rows] if filter_seen else None
         tiles = process.tiles(process.last_estimate(), screen=model.screens)
-        ids[rows], top[rows] = streamed_topk(tiles, history.shape[1], len(rows), k, seen, columns)
+        masks = items.of(rows).masks(seen)
+        ids[rows], top[rows] = streamed_topk(tiles, history.shape[1], len(rows), k, **masks)
     return ids, top
 
 
-def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None):
+def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None, allowed=None):
     """The k best items of every row, from scores that come a tile at a time.
 
     Parameters
@@ -237,6 +242,8 @@ def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None):
         Stored entries are never returned.
     columns : ndarray of int64, ascending, default=None
         The only items that may be returned; None means all.
+    allowed : csr_array of shape (n_rows, n_items), default=None
+        Its stored entries are the only items of a row that may be returned; None means all.
 
     Returns
     -------
@@ -245,7 +252,7 @@ def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None):
     top : ndarray of float32, shape (n_rows, k)
         -inf where no item is left.
     """
-    mask = Mask(seen, columns, n_items, tiles.device)
+    mask = Mask(seen, columns, n_items, tiles.device, allowed)
     widest = min(n_items, TILE_ITEMS)
     buffer = torch.empty(tiles.n_rows, widest, dtype=torch.float32, device=tiles.device)
     ids, top = torch.empty(0), torch.empty(0)
@@ -269,13 +276,9 @@ def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None):
 class Mask:
     """-inf in place of the scores of items that may not be returned."""
 
-    def __init__(self, seen, columns, n_items, device):
-        self.rows = self.items = self.banned = None
-        if seen is not None:
-            rows = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr))
-            order = np.argsort(seen.indices, kind="stable")
-            self.items = seen.indices[order]
-            self.entries = to_device(np.stack([rows[order], self.items]).astype(np.int64), device)
+    def __init__(self, seen, columns, n_items, device, allowed=None):
+        self.banned = None
+        self.seen, self.allowed = _Entries(seen, device), _Entries(allowed, device)
         if columns is not None:
             banned = np.ones(n_items, bool)
             banned[columns] = False
@@ -283,12 +286,33 @@ class Mask:
 
     def __call__(self, scores, start, stop):
         """Change `scores` (n_padded, stop − start) of a tile in place."""
-        if self.items is not None:
-            here = slice(*np.searchsorted(self.items, [start, stop]))
-            rows, items = self.entries[:, here]
-            scores[rows, items - start] = -torch.inf
+        if self.seen.items is not None:
+            scores[self.seen.of_tile(start, stop)] = -torch.inf
+        if self.allowed.items is not None:
+            entries = self.allowed.of_tile(start, stop)
+            kept = scores[entries]
+            scores.fill_(-torch.inf)
+            scores[entries] = kept
         if self.banned is not None:
             scores.masked_fill_(self.banned[start:stop], -torch.inf)
+
+
+class _Entries:
+    """Stored entries of a CSR, or of None, by item."""
+
+    def __init__(self, X, device):
+        self.items: Any = None
+        if X is not None:
+            rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+            order = np.argsort(X.indices, kind="stable")
+            self.items = X.indices[order]
+            self.entries = to_device(np.stack([rows[order], self.items]).astype(np.int64), device)
+
+    def of_tile(self, start, stop):
+        """(rows, places) of those that lie in a tile."""
+        here = slice(*np.searchsorted(self.items, [start, stop]))
+        rows, items = self.entries[:, here]
+        return rows, items - start
 
 
 def largest(scores, k):

@@ -81,3 +81,8 @@ def history_weights(X, values, half_life):
     weights = unit_free(X, values if values == "weight" else "binary")
     weights.data = weights.data.astype(np.float32)
     return weights
+
+
+def item_popularity(X, values):
+    """Users of every item, float32 (n_items,); summed `history_weights` for "weight"."""
+    return np.asarray(history_weights(X, values, None).sum(axis=0), np.float32)

@@ -19,6 +19,7 @@ from .tensor_file import (
 from .validation import check_parameters
 
 _NOT_SAVED = ("device", "memory")  # of the machine rather than of the model
+_POPULARITY = "item_popularity"
 
 
 def save_model(model, path, include_data):
@@ -50,6 +51,8 @@ def _packed(model, include_data):
     if names is not None:
         names = names.astype(str)
         tensors["feature_names"] = names.view(np.uint32).reshape(len(names), -1)
+    if model._keeps_popularity:
+        tensors[_POPULARITY] = model._item_popularity
     data = model._fit_X if include_data else None
     if data is not None:
         tensors |= csr_tensors("data", data)
@@ -80,6 +83,8 @@ def _unpacked(cls, record, tensors, device):
         model.feature_names_in_ = _strings(
             take(tensors, "feature_names", "uint32", (n_items, None))
         )
+    if cls._keeps_popularity:
+        model._item_popularity = take(tensors, _POPULARITY, "float32", (n_items,))
     model._fit_X = None
     if record["n_users"] is not None:
         shape = record["n_users"], n_items

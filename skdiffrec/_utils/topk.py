@@ -1,6 +1,9 @@
 """Masked top-k with a defined order: best first, ties by lower item id."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
+import scipy.sparse as sp
 
 GROUP = 16  # columns that are looked at by their largest score first
 _BLOCK_ELEMENTS = 2**22  # scores held at once: 16 MB, and their sort keys 32 MB
@@ -16,7 +19,45 @@ def row_blocks(n, n_columns, most=None):
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def masked_topk(scores, k, seen=None, columns=None):
+class ItemFilter(NamedTuple):
+    """Which items may be in the lists of n users.
+
+    Attributes
+    ----------
+    columns : ndarray of int64, ascending, or None
+        The only ones for everybody.
+    blocked, allowed : csr_array of shape (n, n_items) or None
+        Each user's own: never these, only these.
+    """
+
+    columns: Any = None
+    blocked: Any = None
+    allowed: Any = None
+
+    def of(self, users):
+        """The filter of some of the users: a slice or an index array."""
+        if self.blocked is None and self.allowed is None:
+            return self
+        parts = (None if part is None else part[users] for part in (self.blocked, self.allowed))
+        return ItemFilter(self.columns, *parts)
+
+    def masks(self, seen):
+        """Arguments of `masked_topk` for all of the users, with their histories (or None)."""
+        if seen is None:
+            seen = self.blocked
+        elif self.blocked is not None:
+            seen = _pattern(seen) + _pattern(self.blocked)
+        return {"seen": seen, "columns": self.columns, "allowed": self.allowed}
+
+
+EVERY_ITEM = ItemFilter()
+
+
+def _pattern(X):
+    return sp.csr_array((np.ones(X.nnz, np.float32), X.indices, X.indptr), shape=X.shape)
+
+
+def masked_topk(scores, k, seen=None, columns=None, allowed=None):
     """The k best items of every row.
 
     Parameters
@@ -28,6 +69,8 @@ def masked_topk(scores, k, seen=None, columns=None):
         Stored entries are never returned.
     columns : ndarray of int64, ascending, default=None
         The only items that may be returned; None means all.
+    allowed : csr_array of shape (n_rows, n_items), default=None
+        Its stored entries are the only items of a row that may be returned; None means all.
 
     Returns
     -------
@@ -39,6 +82,11 @@ def masked_topk(scores, k, seen=None, columns=None):
     n_rows = len(scores)
     if seen is not None:
         scores[np.repeat(np.arange(n_rows), np.diff(seen.indptr)), seen.indices] = -np.inf
+    if allowed is not None:
+        entries = np.repeat(np.arange(n_rows), np.diff(allowed.indptr)), allowed.indices
+        kept = scores[entries]
+        scores[:] = -np.inf
+        scores[entries] = kept
     if columns is not None:
         scores = scores[:, columns]
     n_listed = min(k, scores.shape[1])

@@ -19,6 +19,9 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import _get_feature_names, check_is_fitted, validate_data
 
+from .canonical import VALUES, canonical_csr
+from .item_filters import user_item_matrix
+from .topk import EVERY_ITEM, ItemFilter
 from .typing import Method
 
 __all__ = [
@@ -43,13 +46,12 @@ __all__ = [
     "check_user_ids",
     "drop_labels",
     "fit_context",
+    "item_filter",
     "requested_rows",
     "safe_indexing",
     "warn_without_order",
 ]
 
-VALUES = ("binary", "weight", "time")
-_DTYPES = {"binary": np.float32, "weight": np.float64, "time": np.float64}
 _MAX_SCALE = 1e3  # far beyond any use; keeps float32 scores finite
 
 
@@ -113,39 +115,6 @@ def check_values(constraints, values, caller):
     """Errors as scikit-learn's for {parameter: value} that are not as they may be."""
     constraints = {name: constraints[name] for name in values}
     validate_parameter_constraints(constraints, values, caller)
-
-
-def canonical_csr(X, values):
-    """CSR with sorted indices, without duplicates or zeros; `X` itself is left as it was."""
-    n, m = X.shape
-    if _is_canonical(X):
-        col, data, indptr = X.indices, X.data, X.indptr
-    else:
-        coo = sp.coo_array(X)
-        keep = coo.data != 0
-        key, data = coo.row[keep].astype(np.int64) * m + coo.col[keep], coo.data[keep]
-        order = np.argsort(key, kind="stable")
-        key, data = key[order], data[order]
-        first = np.flatnonzero(np.diff(key, prepend=-1))
-        merge = np.maximum if values == "time" else np.add
-        row, col = np.divmod(key[first], m)
-        data = merge.reduceat(data, first) if len(data) else data
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
-    if values == "binary":
-        data = np.ones(len(col))
-    index = np.int32 if max(len(col), m) < 2**31 else np.int64
-    parts = data.astype(_DTYPES[values]), col.astype(index), indptr.astype(index)
-    return sp.csr_array(parts, shape=(n, m))
-
-
-def _is_canonical(X):
-    """Is X a CSR with sorted indices and no duplicates or zeros?"""
-    if not sp.issparse(X) or X.format != "csr":
-        return False
-    ascending = np.diff(X.indices) > 0
-    starts = X.indptr[1:-1]
-    ascending[starts[(starts > 0) & (starts < len(X.indices))] - 1] = True
-    return bool(ascending.all() and X.data.all())
 
 
 def drop_labels(y, shape, stacklevel):
@@ -223,6 +192,8 @@ def warn_without_order(times, name, instead, stacklevel=4):
 
 def _integer_ids(name, ids, n, what):
     """`ids` as a 1-D int64 array with every entry in [0, n)."""
+    if sp.issparse(ids):
+        raise TypeError(f"{name} must be ids, got a sparse matrix; give one int or a 1-D array.")
     array = np.asarray(ids)
     if array.ndim > 1:
         raise ValueError(
@@ -279,6 +250,24 @@ def allowed_items(filter_items, items, n_items):
         banned = check_item_ids("filter_items", filter_items, n_items)
         allowed = np.setdiff1d(allowed, banned, assume_unique=True)
     return allowed
+
+
+def item_filter(filter_items, items, n_items, n_rows):
+    """The `ItemFilter` of lists for n_rows users.
+
+    Parameters
+    ----------
+    filter_items, items
+        As in `recommend`: ids for everybody, or a matrix with one row a user.
+    n_items, n_rows : int
+    """
+    if filter_items is None and items is None:
+        return EVERY_ITEM
+    blocked = user_item_matrix("filter_items", filter_items, (n_rows, n_items))
+    allowed = user_item_matrix("items", items, (n_rows, n_items))
+    filter_items = filter_items if blocked is None else None
+    items = items if allowed is None else None
+    return ItemFilter(allowed_items(filter_items, items, n_items), blocked, allowed)
 
 
 def requested_rows(recommender, user_ids, X):

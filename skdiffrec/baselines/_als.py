@@ -14,8 +14,8 @@ from .._utils.tensor_file import check_record, is_number
 from .._utils.threads import blas_limit
 from .._utils.typing import FloatArray, RandomState, Values
 from .._utils.validation import Interval
-from ..base import SimilarItemsRecommender
 from ._constraints import HISTORY_CONSTRAINTS
+from ._similar_items import SimilarItemsRecommender
 
 
 class ALSRecommender(SimilarItemsRecommender):

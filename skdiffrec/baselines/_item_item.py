@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from .._utils.recency import history_weights
 from .._utils.rows import entry_rows
 from .._utils.similarity import stored_similarity
-from ..base import SimilarItemsRecommender
+from ._similar_items import SimilarItemsRecommender
 
 
 class ItemItemRecommender(SimilarItemsRecommender):

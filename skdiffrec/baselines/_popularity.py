@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._utils.recency import history_weights
+from .._utils.recency import item_popularity
 from .._utils.typing import FloatArray, Values
 from ..base import BaseRecommender
 from ._constraints import HISTORY_CONSTRAINTS
@@ -40,7 +40,7 @@ class PopularityRecommender(BaseRecommender):
         self.values = values
 
     def _fit(self, X):
-        self.popularity_ = np.asarray(history_weights(X, self.values, None).sum(axis=0), np.float32)
+        self.popularity_ = item_popularity(X, self.values)
 
     def _score_rows(self, X):
         return np.tile(self.popularity_, (X.shape[0], 1))

@@ -51,9 +51,11 @@ class TestOwnModels:
         assert_array_equal(kept.toarray() if sp.issparse(kept) else kept, expected)
         scores = model.decision_function(interactions)
         assert scores.dtype == np.float32 and type(scores) is np.ndarray
-        assert_allclose(scores, X @ expected)
+        assert_allclose(scores[1:], X[1:] @ expected)
+        assert_array_equal(scores[0], X.sum(axis=0))  # user 0 has no history
         ids, _ = model.recommend(X=interactions, k=5)
         unseen = np.where(X > 0, -np.inf, X @ expected)
+        unseen[0] = X.sum(axis=0)
         best = np.argsort(-unseen, axis=1, kind="stable")[:, :5]
         assert_array_equal(ids[ids >= 0], best[ids >= 0])
         assert model.similar_items([3, 7], k=4)[0].shape == (2, 4)
@@ -63,9 +65,8 @@ class TestOwnModels:
         X = (interactions.toarray() > 0).astype(float)
         assert_array_equal(model.together_, np.triu(X.T @ X))
         history = recency_weights(interactions, 2.0).toarray()
-        assert_allclose(
-            model.decision_function(interactions), history @ np.triu(X.T @ X), rtol=1e-5
-        )
+        scores = model.decision_function(interactions)[1:]
+        assert_allclose(scores, history[1:] @ np.triu(X.T @ X), rtol=1e-5)
         model = TogetherRecommender(values="weight").fit(interactions)
         dense = interactions.toarray()
         share = dense / np.maximum(dense.max(axis=1, keepdims=True), 1e-300)

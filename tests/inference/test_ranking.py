@@ -37,7 +37,7 @@ def given_scores(scores):
 
 @st.composite
 def problems(draw):
-    """Scores with many ties, also across tiles and groups, seen items and allowed columns."""
+    """Scores with many ties, also across tiles and groups, seen items and allowed ones."""
     n_rows, n_items = draw(st.integers(1, 5)), draw(st.integers(1, 400))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     levels = draw(st.sampled_from([1, 3, 40, 10_000]))
@@ -47,17 +47,20 @@ def problems(draw):
     columns = None
     if draw(st.booleans()):
         columns = np.flatnonzero(rng.random(n_items) < 0.5)
-    return scores, seen, columns
+    allowed = None
+    if draw(st.booleans()):
+        allowed = sp.csr_array(rng.random(scores.shape) < draw(st.sampled_from([0.0, 0.1, 0.9])))
+    return scores, seen, columns, allowed
 
 
 @properties
 @given(problems(), st.integers(1, 50), st.sampled_from([1, 7, 64, 333, 8192]))
 def test_streamed_lists_are_those_of_whole_rows(problem, k, tile_items):
-    scores, seen, columns = problem
-    expected = masked_topk(scores.copy(), k, seen, columns)
+    scores, *masks = problem
+    expected = masked_topk(scores.copy(), k, *masks)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranking, "TILE_ITEMS", tile_items)
-        found = streamed_topk(given_scores(scores), scores.shape[1], len(scores), k, seen, columns)
+        found = streamed_topk(given_scores(scores), scores.shape[1], len(scores), k, *masks)
     assert found[0].dtype == np.int64 and found[1].dtype == np.float32
     assert_array_equal(found, expected)
 
@@ -87,11 +90,13 @@ def test_a_mask_changes_only_its_own_cells():
     rng = np.random.default_rng(0)
     seen = sp.csr_array(rng.random((5, 40)) < 0.4)
     columns = np.flatnonzero(rng.random(40) < 0.7)
-    mask = Mask(seen, columns, 40, "cpu")
+    own = sp.csr_array(rng.random((5, 40)) < 0.6)
+    mask = Mask(seen, columns, 40, "cpu", own)
     for start, stop in ((0, 16), (16, 32), (32, 40)):
         scores = torch.zeros(16, stop - start)
         mask(scores, start, stop)
         allowed = np.isin(np.arange(start, stop), columns) & ~seen[:, start:stop].toarray()
+        allowed &= own[:, start:stop].toarray()
         assert_array_equal(np.isneginf(scores[:5].numpy()), ~allowed)
 
 

@@ -12,6 +12,7 @@ from skdiffrec._inference.reverse_process import copied, reverse_processes
 from skdiffrec._inference.scoring import guided_scores
 from skdiffrec._inference.settings import SamplingSettings
 from skdiffrec._utils.hashing import row_keys
+from skdiffrec._utils.topk import EVERY_ITEM
 
 SINGLE = SamplingSettings()
 SCALES = {
@@ -56,7 +57,7 @@ def test_scores_and_lists_of_the_short_cut(scale, closed_form, seed):
     model = make_model(closed_form=closed_form, seed=seed)
     X = random_csr(21, seed)
     given = model, X, None, scale, SINGLE
-    masks = dict(k=5, filter_seen=True, columns=None)
+    masks = dict(k=5, filter_seen=True, items=EVERY_ITEM)
     found = guided_scores(*given), *guided_lists(*given, **masks)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(HeadScores, "read_hidden", False)

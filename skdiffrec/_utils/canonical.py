@@ -1,0 +1,40 @@
+"""The one form that matrices of interactions are brought into."""
+
+import numpy as np
+import scipy.sparse as sp
+
+VALUES = ("binary", "weight", "time")
+_DTYPES = {"binary": np.float32, "weight": np.float64, "time": np.float64}
+
+
+def canonical_csr(X, values):
+    """CSR with sorted indices, without duplicates or zeros; `X` itself is left as it was."""
+    n, m = X.shape
+    if _is_canonical(X):
+        col, data, indptr = X.indices, X.data, X.indptr
+    else:
+        coo = sp.coo_array(X)
+        keep = coo.data != 0
+        key, data = coo.row[keep].astype(np.int64) * m + coo.col[keep], coo.data[keep]
+        order = np.argsort(key, kind="stable")
+        key, data = key[order], data[order]
+        first = np.flatnonzero(np.diff(key, prepend=-1))
+        merge = np.maximum if values == "time" else np.add
+        row, col = np.divmod(key[first], m)
+        data = merge.reduceat(data, first) if len(data) else data
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
+    if values == "binary":
+        data = np.ones(len(col))
+    index = np.int32 if max(len(col), m) < 2**31 else np.int64
+    parts = data.astype(_DTYPES[values]), col.astype(index), indptr.astype(index)
+    return sp.csr_array(parts, shape=(n, m))
+
+
+def _is_canonical(X):
+    """Is X a CSR with sorted indices and no duplicates or zeros?"""
+    if not sp.issparse(X) or X.format != "csr":
+        return False
+    ascending = np.diff(X.indices) > 0
+    starts = X.indptr[1:-1]
+    ascending[starts[(starts > 0) & (starts < len(X.indices))] - 1] = True
+    return bool(ascending.all() and X.data.all())
