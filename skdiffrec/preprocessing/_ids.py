@@ -258,6 +258,8 @@ def missing_ids(column):
     missing = np.zeros(len(column), bool)
     if isinstance(column, nw.Series):
         missing |= column.is_null().to_numpy()
+        if isinstance(column.dtype, _TEXT):
+            return missing
         column = column.to_numpy()
     if column.dtype.kind in "fmM":
         missing |= np.isnan(column)
