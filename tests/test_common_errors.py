@@ -190,11 +190,12 @@ class TestBadInput:
     @pytest.mark.parametrize("missing", [np.nan, None, pd.NA])
     def test_missing_holdout(self, survivor, interactions, holdout, missing):
         y = holdout.toarray().astype(object)
-        y[y == 0] = missing
+        empty = holdout.toarray() == 0
+        y[empty] = missing
         for table in (y, pd.DataFrame(y)):
             with pytest.raises(ValueError, match=r"y holds .*no interaction.*fillna\(0\)"):
                 survivor.score(interactions, table)
-        filled = pd.DataFrame(holdout.toarray()).mask(y == 0).fillna(0)
+        filled = pd.DataFrame(holdout.toarray()).mask(empty).fillna(0)
         assert survivor.score(interactions, filled) == survivor.score(interactions, holdout)
 
 
