@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import pytest
 from common_checks import N_ITEMS, assert_same_lists
 from scipy.sparse import csr_array
@@ -17,8 +18,18 @@ def corrupt(X, value):
 
 # name: what is wrong with X, and what the error says. (sparse too, where a format can hold it)
 BAD_X = {
-    "nan": (lambda X: corrupt(X, np.nan), "X.*NaN"),
-    "sparse nan": (lambda X: csr_array(corrupt(X, np.nan)), "X.*NaN"),
+    "nan": (lambda X: corrupt(X, np.nan), r"X.*NaN.*no interaction.*fillna\(0\)"),
+    "sparse nan": (lambda X: csr_array(corrupt(X, np.nan)), r"X.*NaN.*no interaction"),
+    "pivot": (lambda X: pd.DataFrame(corrupt(X, np.nan)), r"X.*NaN.*fillna\(0\)"),
+    "pivot of None": (lambda X: corrupt(X, None).astype(object), r"X.*NaN.*fillna\(0\)"),
+    "pivot of NA": (
+        lambda X: pd.DataFrame(X.toarray()).round().astype("Int64").mask(X.toarray() == 0),
+        r"X.*NaN.*fillna\(0\)",
+    ),
+    "sparse columns": (
+        lambda X: pd.DataFrame(corrupt(X, np.nan)).astype(pd.SparseDtype(float, np.nan)),
+        r"fillna\(0\)",
+    ),
     "inf": (lambda X: corrupt(X, np.inf), "X.*infinity"),
     "sparse inf": (lambda X: csr_array(corrupt(X, np.inf)), "X.*infinity"),
     "negative": (lambda X: corrupt(X, -2.5), r"(?s)X.*>= 0"),
@@ -175,6 +186,17 @@ class TestBadInput:
         y.data[0] = bad
         with pytest.raises(ValueError, match=r"\by\b.*(nan|inf|-1)"):
             survivor.score(interactions, y)
+
+    @pytest.mark.parametrize("missing", [np.nan, None, pd.NA])
+    def test_missing_holdout(self, survivor, interactions, holdout, missing):
+        y = holdout.toarray().astype(object)
+        empty = holdout.toarray() == 0
+        y[empty] = missing
+        for table in (y, pd.DataFrame(y)):
+            with pytest.raises(ValueError, match=r"y holds .*no interaction.*fillna\(0\)"):
+                survivor.score(interactions, table)
+        filled = pd.DataFrame(holdout.toarray()).mask(empty).fillna(0)
+        assert survivor.score(interactions, filled) == survivor.score(interactions, holdout)
 
 
 @pytest.mark.parametrize("model", CHECKED, indirect=True)

@@ -58,6 +58,7 @@ FORMATS = {
     "lil_array": sp.lil_array,
     "dok_array": sp.dok_array,
     "bsr_array": sp.bsr_array,
+    "dia_array": sp.dia_array,
     "dense": lambda X: X.toarray(),
     "fortran": lambda X: np.asfortranarray(X.toarray()),
     "list": lambda X: X.toarray().tolist(),
@@ -72,6 +73,9 @@ FORMATS = {
     "explicit zeros": with_explicit_zeros,
     "read-only": read_only,
 }
+
+
+FORMATS_OF_Y = "csr csc coo lil dok dia bsr".split()
 
 
 def parts_of(X):
@@ -141,7 +145,8 @@ class TestFormats:
 
     def test_holdout_formats(self, fitted, interactions, holdout):
         expected = fitted.score(interactions, holdout)
-        for convert in (sp.csc_matrix, sp.coo_array, with_int64_indices, with_explicit_zeros):
+        formats = (getattr(sp, f"{f}_{t}") for f in FORMATS_OF_Y for t in ("array", "matrix"))
+        for convert in (*formats, with_int64_indices, with_explicit_zeros):
             y = convert(holdout)
             before = parts_of(y)
             assert fitted.score(interactions, y) == expected

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.baselines import ALSRecommender, PopularityRecommender
 from skdiffrec.metrics import ndcg_at_k
+from skdiffrec.model_selection import LastN, RankingScorer
 
 
 class TestScore:
@@ -107,3 +108,15 @@ def test_learns_a_checkerboard(model, checkerboard):
         assert found.mean() < 0.5
     else:
         assert found.all()
+
+
+@pytest.mark.parametrize("fitted", ["popularity", "ease-weight"], indirect=True)
+@pytest.mark.parametrize("form", "csr csc coo lil dok dia bsr".split())
+def test_scorers_and_holdouts_read_every_format(fitted, interactions, holdout, form):
+    X, y = (getattr(sp, f"{form}_array")(part) for part in (interactions, holdout))
+    scorer = RankingScorer()
+    assert scorer(fitted, X, y) == scorer(fitted, interactions, holdout)
+    assert scorer(fitted, X) == scorer(fitted, interactions)
+    for found, expected in zip(LastN(2).hide(X), LastN(2).hide(interactions), strict=True):
+        assert (found != expected).nnz == 0
+    assert len(list(LastN(2).split(X, y))) == 1

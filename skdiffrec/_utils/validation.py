@@ -47,11 +47,16 @@ __all__ = [
     "drop_labels",
     "fit_context",
     "item_filter",
+    "raise_if_missing",
     "requested_rows",
     "safe_indexing",
     "warn_without_order",
 ]
 
+_MISSING = (
+    "Missing means no interaction: use fillna(0) (polars: fill_null(0)) on a pivoted table, and "
+    "leave such entries out of a sparse matrix."
+)
 _MAX_SCALE = 1e3  # far beyond any use; keeps float32 scores finite
 
 
@@ -90,6 +95,7 @@ def check_interactions(estimator, X, *, values, reset):
             reset=reset,
         )
     except ValueError as error:
+        raise_if_missing(error)
         if "convert string to float" not in str(error):
             raise
         raise ValueError(
@@ -103,6 +109,13 @@ def check_interactions(estimator, X, *, values, reset):
             f"{entries.min()}. A value must be >= 0, and 0 where there is no interaction."
         )
     return canonical_csr(X, values)
+
+
+def raise_if_missing(error):
+    """Raise scikit-learn's error about NaN with the advice that fits interactions."""
+    text = str(error)
+    if "contains NaN" in text or "fill value must be 0" in text:
+        raise ValueError(f"{text.splitlines()[0].rstrip('.')}. {_MISSING}") from None
 
 
 def check_parameters(estimator, names):
@@ -131,12 +144,21 @@ def drop_labels(y, shape, stacklevel):
 
 def check_holdout(X, y):
     """The holdout as canonical CSR; an error if it overlaps the history or has another shape."""
-    y = y if sp.issparse(y) else np.asarray(y)
+    if not sp.issparse(y):
+        y = np.asarray(y)
+        if y.dtype == object:  # None or pandas' NA among numbers
+            try:
+                y = y.astype(np.float64)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"y holds what is no number ({error}). {_MISSING}") from None
+    elif y.format not in ("csr", "csc", "coo"):  # others have no array of their entries
+        y = y.tocoo()
     entries = np.asarray(y.data if sp.issparse(y) else y)
     bad = entries[~(np.isfinite(entries) & (entries >= 0))]
     if bad.size:
         raise ValueError(
             f"y holds {bad[0]}. A stored non-zero is a holdout item; it must be finite, >= 0."
+            + (f" {_MISSING}" if np.isnan(bad[0]) else "")
         )
     y = canonical_csr(y, "binary")
     if y.shape != X.shape:

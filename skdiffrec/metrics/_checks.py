@@ -83,7 +83,8 @@ def interactions(name, matrix):
         at, coo = int(wrong.argmax()), matrix.tocoo()
         raise ValueError(
             f"{name} must hold finite values >= 0, got {coo.data[at]} at row {coo.row[at]}, column"
-            f" {coo.col[at]}; drop such entries (0 or not stored: the item is not in {name})."
+            f" {coo.col[at]}; drop such entries (0 or not stored: the item is not in {name}). In a"
+            " pivoted table, missing means no interaction: use fillna(0)."
         )
     present = matrix.data != 0
     if matrix.format == "csr":
@@ -109,6 +110,8 @@ def as_2d(name, value, kinds, hint):
         raise ValueError(f"{name} must be 2-D, got shape {array.shape}; {hint}.")
     if array.dtype.kind not in kinds:
         what = "integers" if kinds == "iu" else "numbers"
+        if kinds != "iu" and array.dtype == object:
+            hint += "; in a pivoted table, missing means no interaction: use fillna(0)"
         raise TypeError(f"{name} must hold {what}, got dtype {array.dtype}; {hint}.")
     return array
 

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 
 from .._utils.typing import IntArray, MatrixLike
-from .._utils.validation import canonical_csr, check_holdout
+from .._utils.validation import canonical_csr, check_holdout, raise_if_missing
 
 
 class BaseHoldout(BaseEstimator):
@@ -100,14 +100,18 @@ def check_matrix(X):
     """`X` as float64 CSR, CSC, COO or ndarray, checked for NaN, infinite and negative values."""
     if sp.issparse(X) and X.ndim != 2:
         raise ValueError(f"X has shape {X.shape}; it must be a matrix of users and items.")
-    X = check_array(
-        X,
-        accept_sparse=("csr", "csc", "coo"),
-        dtype=np.float64,
-        ensure_min_samples=0,
-        ensure_min_features=0,
-        input_name="X",
-    )
+    try:
+        X = check_array(
+            X,
+            accept_sparse=("csr", "csc", "coo"),
+            dtype=np.float64,
+            ensure_min_samples=0,
+            ensure_min_features=0,
+            input_name="X",
+        )
+    except ValueError as error:
+        raise_if_missing(error)
+        raise
     entries = X.data if sp.issparse(X) else X
     if entries.size and entries.min() < 0:
         raise ValueError(

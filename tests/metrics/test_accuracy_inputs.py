@@ -1,12 +1,13 @@
 """Metrics of accuracy: formats, short lists, users without a holdout, refusals."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from metric_cases import FIXTURE_HOLDOUTS, FIXTURE_IDS, METRICS, all_metrics, slow_metrics, to_dense
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec.metrics import map_at_k, mrr_at_k, precision_at_k, recall_at_k
+from skdiffrec.metrics import map_at_k, mrr_at_k, ndcg_at_k, precision_at_k, recall_at_k
 
 # --- what comes in -------------------------------------------------------------------------------
 
@@ -231,3 +232,11 @@ def test_negative_values_do_not_hide_in_duplicates():
 def test_per_user_is_keyword_only():
     with pytest.raises(TypeError, match="positional"):
         recall_at_k(GOOD, HELD, 3, True)
+
+
+@pytest.mark.parametrize("missing", [np.nan, None, pd.NA])
+def test_missing_entries_of_a_pivot(missing):
+    holdout = np.array([[1, missing], [missing, 1]], object)
+    for table in (pd.DataFrame(holdout), pd.DataFrame(holdout).convert_dtypes()):
+        with pytest.raises((TypeError, ValueError), match=r"missing means.*fillna\(0\)"):
+            ndcg_at_k([[0], [1]], table, k=1)

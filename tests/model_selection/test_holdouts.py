@@ -271,7 +271,7 @@ def test_other_refusals():
     [
         ([[1, -2.0]], "X holds -2.0"),
         (sp.csr_array([[1, -2.0]]), "X holds -2.0"),
-        ([[1, np.nan]], "X contains NaN"),
+        ([[1, np.nan]], r"X contains NaN.*no interaction: use fillna\(0\)"),
         (sp.coo_array([[1, np.inf]]), "X contains infinity"),
         ([1.0, 2.0], "2D array"),
         (sp.coo_array(np.ones(3)), "must be a matrix"),
