@@ -57,6 +57,7 @@ def test_a_search_trains_once_per_fold(interactions, tmp_path, trainings):
             assert_array_equal(with_memory[name], values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_two_workers_never_train_the_same(interactions, tmp_path, n_jobs):
     """Every training, in whatever process, leaves a line in a file."""

@@ -167,6 +167,7 @@ def test_the_loss_on_all_but_one_item_is_nearly_that_on_all():
     assert loss_blocks(condition, target, 60, 60)[0].items is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_loss_items", "n_blocks"), [(35, 1), (8, 2)])
 def test_the_sum_over_drawn_items_is_unbiased(n_loss_items, n_blocks):
     condition, target, scores = cut_and_scores()

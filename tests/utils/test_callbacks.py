@@ -111,6 +111,7 @@ class TestCallbacks:
         assert_array_equal(model.decision_function(interactions), expected)
         assert not hasattr(model, "_callback_fit_ctx")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("n_jobs", [1, 2])
     def test_monitor_and_bar_in_a_grid_search(self, interactions, n_jobs):
         monitor = ndcg_monitor()
