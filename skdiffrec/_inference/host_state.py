@@ -77,7 +77,8 @@ def own_state(*, gradients=False, device=False):
             stack.enter_context(torch.inference_mode(False))
         if torch.is_grad_enabled() != gradients:
             stack.enter_context(torch.set_grad_enabled(gradients))
-        if device and torch.get_default_device().type != "cpu":
+        # torch.get_default_device fails in some versions once it was set back
+        if device and torch.empty(0).device.type != "cpu":
             stack.enter_context(torch.device("cpu"))
         if _forked:
             stack.enter_context(torch_threads(1))
