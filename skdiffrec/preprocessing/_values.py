@@ -46,9 +46,13 @@ def _as_numbers(column, name, dates):
     """A column as float64, NaN where a value is missing; dates and durations in seconds."""
     if isinstance(column, nw.Series):
         column = column.cast(nw.Datetime("us")) if column.dtype == nw.Date else column
-        if column.dtype == nw.Datetime and dates:
+        if column.dtype == nw.Datetime and not dates:
+            _raise_no_numbers(name, column[0] if len(column) else column.dtype, dates)
+        if column.dtype == nw.Datetime:
             stamps = column.dt.timestamp("us").to_numpy().astype(np.float64)
             return np.where(column.is_null().to_numpy(), np.nan, stamps / 1e6)
+        if column.dtype == nw.Duration:
+            return _seconds(column)
         column = column.to_numpy()
     if column.dtype == object:
         return _object_numbers(column, name, dates)
@@ -61,6 +65,15 @@ def _as_numbers(column, name, dates):
     if kind not in "biuf":
         _raise_no_numbers(name, column[0] if len(column) else column.dtype, dates)
     return np.asarray(column, np.float64)
+
+
+def _seconds(durations):
+    """A column of durations as seconds, NaN where a value is missing."""
+    if durations.dtype.time_unit == "ns":
+        seconds = durations.dt.total_nanoseconds().to_numpy().astype(np.float64) / 1e9
+    else:
+        seconds = durations.dt.total_microseconds().to_numpy().astype(np.float64) / 1e6
+    return np.where(durations.is_null().to_numpy(), np.nan, seconds)
 
 
 def _object_numbers(column, name, dates):

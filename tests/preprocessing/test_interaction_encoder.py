@@ -184,7 +184,7 @@ class TestLookUps:
         before = pickle.dumps(encoder)
         assert encoder.user_index("b") == 1 and encoder.item_index("y") == 1
         assert pickle.dumps(encoder) == before
-        for copy_of in (copy.copy, copy.deepcopy):
+        for copy_of in (copy.copy, lambda encoder: pickle.loads(pickle.dumps(encoder))):
             other = copy_of(encoder).fit([("b", "y")])
             assert other.user_index("b") == 0 and other.user_index("a", unknown=-1) == -1
             assert encoder.user_index("b") == 1
