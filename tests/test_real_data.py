@@ -35,6 +35,7 @@ def ml_100k():
     return load("ml-100k", "time")
 
 
+@pytest.mark.slow
 class TestMovieLens100K:
     """In time order, few epochs; measured nDCG@10 beside each, over three seeds."""
 
@@ -71,6 +72,7 @@ class TestMovieLens100K:
         assert scores["ease, time"] > 1.1 * scores["ease"]
 
 
+@pytest.mark.slow
 class TestListsStay:
     """What is fast gives the lists of what is plain: whole rows of scores, sorted."""
 

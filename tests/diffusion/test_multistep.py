@@ -161,6 +161,7 @@ def random_network(seed, diffusion):
     prediction_type=st.sampled_from(["x0", "v"]),
     start=st.sampled_from([T, T // 2]),
 )
+@pytest.mark.slow
 def test_smooth_denoisers_come_to_the_same_end(seed, schedule, eta, prediction_type, start):
     diffusion = diffusion_of(schedule, prediction_type)
     f, x = random_network(seed, diffusion)

@@ -196,6 +196,7 @@ class TestRefused:
 
 
 @pytest.mark.parametrize("values", ["binary", "time"])
+@pytest.mark.slow
 def test_movielens(values, path):
     """MovieLens 100K, a model of default size."""
     data = SHARED_DATA / "ml-100k.npz"

@@ -46,6 +46,7 @@ def searched(interactions, memory, **options):
     return search.fit(interactions).cv_results_
 
 
+@pytest.mark.slow
 def test_a_search_trains_once_per_fold(interactions, tmp_path, trainings):
     """8 scales x 3 folds, and the refit."""
     with_memory = searched(interactions, tmp_path)
