@@ -6,15 +6,15 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils.validation import VALUES, Interval, StrOptions, fit_context
 from ._events import events_matrix, read_events, row_users, without_small_users
+from ._fitted_encoder import FittedEncoder
 from ._identity import row_hashes
 from ._interactions import DUPLICATES, k_core
-from ._lists import make_table, names_of, table_columns
-from ._lookup import kept_positions, look_up_ids, reject_unknown
+from ._lookup import kept_positions, reject_unknown
 from ._values import resolved_values
 
 _COUNT = [Interval(numbers.Integral, 1, None, closed="left")]
@@ -22,7 +22,7 @@ _COUNT = [Interval(numbers.Integral, 1, None, closed="left")]
 
 # scikit-learn has no types, so mypy does not know the class argument.
 class InteractionEncoder(  # type: ignore[call-arg]
-    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+    TransformerMixin, FittedEncoder, auto_wrap_output_keys=None
 ):
     """Convert a table of events to a users × items matrix, and recommended lists to a table.
 
@@ -259,130 +259,6 @@ class InteractionEncoder(  # type: ignore[call-arg]
         shape = (len(ids), self.n_items_)
         X_new = events_matrix(self, rows, columns, numbers, shape, self.values_)
         return (X_new, ids) if return_users else X_new
-
-    def inverse_transform(
-        self, X: Any, scores: ArrayLike | None = None, users: ArrayLike | None = None
-    ) -> Any:
-        """Convert lists of items, or a matrix, to a tidy table.
-
-        Parameters
-        ----------
-        X : ndarray of int, shape (n, k) or (k,), or sparse matrix of shape (n, n_items)
-            Lists as `recommend` returns them: column numbers, best first, padded with −1; or a
-            matrix of interactions.
-        scores : ndarray of float, shape (n, k) or (k,), default=None
-            Scores of the lists; only with lists.
-        users : array-like of ids, shape (n,), or one id for a list of shape (k,), default=None
-            Users of the lists or rows. None means all of ``users_``.
-
-        Returns
-        -------
-        table : table of the library that `fit` was given
-            For lists, columns user, rank (from 1), item and, if given, score. For a matrix, columns
-            user, item and, unless ``values_`` is "binary", the value. The columns of user, item and
-            value have the names given as parameters, if these are str. If `fit` was given an array,
-            a dict or tuples, the table is a dict of NumPy columns, which
-            ``pandas.DataFrame(table)`` and other libraries accept.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError, IndexError
-            If the numbers of lists, scores and users differ, or a column is out of range.
-        """
-        check_is_fitted(self)
-        return make_table(table_columns(self, X, scores, users), self._backend)
-
-    def item_names(self, ids: ArrayLike) -> Any:
-        """Names of the items of lists, in the shape of the lists.
-
-        ``encoder.items_[ids]`` would give the last item for -1, which is no item.
-
-        Parameters
-        ----------
-        ids : array-like of int, of any shape, or int
-            Column numbers, as `recommend` and `similar_items` return them, padded with -1.
-
-        Returns
-        -------
-        names : ndarray of object, same shape, or the name for one int
-            Entries of ``items_``; None for -1.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        TypeError, IndexError
-            If an id is not an integer, or is not a column (-1 is none).
-
-        Examples
-        --------
-        >>> from skdiffrec.preprocessing import InteractionEncoder
-        >>> encoder = InteractionEncoder().fit([("ann", "tea"), ("ann", "jam")])
-        >>> encoder.item_names([[1, 0], [0, -1]])
-        array([['tea', 'jam'],
-               ['jam', None]], dtype=object)
-        """
-        check_is_fitted(self)
-        return names_of(self.items_, ids)
-
-    def user_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
-        """Row numbers of users, for the `user_ids` of `recommend`.
-
-        The first look-up of ids that are not numbers makes an index of all ids, which the encoder
-        keeps until it is fitted again, but does not store.
-
-        Parameters
-        ----------
-        ids : array-like of ids, or one id that is a string or number
-            Users; repeats are allowed.
-        unknown : "error" or int, default="error"
-            Row number to return for ids that are not in ``users_``, for example −1; or raise an
-            error.
-
-        Returns
-        -------
-        rows : ndarray of int64, shape (n,), or int for one id
-            Row numbers.
-
-        Raises
-        ------
-        ValueError
-            If an id is unknown and `unknown` is "error".
-
-        Examples
-        --------
-        >>> from skdiffrec.preprocessing import InteractionEncoder
-        >>> encoder = InteractionEncoder().fit([(7, "tea"), (9, "jam")])
-        >>> encoder.user_index([9, 8], unknown=-1), encoder.item_index("tea")
-        (array([ 1, -1]), 1)
-        """
-        check_is_fitted(self)
-        return look_up_ids(self, "users", ids, unknown)
-
-    def item_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
-        """Column numbers of items, for `items` and `filter_items` of `recommend`.
-
-        Parameters
-        ----------
-        ids, unknown
-            As in `user_index`.
-
-        Returns
-        -------
-        columns : ndarray of int64, shape (n,), or int for one id
-            Column numbers; errors are those of `user_index`.
-        """
-        check_is_fitted(self)
-        return look_up_ids(self, "items", ids, unknown)
-
-    def _caches(self):
-        """What is made on demand, of arrays that are replaced by the next `fit`; never stored."""
-        return self.__dict__.setdefault("_cached", {})
-
-    def __getstate__(self):
-        return {name: v for name, v in super().__getstate__().items() if name != "_cached"}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
