@@ -18,7 +18,7 @@ from skdiffrec._network.sparse_rows import SparseRows
 from skdiffrec.baselines import EASERecommender, NeighborhoodRecommender
 
 N_ITEMS, LATENT, T = 20, 4, 12
-properties = settings(max_examples=40, deadline=None)
+properties = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**31 - 2)
 ALPHA_BAR = linear_schedule(T, 0.01, 0.4)
 CLOSED_FORMS = {

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 WRAP = 2**64
-properties = settings(max_examples=60, deadline=None)
+properties = settings(max_examples=30, deadline=None)
 words = st.integers(0, WRAP - 1)
 
 

@@ -68,7 +68,7 @@ def fuzzed_fixture(saved):
 
 
 fuzz = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

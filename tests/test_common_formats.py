@@ -75,6 +75,10 @@ FORMATS = {
 }
 
 
+# Formats are read in one place for all models: one of each kind of values, with and without torch.
+READERS = pytest.mark.parametrize(
+    "fitted", ["cfg-weight", "cfg-time", "ease", "knn-time"], indirect=True
+)
 FORMATS_OF_Y = "csr csc coo lil dok dia bsr".split()
 
 
@@ -105,10 +109,12 @@ def assert_reads_the_same(fitted, interactions, X):
 
 
 class TestFormats:
+    @READERS
     @pytest.mark.parametrize("convert", FORMATS.values(), ids=FORMATS)
     def test_same_result(self, fitted, interactions, convert):
         assert_reads_the_same(fitted, interactions, convert(interactions))
 
+    @READERS
     def test_duplicates(self, fitted, interactions):
         """Once as binary, added up as weights, the latest of several times."""
         earlier = np.random.default_rng(1).uniform(0.05, 0.95, interactions.nnz)
@@ -143,6 +149,7 @@ class TestFormats:
         assert X.nnz == 2 * interactions.nnz
         assert_reads_the_same(fitted, interactions, X)
 
+    @READERS
     def test_holdout_formats(self, fitted, interactions, holdout):
         expected = fitted.score(interactions, holdout)
         formats = (getattr(sp, f"{f}_{t}") for f in FORMATS_OF_Y for t in ("array", "matrix"))

@@ -21,7 +21,7 @@ from skdiffrec._inference.host_state import in_own_state, torch_threads
 from skdiffrec._utils.threads import blas_limit
 
 # what differs in arithmetic: draws and a space without a head, ages and a sparse closed form
-NAMES = ["cfg-guided", "cfg-item-space", "cfg-time"]
+NAMES = [pytest.param("cfg-guided", marks=pytest.mark.slow), "cfg-item-space", "cfg-time"]
 
 
 @contextmanager
@@ -116,12 +116,8 @@ class TestNumbers:
             found = answers(inside, interactions, tmp_path)
         assert_same(found, expected)
         assert inside.history_ == fitted.history_
-
-    def test_fit_inside_ask_outside(self, plain, host, interactions, tmp_path):
-        model, _, expected = plain
-        with host():
-            inside = clone(model).fit(interactions)
-        assert_same(answers(inside, interactions, tmp_path), expected)
+        outside = answers(inside, interactions, tmp_path)
+        assert_same(outside, expected)
 
     def test_ask_inside_a_model_that_was_never_asked(self, plain, host, interactions, tmp_path):
         _, fitted, expected = plain
@@ -314,6 +310,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_process_answers_and_fits():
     with subprocess.Popen(

@@ -93,6 +93,7 @@ def test_annotations_come_with_the_package():
     assert (Path(skdiffrec.__file__).parent / "py.typed").is_file()
 
 
+@pytest.mark.slow  # -OO compiles torch anew
 def test_python_without_docstrings():
     subprocess.run([sys.executable, "-OO", "-W", "ignore", "-c", "import skdiffrec"], check=True)
 

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from skdiffrec._closed_form.gram import DenseGram, SparseGram
 
 N_ITEMS = 20
-properties = settings(max_examples=30, deadline=None)
+properties = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**31 - 2)
 
 

@@ -18,7 +18,7 @@ from skdiffrec._utils.rows import scale_rows
 from skdiffrec.preprocessing import recency_weights
 
 N_ITEMS = 12
-properties = settings(max_examples=60, deadline=None)
+properties = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 2**31 - 2)
 
 

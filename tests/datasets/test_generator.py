@@ -25,7 +25,7 @@ def as_bytes(data):
     return b"".join(parts)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     n_users=st.integers(1, 25),
     n_items=st.integers(10, 60),

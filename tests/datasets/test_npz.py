@@ -39,7 +39,7 @@ def interactions(draw):
     return user, item, np.array(splits, dtype=draw(st.sampled_from(["int8", "uint8", "int64"])))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(interactions())
 def test_splits_add_up_to_the_file(arrays):
     user, item, split = arrays

@@ -22,7 +22,7 @@ SCHEDULES = {
 }
 all_types = pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
 all_schedules = pytest.mark.parametrize("alpha_bar", SCHEDULES.values(), ids=SCHEDULES)
-properties = settings(max_examples=40, deadline=None)
+properties = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**31 - 1)
 etas = st.floats(0, 1)
 

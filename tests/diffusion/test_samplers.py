@@ -17,7 +17,7 @@ from skdiffrec._diffusion.schedules import sampling_timesteps
 T = 40
 ALPHA_BAR = linear_schedule(T, 0.001, 0.15)
 DIFFUSION = Diffusion(ALPHA_BAR, "x0")
-properties = settings(max_examples=40, deadline=None)
+properties = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**31 - 1)
 
 

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skdiffrec import cosine_schedule, linear_schedule, linear_variance_schedule
 from skdiffrec._diffusion.schedules import SCHEDULES, check_alpha_bar, sampling_timesteps
 
-properties = settings(max_examples=60, deadline=None)
+properties = settings(max_examples=30, deadline=None)
 lengths = st.integers(1, 200)
 # each with the name of its ends
 WITH_ENDS = [(linear_schedule, "beta"), (linear_variance_schedule, "variance")]

@@ -1,6 +1,7 @@
 """A fitted model never changes: what is kept, what is copied, what is refused."""
 
 import copy
+import itertools
 import pickle
 import threading
 from dataclasses import FrozenInstanceError, fields, replace
@@ -276,9 +277,11 @@ def test_on_another_device_it_is_another_object(model):
     assert_same_state(bits_of(model), before)
 
 
-@pytest.mark.parametrize("make", COPIES.values(), ids=COPIES)
+@pytest.mark.parametrize(
+    ("model", "make"), zip(MODELS, itertools.cycle(COPIES)), indirect=["model"]
+)
 def test_copies_give_equal_lists_bit_by_bit(model, make):
-    other = make(model)
+    other = COPIES[make](model)
     assert other is not model and other.denoiser is not model.denoiser
     assert_same_state(bits_of(other), bits_of(model))
     assert_same_answers(other, model)

@@ -26,7 +26,7 @@ from skdiffrec._inference.ranking import (
 from skdiffrec._utils.topk import GROUP, best_columns, columns_above, masked_topk
 from skdiffrec.baselines import EASERecommender, NeighborhoodRecommender
 
-properties = settings(max_examples=100, deadline=None)
+properties = settings(max_examples=40, deadline=None)
 
 
 def given_scores(scores):

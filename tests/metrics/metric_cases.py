@@ -25,7 +25,7 @@ METRICS = {
     "hit_rate": hit_rate_at_k,
 }
 all_metrics = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS.keys())
-properties = settings(max_examples=60, deadline=None)
+properties = settings(max_examples=30, deadline=None)
 
 # The three users on whom the libraries part: T < k, T > k, and no holdout.
 FIXTURE_IDS = np.array([[7, 1, 2], [1, 9, 2], [1, 2, 3]])

@@ -18,7 +18,7 @@ from skdiffrec.model_selection import (
 )
 
 N_ITEMS = 12
-properties = settings(max_examples=60, deadline=None)
+properties = settings(max_examples=30, deadline=None)
 # few different values, so that many are tied
 rows_of_times = st.lists(
     st.dictionaries(st.integers(0, N_ITEMS - 1), st.sampled_from([1.0, 2.0, 2.5, 7.0])),

@@ -85,7 +85,7 @@ class TestActivity:
         display = ActivityDisplay.from_predictions(ids, interactions.toarray(), holdout)
         assert list(display.values) == ["recommendations"]
 
-    @settings(deadline=None, max_examples=40)
+    @settings(deadline=None, max_examples=25)
     @given(
         st.lists(st.integers(0, 60), min_size=1, max_size=80),
         st.integers(1, 8),
@@ -99,7 +99,7 @@ class TestActivity:
         ties = np.bincount(lengths).max()
         assert display.n_users_.max() <= -(-len(lengths) // n_bins) + ties
 
-    @settings(deadline=None, max_examples=40)
+    @settings(deadline=None, max_examples=25)
     @given(
         st.lists(st.integers(0, 60), min_size=1, max_size=80),
         st.sets(st.integers(1, 50), max_size=5),

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 from hypothesis import settings
 
-properties = settings(max_examples=60, deadline=None)
+properties = settings(max_examples=30, deadline=None)
 
 EVENTS = [
     ("ann", "tea", 1.0, 30.0),

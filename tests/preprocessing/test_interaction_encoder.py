@@ -148,7 +148,7 @@ def as_kept(users):
 
 
 class TestLookUps:
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(
         ids=st.sets(st.text(alphabet="abé ", max_size=45), min_size=1, max_size=30),
         length=st.sampled_from([0, 8, 40]),

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skdiffrec._utils.recency import history_weights
 from skdiffrec.preprocessing import recency_weights
 
-properties = settings(max_examples=80, deadline=None)
+properties = settings(max_examples=40, deadline=None)
 # whole numbers: no shift or change of unit rounds two of them together
 times = st.lists(st.lists(st.integers(0, 6), min_size=6, max_size=6), min_size=1, max_size=4).map(
     lambda rows: np.array(rows, float)

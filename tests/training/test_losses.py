@@ -15,7 +15,7 @@ from skdiffrec._training import losses
 from skdiffrec._training.losses import loss_blocks, multinomial_loss
 
 N_ITEMS = 15
-properties = settings(max_examples=60, deadline=None)
+properties = settings(max_examples=30, deadline=None)
 # what each row shows and what it hides, of its own places
 cut_rows = st.lists(
     st.tuples(

@@ -61,7 +61,7 @@ def test_known_users_stay_as_they_were(interactions):
     rows=st.lists(st.sets(st.integers(0, 4)), min_size=1, max_size=12),
     data=st.data(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_merging_loses_no_weight(rows, data):
     X = sp.csr_array([[float(i in row) for i in range(5)] for row in rows])
     weight = np.array(
@@ -81,7 +81,7 @@ def test_merging_loses_no_weight(rows, data):
 
 
 @given(weight=st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_visits(weight):
     """One for each user, but in all four times the number of rows, and one more by rounding."""
     visits = visits_per_epoch(np.array(weight))

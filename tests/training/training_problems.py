@@ -20,7 +20,7 @@ from skdiffrec._training.batches import TrainingRows
 from skdiffrec._utils.validation import VALUES
 
 N_ITEMS = 15
-properties = settings(max_examples=60, deadline=None)
+properties = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 2**31 - 2)
 # few different values, so that many are tied
 filled_rows = st.lists(
