@@ -107,10 +107,9 @@ class TestSearch:
                 assert found.cv_results_[f"split{split}_test_score"][i] == expected
 
     def test_default_folds(self, interactions):
-        found = search().fit(interactions)
+        found = GridSearchCV(tiny_cfg(max_epochs=1), {"eta": [0.5]}).fit(interactions)
         assert found.n_splits_ == 5
         assert np.isfinite(found.cv_results_["mean_test_score"]).all()
-        assert found.best_params_["guidance_scale"] > 0
 
     def test_same_users_with_a_holdout(self, interactions, holdout, everybody):
         """`fit` is handed the holdout and must not look; `score` evaluates on it."""
