@@ -101,7 +101,7 @@ sphinx_gallery_conf = {
 def prepare_page(app, docname, source):
     """Makes of links that a code host can follow what Sphinx needs.
 
-    Links to gallery scripts lead to their pages, and the pages that the user guide lists become
+    Links to gallery scripts and to their folder lead to their pages, and the pages that the user guide lists become
     its children.
     """
     text = source[0]
@@ -109,7 +109,8 @@ def prepare_page(app, docname, source):
     children = {"guide": listed, "benchmarks": ["accuracy"]}
     if docname in children:
         text += "\n```{toctree}\n:hidden:\n\n" + "\n".join(children[docname]) + "\n```\n"
-    source[0] = re.sub(r"\]\(\.\./examples/(plot_\w+)\.py\)", r"](auto_examples/\1.rst)", text)
+    text = re.sub(r"\]\(\.\./examples/(plot_\w+)\.py\)", r"](auto_examples/\1.rst)", text)
+    source[0] = text.replace("](../examples)", "](auto_examples/index.rst)")
 
 
 def setup(app):

@@ -1,7 +1,8 @@
 """Documentation: code blocks of the pages run, in order, and no public module is forgotten.
 
 A block that opens with ```python runs, in one namespace per page and in an empty folder. One that
-opens with ```python notest, or any other language, does not. So that pages can show the defaults
+opens with ```python notest, or any other language, does not; ```text NAME is the file of that name
+there. So that pages can show the defaults
 and stay quick here, generated data are small and fits short where a page does not say otherwise.
 """
 
@@ -23,6 +24,7 @@ from skdiffrec.datasets import make_interactions
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+FILE = re.compile(r"^```text (\S+)\n(.*?)^```$", re.M | re.S)
 
 
 @pytest.fixture
@@ -49,6 +51,8 @@ def test_code_blocks_run(page, small_world):
         pytest.skip("no code")
     if "sklearn.callback" in text:
         pytest.importorskip("sklearn.callback", reason="from scikit-learn 1.9 on")
+    for name, lines in FILE.findall(text):
+        Path(name).write_text(lines)
     namespace = {"__name__": page.stem}
     for block in blocks:
         line = text[: block.start()].count("\n") + 1
@@ -76,7 +80,5 @@ def test_every_public_module_has_api_pages():
 def test_links_lead_somewhere():
     """Also on a code host, where pages are read as they are."""
     for page in PAGES:
-        if page.stem == "index":  # of the built pages alone
-            continue
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
             assert os.path.exists(page.parent / target), (page.name, target)

@@ -1,1 +1,1 @@
-"""The mathematics of diffusion: noise schedules, the forward process, samplers."""
+"""The mathematics of diffusion: noise schedules, the forward process, guidance, samplers."""

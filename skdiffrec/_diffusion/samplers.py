@@ -1,37 +1,11 @@
-"""Guidance and the sampler: free functions of a denoiser, which know nothing of each other.
+"""The sampler: a free function of a denoiser, which knows nothing of guidance.
 
 A denoiser is a callable ``denoise(x_t, t) -> tuple of tensors``, each linear in what the network's
 last layer gives, the first being x̂_0 in the space of `x_t`. Whether that is item space or an image
-of it under a linear map makes no difference here.
+of it under a linear map makes no difference here. `guidance.py` wraps one.
 """
 
 import torch
-
-
-def guide(denoise_both, scale, out=None):
-    """Classifier-free guidance (arXiv 2207.12598, eq. 6; arXiv 2409.10494): wrap a denoiser.
-
-    Parameters
-    ----------
-    denoise_both : callable
-        ``denoise_both(x_t, t)``, one call on a doubled batch: for x_t of n rows it returns tensors
-        of 2·n rows, the conditional estimates first, then the unconditional ones.
-    scale : float tensor of shape (n, 1)
-    out : float tensor, default=None
-        Where to write what `denoise` returns, if that is one tensor.
-
-    Returns
-    -------
-    denoise : callable
-        ``uncond + scale·(cond − uncond)`` for every tensor.
-    """
-
-    def denoise(x_t, t):
-        # one pass over memory, where a difference, a product and a sum are three
-        halves = (estimate.chunk(2) for estimate in denoise_both(x_t, t))
-        return tuple(torch.lerp(uncond, cond, scale.to(cond), out=out) for cond, uncond in halves)
-
-    return denoise
 
 
 def sample(denoise, x, timesteps, diffusion, *, eta=0.0, noise=None):

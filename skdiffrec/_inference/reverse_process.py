@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from .._diffusion.guidance import guide
 from .._diffusion.multistep import multistep_sample, plan_leaps
-from .._diffusion.samplers import guide, sample
+from .._diffusion.samplers import sample
 from .._diffusion.schedules import sampling_timesteps
 from .._network.sparse_rows import to_device
 from .noise import row_normal
