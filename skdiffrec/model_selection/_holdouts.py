@@ -121,8 +121,9 @@ class LastFraction(BaseHoldout):
     by : {"value", "order"}, default="value"
         How to order a user's items in time. "value": the values of `X` are times or positions,
         larger is later; ties are broken by a hash of the row and the item. "order": the order in
-        which a CSR matrix stores the entries of a row. It is the order of time only if the matrix
-        was built that way and its indices were never sorted.
+        which a CSR matrix stores the entries of a row, a repeated item where it is stored first. It
+        is the order of time only if the matrix was built that way and its indices were never
+        sorted.
     min_history : int, default=1
         Minimum number of items that stay in a user's history, whatever the share. A user with no
         more items than this has no holdout.

@@ -189,7 +189,7 @@ def _units(rows, columns, times, repeats):
         codes, again = np.unique((place * n_items + column)[place > 0], return_inverse=True)
         column[place > 0] = n_items + again
         n_columns += len(codes)
-    entry = np.lexsort((column, row))
+    entry = np.lexsort((column, row)) if repeats else np.arange(len(row))
     n_rows = int(rows.max(initial=-1)) + 1
     indptr = np.searchsorted(row[entry], np.arange(n_rows + 1))
     parts = times[first_events][entry], column[entry], indptr
