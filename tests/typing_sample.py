@@ -8,6 +8,7 @@ from typing import Any, assert_type
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from skdiffrec import CFGDiffusionRecommender, cosine_schedule, linear_schedule
 from skdiffrec.base import BaseRecommender
@@ -19,9 +20,16 @@ from skdiffrec.baselines import (
 )
 from skdiffrec.datasets import load_npz, make_interactions
 from skdiffrec.metrics import Comparison, RankingReport, compare, ndcg_at_k, ranking_report
-from skdiffrec.model_selection import GuidanceScaleCV, LastN, RankingScorer, UnseenUsers
+from skdiffrec.model_selection import (
+    GuidanceScaleCV,
+    LastN,
+    RankingScorer,
+    TimeCut,
+    UnseenUsers,
+    split_table,
+)
 from skdiffrec.plotting import GuidanceCurveDisplay
-from skdiffrec.preprocessing import recency_weights
+from skdiffrec.preprocessing import InteractionEncoder, recency_weights
 
 Ids = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -74,6 +82,11 @@ def evaluation(X: NDArray[np.float32], ids: Ids, holdout: NDArray[np.bool_]) -> 
     curve = GuidanceCurveDisplay.from_estimator(search, X, metrics="ndcg", line_kw={"color": "C1"})
     assert_type(curve.best_scale, float)
 
+    encoder = InteractionEncoder(timestamp="when")
+    parts = split_table([("ann", "tea", 1)], TimeCut(5), encoder, repeats=True)
+    assert_type(parts, tuple[csr_array, csr_array])
+
+    split_table([("ann", "tea", 1)], TimeCut(5), encoder, repeats="keep")  # type: ignore[arg-type]
     ndcg_at_k(ids, holdout, ideal="max")  # type: ignore[arg-type]
     LastN(1, by="date")  # type: ignore[arg-type]
     RankingScorer(holdout=0.2)  # type: ignore[arg-type]

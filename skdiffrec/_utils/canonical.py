@@ -7,8 +7,11 @@ VALUES = ("binary", "weight", "time")
 _DTYPES = {"binary": np.float32, "weight": np.float64, "time": np.float64}
 
 
-def canonical_csr(X, values):
-    """CSR with sorted indices, without duplicates or zeros; `X` itself is left as it was."""
+def canonical_csr(X, values, earliest=False):
+    """CSR with sorted indices, without duplicates or zeros; `X` itself is left as it was.
+
+    Of several times of an entry the latest stays, or the `earliest`; other values are added up.
+    """
     n, m = X.shape
     if _is_canonical(X):
         col, data, indptr = X.indices, X.data, X.indptr
@@ -19,7 +22,7 @@ def canonical_csr(X, values):
         order = np.argsort(key, kind="stable")
         key, data = key[order], data[order]
         first = np.flatnonzero(np.diff(key, prepend=-1))
-        merge = np.maximum if values == "time" else np.add
+        merge = (np.minimum if earliest else np.maximum) if values == "time" else np.add
         row, col = np.divmod(key[first], m)
         data = merge.reduceat(data, first) if len(data) else data
         indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
@@ -28,6 +31,20 @@ def canonical_csr(X, values):
     index = np.int32 if max(len(col), m) < 2**31 else np.int64
     parts = data.astype(_DTYPES[values]), col.astype(index), indptr.astype(index)
     return sp.csr_array(parts, shape=(n, m))
+
+
+def with_float_data(X, dtypes=(np.float64,)):
+    """A sparse matrix whose data is of one of `dtypes`, with the same entries; others as they are.
+
+    SciPy's `astype` first adds up duplicate entries, such as two times, and does so in X itself.
+    """
+    if not sp.issparse(X) or X.format not in ("csr", "csc", "coo"):
+        return X
+    if X.dtype in dtypes or X.dtype.kind not in "biuf":
+        return X
+    data, X = X.data.astype(dtypes[-1]), X.copy()
+    X.data = data
+    return X
 
 
 def _is_canonical(X):

@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import _get_feature_names, check_is_fitted, validate_data
 
-from .canonical import VALUES, canonical_csr
+from .canonical import VALUES, canonical_csr, with_float_data
 from .item_filters import user_item_matrix
 from .topk import EVERY_ITEM, ItemFilter
 from .typing import Method
@@ -51,6 +51,7 @@ __all__ = [
     "requested_rows",
     "safe_indexing",
     "warn_without_order",
+    "with_float_data",
 ]
 
 _MISSING = (
@@ -86,12 +87,13 @@ def check_interactions(estimator, X, *, values, reset):
         for "weight" and "time" (seconds since 1970 need more than float32's 24 bits).
         Never shares memory that a caller could see change.
     """
+    dtypes = (np.float32, np.float64) if values == "binary" else (np.float64,)
     try:
         X = validate_data(
             estimator,
-            X,
+            with_float_data(X, dtypes),
             accept_sparse=("csr", "csc", "coo"),
-            dtype=(np.float32, np.float64) if values == "binary" else np.float64,
+            dtype=dtypes,
             reset=reset,
         )
     except ValueError as error:

@@ -3,6 +3,7 @@
 from ._guidance_scale_cv import GuidanceScaleCV
 from ._holdouts import LastFraction, LastN, LeaveOneOut, SampleFraction, SampleN, TimeCut
 from ._scorers import RankingScorer
+from ._split_table import split_table
 from ._unseen_users import UnseenUsers
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "SampleN",
     "TimeCut",
     "UnseenUsers",
+    "split_table",
 ]

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 
 from .._utils.typing import IntArray, MatrixLike
-from .._utils.validation import canonical_csr, check_holdout, raise_if_missing
+from .._utils.validation import canonical_csr, check_holdout, raise_if_missing, with_float_data
 
 
 class BaseHoldout(BaseEstimator):
@@ -21,8 +21,8 @@ class BaseHoldout(BaseEstimator):
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
             Finite, non-negative values; a stored non-zero is an interaction. Not modified.
-            Duplicate entries are merged into one interaction: the latest time is kept if values
-            are times, else values are summed.
+            Duplicate entries are merged into one interaction: the earliest time is kept if values
+            are times, for an item that a user has met before is not new; else values are summed.
 
         Returns
         -------
@@ -102,7 +102,7 @@ def check_matrix(X):
         raise ValueError(f"X has shape {X.shape}; it must be a matrix of users and items.")
     try:
         X = check_array(
-            X,
+            with_float_data(X),
             accept_sparse=("csr", "csc", "coo"),
             dtype=np.float64,
             ensure_min_samples=0,

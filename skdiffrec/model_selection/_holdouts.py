@@ -121,8 +121,9 @@ class LastFraction(BaseHoldout):
     by : {"value", "order"}, default="value"
         How to order a user's items in time. "value": the values of `X` are times or positions,
         larger is later; ties are broken by a hash of the row and the item. "order": the order in
-        which a CSR matrix stores the entries of a row. It is the order of time only if the matrix
-        was built that way and its indices were never sorted.
+        which a CSR matrix stores the entries of a row, a repeated item where it is stored first. It
+        is the order of time only if the matrix was built that way and its indices were never
+        sorted.
     min_history : int, default=1
         Minimum number of items that stay in a user's history, whatever the share. A user with no
         more items than this has no holdout.
@@ -305,18 +306,25 @@ class TimeCut(BaseHoldout):
         self.fraction = fraction
 
     def _hide(self, X):
+        self._check_one_cut()
+        X = canonical_csr(check_matrix(X), "time", earliest=True)
+        warn_without_order(X.data, "TimeCut", "Give times.", stacklevel=3)
+        held_out = X.data >= self._cut(X.data)
+        return select_entries(X, ~held_out), select_entries(X, held_out)
+
+    def _check_one_cut(self):
         if self.time is not None and self.fraction is not None:
             raise ValueError(
                 f"time={self.time!r} and fraction={self.fraction!r} are both given. Each of them "
                 "defines the cut; leave one of them None."
             )
-        X = canonical_csr(check_matrix(X), "time")
-        warn_without_order(X.data, "TimeCut", "Give times.", stacklevel=3)
-        if self.time is None:
-            held_out = _latest_share(X.data, 0.2 if self.fraction is None else self.fraction)
-        else:
-            held_out = X.data >= self.time
-        return select_entries(X, ~held_out), select_entries(X, held_out)
+
+    def _cut(self, times):
+        """Time of the cut, after which are about `fraction` of the `times` (n,) if it is given."""
+        if self.time is not None:
+            return self.time
+        fraction = 0.2 if self.fraction is None else self.fraction
+        return times[_latest_share(times, fraction)].min(initial=np.inf)
 
 
 def _at_random(X, random_state):
@@ -330,13 +338,13 @@ def _in_sequence(X, by):
     """(canonical X, sort keys of its entries, which grow with time; the first key decides)."""
     if by == "order":
         return _as_stored(X)
-    X = canonical_csr(check_matrix(X), "time")
+    X = canonical_csr(check_matrix(X), "time", earliest=True)
     warn_without_order(X.data, 'by="value"', "Give times, or hold out random items.")
     return X, X.data, unit_free_keys(X, "time", _TIE_SEED)
 
 
 def _as_stored(X):
-    """(canonical X, position of each of its entries in the storage of X; the last if repeated)."""
+    """(canonical X, position of each of its entries in the storage of X; the first if repeated)."""
     if not sp.issparse(X) or X.format != "csr":
         kind = f"{X.format} format" if sp.issparse(X) else type(X).__name__
         raise ValueError(
@@ -347,7 +355,7 @@ def _as_stored(X):
     X = check_matrix(X)
     places = np.where(X.data != 0, np.arange(1, len(X.data) + 1), 0)
     places = sp.csr_array((places, X.indices, X.indptr), shape=X.shape)
-    places = canonical_csr(places, "time").data
+    places = canonical_csr(places, "time", earliest=True).data
     X = canonical_csr(X, "weight")
     if (np.diff(X.indptr) > 1).any() and (np.diff(places) > 0).all():
         warnings.warn(

@@ -10,6 +10,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils.validation import VALUES, Interval, StrOptions, fit_context
+from ._event_parts import encode_parts
 from ._events import events_matrix, read_events, row_users, without_small_users
 from ._fitted_encoder import FittedEncoder
 from ._identity import row_hashes
@@ -53,8 +54,10 @@ class InteractionEncoder(  # type: ignore[call-arg]
         that remain have enough (the k-core). `transform` leaves out what `fit` removed.
     duplicates : {"auto", "first", "last", "sum", "mean", "max", "min", "error"}, default="auto"
         How to merge several events of a user and an item. "first" and "last" refer to time with a
-        `timestamp`, else to the order of the rows. "auto" is "sum" for weights and "last" for
-        times. "error" raises an error.
+        `timestamp`, else to the order of the rows. "auto" is "sum" for weights and "first" for
+        times, so that no splitter takes an item that a user has met before for a new one. For
+        lists of today's users, "last" shows a model which items they came back to lately. "error"
+        raises an error.
     unknown_users : {"keep", "ignore", "error"}, default="keep"
         How `transform` handles users that are not in `users_`: give them a row, leave them out, or
         raise an error.
@@ -259,6 +262,10 @@ class InteractionEncoder(  # type: ignore[call-arg]
         shape = (len(ids), self.n_items_)
         X_new = events_matrix(self, rows, columns, numbers, shape, self.values_)
         return (X_new, ids) if return_users else X_new
+
+    def _encode_parts(self, X, divide, by_order):
+        """For `model_selection.split_table`, which imports nothing of this package."""
+        return encode_parts(self, X, divide, by_order)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -48,7 +48,7 @@ def events_matrix(encoder, rows, columns, numbers, shape, values):
     """The matrix of events, which merges duplicates."""
     duplicates = encoder.duplicates
     if values == "time":  # the latest is the largest
-        duplicates = {"auto": "max", "last": "max", "first": "min"}.get(duplicates, duplicates)
+        duplicates = {"auto": "min", "last": "max", "first": "min"}.get(duplicates, duplicates)
     duplicates = "sum" if duplicates == "auto" else duplicates
     return to_csr(rows, columns, numbers, shape, duplicates)
 

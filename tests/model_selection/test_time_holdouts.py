@@ -71,14 +71,14 @@ def test_by_order_hides_what_is_stored_last():
     assert_same(LeaveOneOut(by="order").hide(X), LastN(1, by="order").hide(X))
 
 
-def test_by_order_a_repeated_item_counts_where_it_is_stored_last():
+def test_by_order_a_repeated_item_counts_where_it_is_stored_first():
     def last(items, values):
         X = sp.csr_array((values, items, [0, len(items)]), shape=(1, 4))
         return to_rows(LastN(1, by="order").hide(X)[1])
 
-    assert last([2, 1, 0, 2], [1.0, 2, 4, 8]) == [{2: 9.0}]
+    assert last([2, 1, 0, 2], [1.0, 2, 4, 8]) == [{0: 4.0}]
     assert last([3, 1, 1, 0], [1.0, 2, 4, 8]) == [{0: 8.0}]
-    assert last([2, 1, 0, 2], [1.0, 2, 4, 0]) == [{0: 4.0}]  # a zero is none
+    assert last([2, 1, 0, 2], [0.0, 2, 4, 8]) == [{2: 8.0}]  # a zero is none
 
 
 def test_by_order_warns_where_the_order_is_that_of_the_items():
@@ -105,6 +105,20 @@ def test_leave_one_out_is_a_case_of_the_others(many):
 
 
 # One moment for all
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, np.float64])
+def test_an_item_that_is_met_again_after_the_cut_is_not_new(dtype):
+    times = np.array([1, 2, 9], dtype)
+    for X in (
+        sp.coo_array((times, ([0, 0, 0], [0, 1, 0])), shape=(1, 2)),
+        sp.csr_array((times, [0, 1, 0], [0, 3]), shape=(1, 2)),
+        sp.csc_array((times[[0, 2, 1]], [0, 0, 0], [0, 2, 3]), shape=(1, 2)),
+    ):
+        history, holdout = TimeCut(5).hide(X)
+        assert to_rows(history) == [{0: 1, 1: 2}] and holdout.nnz == 0
+        assert to_rows(LastN(1).hide(X)[1]) == [{1: 2}]
+        assert X.nnz == 3 and X.dtype == dtype  # the caller's stays as it was
 
 
 @properties
