@@ -9,7 +9,8 @@ from .._utils.hashing import hash64
 _BLOCK_ENTRIES = 2**20
 _REMEDY = (
     "Fit the model to the matrix that encoder.fit_transform returns, or to "
-    "encoder.transform(events, users=encoder.users_); or give events to recommend from, X=events."
+    "encoder.transform(events, users=encoder.users_); or give whole histories to recommend from, "
+    'X=events with history="replace".'
 )
 
 
