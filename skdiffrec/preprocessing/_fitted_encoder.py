@@ -15,7 +15,7 @@ class FittedEncoder(BaseEstimator):
 
     users_: NDArray
     items_: NDArray
-    _backend: Any
+    _form: Any
 
     def inverse_transform(
         self, X: Any, scores: ArrayLike | None = None, users: ArrayLike | None = None
@@ -37,8 +37,10 @@ class FittedEncoder(BaseEstimator):
         table : table of the library that `fit` was given
             For lists, columns user, rank (from 1), item and, if given, score. For a matrix, columns
             user, item and, unless ``values_`` is "binary", the value. The columns of user, item and
-            value have the names given as parameters, if these are str. If `fit` was given an array,
-            a dict or tuples, the table is a dict of NumPy columns, which
+            value have the names given as parameters, if these are str. Users and items have the
+            types of their columns in the table of `fit`, so that the tables can be joined; other
+            ids than these can hold get the type that the library gives them. If `fit` was given an
+            array, a dict or tuples, the table is a dict of NumPy columns, which
             ``pandas.DataFrame(table)`` and other libraries accept.
 
         Raises
@@ -49,7 +51,7 @@ class FittedEncoder(BaseEstimator):
             If the numbers of lists, scores and users differ, or a column is out of range.
         """
         check_is_fitted(self)
-        return make_table(table_columns(self, X, scores, users), self._backend)
+        return make_table(table_columns(self, X, scores, users), self._form)
 
     def item_names(self, ids: ArrayLike) -> Any:
         """Names of the items of lists, in the shape of the lists.

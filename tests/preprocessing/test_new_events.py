@@ -168,9 +168,9 @@ class TestRefused:
         with tempfile.TemporaryDirectory() as folder:
             model.save(Path(folder, "model"), include_data=False)
             model = EASERecommender.load(Path(folder, "model"))
-        for given in (dict(X=EVENTS[:1]), dict(users=["zoe"], unknown_users="popular")):
+        for call in (dict(X=EVENTS[:1]), dict(users=["zoe"], unknown_users="popular")):
             with pytest.raises(ValueError, match='it holds none.*history="replace"'):
-                recommend_batches(model, encoder, **given)
+                recommend_batches(model, encoder, **call)
         assert next(recommend_batches(model, encoder, EVENTS, history="replace"))
         assert next(recommend_batches(model, encoder, [("zoe", "tea")]))["user"].tolist()
 
