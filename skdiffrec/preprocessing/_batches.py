@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils.validation import check_k
 from ._encoder import InteractionEncoder
 from ._histories import requested_histories
+from ._identity import check_model_items
 from ._item_rules import item_rules
 
 
@@ -109,12 +110,7 @@ def recommend_batches(
     check_is_fitted(model)
     check_is_fitted(encoder)
     k, batch_size = check_k(k), check_k(batch_size, "batch_size")
-    n_items = getattr(model, "n_features_in_", encoder.n_items_)
-    if n_items != encoder.n_items_:
-        raise ValueError(
-            f"model has {n_items} items, but encoder has {encoder.n_items_}. Fit the model to the "
-            "matrix that encoder.fit_transform returns."
-        )
+    check_model_items(encoder, model)
     histories = requested_histories(model, encoder, X, users, history, unknown_users)
     rules = item_rules(
         encoder, histories.users, items, filter_items, blocked, allowed, unknown_names

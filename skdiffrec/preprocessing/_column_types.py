@@ -72,7 +72,7 @@ def _describe_pandas(dtype, values):
         if inner is None:
             return None
         plain = isinstance(categories.dtype, np.dtype) and categories.dtype != object
-        array = categories.to_numpy() if plain else narrow(list(categories))
+        array = categories.to_numpy() if plain else _objects(narrow(list(categories)))
         return {
             "kind": "category",
             "categories": array,
@@ -91,6 +91,13 @@ def _describe_pandas(dtype, values):
         except (TypeError, ValueError):
             continue
     return None
+
+
+def _objects(ids):
+    """Text as Python objects, in which form every library stores an array."""
+    if isinstance(ids, list):
+        return np.fromiter(ids, object, len(ids))
+    return ids.astype(object) if ids.dtype.kind == "T" else ids
 
 
 def _has_zone(value):
@@ -157,7 +164,7 @@ def _describe_polars(dtype):
     arguments = [getattr(dtype, argument) for argument in _POLARS_ARGUMENTS.get(name, ())]
     description = {"kind": "polars", "name": name, "arguments": arguments}
     if name == "Enum":
-        description["categories"] = narrow(dtype.categories.to_list())
+        description["categories"] = _objects(dtype.categories.to_list())
     return description
 
 

@@ -51,6 +51,8 @@ def requested_histories(model, encoder, X, users, history, unknown_users):
     ):
         if value not in valid:
             raise ValueError(f"{name} must be one of {valid}, got {value!r}.")
+    if users is not None and (isinstance(users, (str, bytes)) or not hasattr(users, "__len__")):
+        users = [users]
     if X is not None:
         new, users = encoder.transform(X, users=users, return_users=True)
         known = kept_positions(encoder, "users_", users)
@@ -62,8 +64,6 @@ def requested_histories(model, encoder, X, users, history, unknown_users):
     check_model_rows(encoder, model)
     if users is None:
         return Histories(encoder.users_, np.arange(encoder.n_users_))
-    if isinstance(users, (str, bytes)) or not hasattr(users, "__len__"):
-        users = [users]
     if unknown_users == "error":
         known = look_up_ids(encoder, "users", users, "error")
         return Histories(encoder.users_[known], known)
@@ -75,14 +75,14 @@ def requested_histories(model, encoder, X, users, history, unknown_users):
     return Histories(users, known, nothing, _extender(model, encoder))
 
 
-def _fitted(model):
+def fitted_recommender(model):
     """The recommender itself, of a search too."""
     return getattr(model, "best_estimator_", model)
 
 
 def _extender(model, encoder):
     """A function (known, new) to the rows of a model with new events added to them."""
-    rows = getattr(_fitted(model), "_fit_X", None)
+    rows = getattr(fitted_recommender(model), "_fit_X", None)
     if rows is None:
         raise ValueError(
             'history="extend" adds X to the rows that model was fitted to, but it holds none (was '
@@ -90,7 +90,7 @@ def _extender(model, encoder):
             'history="replace", or a model with its rows.'
         )
     check_model_rows(encoder, model)
-    values = getattr(_fitted(model), "values", encoder.values_)
+    values = getattr(fitted_recommender(model), "values", encoder.values_)
 
     def extend(known, new):
         return extended_rows(encoder, rows, known, new, values)
@@ -136,10 +136,13 @@ def extended_rows(encoder, rows, known, new, values):
 def _check_repeats(model, encoder, histories):
     """Raise an error for a pair that model and events both have, where it cannot be merged."""
     duplicates, values = encoder.duplicates, encoder.values_
-    mean = duplicates == "mean" and "binary" not in (values, getattr(_fitted(model), "values", ""))
+    mean = duplicates == "mean" and "binary" not in (
+        values,
+        getattr(fitted_recommender(model), "values", ""),
+    )
     if not mean and duplicates != "error":
         return
-    rows = _fitted(model)._fit_X
+    rows = fitted_recommender(model)._fit_X
     for start in range(0, len(histories.users), _CHECKED_ROWS):
         known = histories.known[start : start + _CHECKED_ROWS]
         place = np.flatnonzero(known >= 0)

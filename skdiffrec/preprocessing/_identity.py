@@ -27,6 +27,16 @@ def row_hashes(X):
     return hashes
 
 
+def check_model_items(encoder, model):
+    """Raise an error if the columns of `model` cannot be the items of `encoder`."""
+    n_items = getattr(model, "n_features_in_", encoder.n_items_)
+    if n_items != encoder.n_items_:
+        raise ValueError(
+            f"model has {n_items} items, but encoder has {encoder.n_items_}. Fit the model to the "
+            "matrix that encoder.fit_transform returns."
+        )
+
+
 def check_model_rows(encoder, model):
     """Raise an error if row r of `model` cannot be the user ``encoder.users_[r]``.
 
