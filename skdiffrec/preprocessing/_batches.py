@@ -50,8 +50,8 @@ def recommend_batches(
         Number of users per table.
     history : {"extend", "replace"}, default="extend"
         What the events of `X` are for a user whom `model` knows. "extend": later ones, added to the
-        user's row in `fit`; a repeated pair is merged by ``encoder.duplicates`` (weights add up,
-        times are the latest, unless it says otherwise). "replace": the whole history. A user who
+        user's row in `fit`; a repeated pair is merged as ``encoder.duplicates`` says (by default,
+        weights add up). "replace": the whole history. A user who
         is not in ``encoder.users_`` has the events of `X` alone.
     unknown_users : {"error", "popular"}, default="error"
         Without `X`, users that are not in ``encoder.users_``: raise an error, or list what is

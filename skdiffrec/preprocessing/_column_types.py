@@ -187,7 +187,7 @@ def _polars_series(ids, description):
         if name == "Date":
             return stamps.cast(polars.Int32).cast(dtype)
         if name == "Datetime" and arguments[1] is not None:
-            series = stamps.cast(polars.Datetime(unit)).dt.replace_time_zone("UTC")
+            series = stamps.cast(polars.Datetime(arguments[0])).dt.replace_time_zone("UTC")
             return series.dt.convert_time_zone(arguments[1])
         return stamps.cast(dtype)
     if name in ("String", "Categorical", "Enum"):

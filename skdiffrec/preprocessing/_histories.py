@@ -58,6 +58,12 @@ def requested_histories(model, encoder, X, users, history, unknown_users):
         known = kept_positions(encoder, "users_", users)
         if history == "replace" or (known < 0).all():
             return Histories(users, known, new)
+        if getattr(encoder, "returns", "error") == "net":
+            raise ValueError(
+                'history="extend" cannot set the returns of X off against purchases that model was '
+                "fitted to, for its rows may hold no quantities. Give all events of these users "
+                'and history="replace".'
+            )
         histories = Histories(users, known, new, _extender(model, encoder))
         _check_repeats(model, encoder, histories)
         return histories

@@ -6,6 +6,7 @@ import fractions
 import json
 import uuid
 import zoneinfo
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +15,14 @@ from numpy.dtypes import StringDType
 from .._utils.tensor_file import PersistenceError, take
 
 _FIXED = "biufmM"  # kinds of dtypes whose bytes are their values
-_ERRORS = (TypeError, ValueError, ArithmeticError, LookupError, RecursionError, ImportError)
+_ERRORS: tuple[type[Exception], ...] = (
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    ImportError,
+)
 
 
 def text_bytes(text):
@@ -184,7 +192,7 @@ def _decode_interval(left, right, closed):
 
 
 # {tag: (class, to JSON, from JSON)}; None for classes of pandas, which need not be there
-_SIMPLE = {
+_SIMPLE: dict[str, tuple[type | None, Callable, Callable]] = {
     "float": (float, lambda v: (repr(v),), float),
     "complex": (complex, lambda v: (repr(v),), complex),
     "bytes": (bytes, lambda v: (v.hex(),), bytes.fromhex),

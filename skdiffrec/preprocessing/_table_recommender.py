@@ -212,7 +212,7 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         if y is None:
             return self.recommender_.score(self.encoder_.transform(X))
         history, users = self.encoder_.transform(X, return_users=True)
-        holdout = self.encoder_.transform(y, users=users)
+        holdout: Any = self.encoder_.transform(y, users=users)
         holdout = holdout - holdout.multiply(history != 0)
         holdout.eliminate_zeros()
         return self.recommender_.score(history, holdout)
@@ -249,7 +249,7 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         parts = saving.packed_model(recommender, include_data), packed_encoder(self.encoder_)
         saving.with_parameters(type(recommender), parts[0][0]["parameters"])
         record: dict[str, Any] = {"class": type(self).__name__}
-        tensors = {}
+        tensors: dict[str, Any] = {}
         for part, (own, arrays) in zip(_PARTS, parts, strict=True):
             record[part] = own
             tensors |= {f"{part}.{name}": array for name, array in arrays.items()}

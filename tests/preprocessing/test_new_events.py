@@ -60,18 +60,16 @@ def merged(values, duplicates, later):
             found.setdefault((user, item), []).append(value)
     if values == "binary":
         return dict.fromkeys(found, 1.0)
-    if values == "time":
-        name = {"auto": "max", "last": "max", "first": "min"}.get(duplicates, duplicates)
-    else:
-        name = {"auto": "sum"}.get(duplicates, duplicates)
+    name = {"last": "max", "first": "min"}.get(duplicates) if values == "time" else None
+    name = name or duplicates
     merge = {"sum": sum, "max": max, "min": min, "first": lambda v: v[0], "last": lambda v: v[-1]}
     return {pair: merge[name](each) for pair, each in found.items()}
 
 
 CASES = [
     *(("binary", duplicates) for duplicates in ("auto", "last", "mean")),
-    *(("weight", d) for d in ("auto", "sum", "first", "last", "max", "min")),
-    *(("time", d) for d in ("auto", "first", "last", "max", "min")),
+    *(("weight", d) for d in ("sum", "first", "last", "max", "min")),
+    *(("time", d) for d in ("first", "last", "max", "min")),
 ]
 
 
@@ -96,6 +94,23 @@ class TestExtend:
             assert not set(zip(table["user"], table["item"], strict=True)) & set(pairs)
 
         check()
+
+    @pytest.mark.parametrize("values", ROLES)
+    def test_as_a_fit_to_all_events(self, values):
+        later = [("bob", "tea", 8.0), ("ann", "rye", 7.0), ("bob", "tea", 9.0)]
+        pairs, _ = histories(values, "auto", later)
+        encoder, users = InteractionEncoder(**ROLES[values]).fit(EVENTS), ["ann", "bob"]
+        coo = encoder.transform([*EVENTS, *later], users=users).tocoo()
+        cells = zip(coo.row, coo.col, coo.data, strict=True)
+        assert pairs == {(users[row], str(encoder.items_[column])): v for row, column, v in cells}
+
+    def test_returns_cannot_be_set_off(self):
+        encoder, model = fitted("weight")
+        encoder.returns = "net"
+        with pytest.raises(ValueError, match='cannot set the returns.*history="replace"'):
+            recommend_batches(model, encoder, EVENTS[:1])
+        assert next(recommend_batches(model, encoder, [("zoe", "tea", 1.0)]))
+        assert next(recommend_batches(model, encoder, users=["zoe"], unknown_users="popular"))
 
     def test_users_without_new_events_have_their_history(self):
         encoder, model = fitted()
