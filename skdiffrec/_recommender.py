@@ -22,6 +22,7 @@ from ._training.user_weights import check_sample_weight
 from ._utils.callbacks import CallbackSupportMixin, EpochCallbacks
 from ._utils.hashing import draw_seed
 from ._utils.results import TrainingHistory
+from ._utils.saving import add_library_classes
 from ._utils.typing import ArrayLike, MatrixLike, RandomState, Values
 from ._utils.validation import check_guidance_scale
 from .baselines import (
@@ -332,3 +333,6 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         )
         self._adopt(model)
         callbacks.end()
+
+
+add_library_classes(CFGDiffusionRecommender)

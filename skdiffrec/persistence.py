@@ -1,50 +1,36 @@
-"""Models in files, without pickle: `save` and `load` for whichever recommender it is."""
+"""Models in files, without pickle: `save` and `load` for whichever class it is."""
 
 import os
 from typing import Any
 
-from ._recommender import CFGDiffusionRecommender
-from ._utils.saving import model_of_file
-from ._utils.tensor_file import PersistenceError, read
-from .base import BaseRecommender
-from .baselines import (
-    ALSRecommender,
-    EASERecommender,
-    ItemKNNRecommender,
-    NeighborhoodRecommender,
-    PopularityRecommender,
-)
+from ._utils import saving
+from ._utils.tensor_file import PersistenceError, named, read
+from .preprocessing import InteractionEncoder, TableRecommender
+from .preprocessing._encoder_file import unpacked_encoder
+from .preprocessing._table_recommender import table_recommender_of_file
 
 __all__ = ["PersistenceError", "load", "save"]
 
-_CLASSES = (
-    CFGDiffusionRecommender,
-    ALSRecommender,
-    EASERecommender,
-    ItemKNNRecommender,
-    NeighborhoodRecommender,
-    PopularityRecommender,
-)
 
-
-def save(
-    model: BaseRecommender, path: str | os.PathLike[str], *, include_data: bool = True
-) -> None:
-    """``model.save(path, include_data=include_data)``.
+def save(model: Any, path: str | os.PathLike[str], *, include_data: bool = True) -> None:
+    """``model.save(path, include_data=include_data)``, or ``encoder.save(path)``.
 
     Parameters
     ----------
     model : estimator
-        Fitted; any recommender of this library.
+        Fitted; any recommender of this library, a `TableRecommender` or an `InteractionEncoder`.
     path : str or os.PathLike
     include_data : bool, default=True
-        Whether to save the rows given to `fit` too.
+        Whether to save the rows given to `fit` too; an encoder has none.
     """
-    model.save(path, include_data=include_data)
+    if isinstance(model, InteractionEncoder):
+        model.save(path)
+    else:
+        model.save(path, include_data=include_data)
 
 
 def load(path: str | os.PathLike[str], device: Any = "auto") -> Any:
-    """Load a model of this library, whichever of its classes the file holds.
+    """Load a model or an encoder of this library, whichever of its classes the file holds.
 
     Parameters
     ----------
@@ -75,11 +61,11 @@ def load(path: str | os.PathLike[str], device: Any = "auto") -> Any:
     PopularityRecommender()
     """
     record, tensors = read(path)
-    # looked up among these, never imported by name
-    cls = {cls.__name__: cls for cls in _CLASSES}.get(str(record.get("class")))
-    if cls is None:
-        raise PersistenceError(
-            f"{str(path)!r} holds a {record.get('class')!r:.100}, which is no class of this "
-            f"library. A class of your own loads what it saved: MyRecommender.load(path)."
-        )
-    return model_of_file(cls, path, record, tensors, device)
+    name = str(record.get("class"))
+    if name == TableRecommender.__name__:
+        return table_recommender_of_file(TableRecommender, path, record, tensors, device)
+    with named(path):
+        if name == InteractionEncoder.__name__:
+            return unpacked_encoder(InteractionEncoder, record, tensors)
+        cls = saving.library_class(name)
+    return saving.model_of_file(cls, path, record, tensors, device)

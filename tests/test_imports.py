@@ -233,7 +233,7 @@ class TestDirection:
 
     def test_nothing_below_imports_the_recommender(self):
         above = {name for name in MODULES if "_recommender" in GRAPH[name]}
-        assert above == {"", "persistence"}
+        assert above == {""}
 
     def test_metrics_stand_alone(self):
         inside = {module for module in below("metrics") if part(module) != "metrics"}

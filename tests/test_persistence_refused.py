@@ -54,7 +54,7 @@ class TestRefused:
 
     def test_of_another_program(self, path):
         save_file({"weight": np.zeros(3, np.float32)}, path, {"format": "pt"})
-        with pytest.raises(PersistenceError, match="none of a model of skdiffrec"):
+        with pytest.raises(PersistenceError, match="none of skdiffrec"):
             persistence.load(path)
 
     def test_a_pickle_is_not_executed(self, path, tmp_path):

@@ -20,13 +20,38 @@ from .validation import check_parameters
 
 _NOT_SAVED = ("device", "memory")  # of the machine rather than of the model
 _POPULARITY = "item_popularity"
+_LIBRARY_CLASSES: dict[str, type] = {}
+
+
+def add_library_classes(*classes):
+    """Take note of recommenders of this library, which files may name."""
+    _LIBRARY_CLASSES.update({cls.__name__: cls for cls in classes})
+
+
+def library_class(name):
+    """The recommender of this library with a name from a file; nothing is imported by it."""
+    if name not in _LIBRARY_CLASSES:
+        raise PersistenceError(
+            f"It holds a {name!r:.100}, which is no class of this library. A class of your own "
+            "loads what it saved: MyRecommender.load(path)."
+        )
+    return _LIBRARY_CLASSES[name]
+
+
+def check_class(cls, record):
+    """A record must be one of a class."""
+    if record.get("class") != cls.__name__:
+        raise PersistenceError(
+            f"It holds a {record.get('class')!r:.100}, no {cls.__name__}. Load it by the `load` of "
+            "that class, or by skdiffrec.persistence.load."
+        )
 
 
 def save_model(model, path, include_data):
     """Write a fitted model to a file."""
-    record, tensors = _packed(model, include_data)
+    record, tensors = packed_model(model, include_data)
     # what `load` would refuse is not written
-    _with_parameters(type(model), record["parameters"])
+    with_parameters(type(model), record["parameters"])
     tensor_file.write(path, record, tensors)
 
 
@@ -38,13 +63,11 @@ def load_model(cls, path, device):
 
 def model_of_file(cls, path, record, tensors, device):
     """The model in what was read from a file; errors name the file."""
-    try:
-        return _unpacked(cls, record, tensors, device)
-    except PersistenceError as error:
-        raise PersistenceError(f"{str(path)!r} cannot be loaded: {error}") from None
+    with tensor_file.named(path):
+        return unpacked_model(cls, record, tensors, device)
 
 
-def _packed(model, include_data):
+def packed_model(model, include_data):
     """(record, tensors): JSON and arrays that hold all of a model."""
     state, tensors = model._get_state()
     names = getattr(model, "feature_names_in_", None)
@@ -58,7 +81,7 @@ def _packed(model, include_data):
         tensors |= csr_tensors("data", data)
     record = {
         "class": type(model).__name__,
-        "parameters": _json_parameters(model),
+        "parameters": json_parameters(model),
         "n_items": model.n_features_in_,
         "n_users": None if data is None else data.shape[0],
         "has_feature_names": names is not None,
@@ -67,17 +90,13 @@ def _packed(model, include_data):
     return record, tensors
 
 
-def _unpacked(cls, record, tensors, device):
-    """The model that `_packed` took apart; `tensors` is emptied."""
+def unpacked_model(cls, record, tensors, device):
+    """The model that `packed_model` took apart; `tensors` is emptied."""
     n_bytes = sum(array.nbytes for array in tensors.values())
     record = {k: v for k, v in record.items() if not k.endswith("_version")}
+    check_class(cls, record)
     check_record(record, _schema(n_bytes), "the model")
-    if record["class"] != cls.__name__:
-        raise PersistenceError(
-            f"It holds a {record['class']!r:.100}, no {cls.__name__}. Load it by the `load` of "
-            "that class, or by skdiffrec.persistence.load."
-        )
-    model = _with_parameters(cls, record["parameters"])
+    model = with_parameters(cls, record["parameters"])
     n_items = model.n_features_in_ = record["n_items"]
     if record["has_feature_names"]:
         model.feature_names_in_ = _strings(
@@ -97,7 +116,7 @@ def _unpacked(cls, record, tensors, device):
     return model
 
 
-def _with_parameters(cls, parameters):
+def with_parameters(cls, parameters):
     """An estimator of a class with parameters from JSON, checked."""
     known = set(cls._get_param_names()) - set(_NOT_SAVED)
     unknown = sorted(set(parameters) - known)
@@ -164,7 +183,7 @@ def _strings(codes):
     return codes.view(f"U{codes.shape[1]}")[:, 0].astype(object)
 
 
-def _json_parameters(model):
+def json_parameters(model):
     """Parameters of an estimator as JSON has them."""
     nested = getattr(type(model), "_nested_classes", {})
     return {
@@ -176,7 +195,7 @@ def _json_parameters(model):
 
 def _to_json(name, value, nested=()):
     if type(value) in nested:
-        return {"class": type(value).__name__, "parameters": _json_parameters(value)}
+        return {"class": type(value).__name__, "parameters": json_parameters(value)}
     if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) == 1:
         return [_to_json(name, entry) for entry in value]
     if isinstance(value, np.generic):
@@ -201,7 +220,7 @@ def _of_json(name, value, nested=()):
         # looked up among these, never imported by name
         cls = {cls.__name__: cls for cls in nested}.get(str(value["class"]))
         if cls is not None and isinstance(value["parameters"], dict):
-            return _with_parameters(cls, value["parameters"])
+            return with_parameters(cls, value["parameters"])
     if isinstance(value, list) and not any(isinstance(entry, list) for entry in value):
         return tuple(_of_json(name, entry) for entry in value)
     if value is None or isinstance(value, (bool, str)) or is_number(value):

@@ -23,7 +23,7 @@ _MAX_RECORD = 4_000_000  # characters of JSON; what grows with users or items is
 
 
 class PersistenceError(ValueError):
-    """A model cannot be saved, or a file is not one that can be loaded."""
+    """A model or an encoder cannot be saved, or a file is not one that can be loaded."""
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def write(path, record, tensors):
     try:
         text = json.dumps(record, allow_nan=False)
     except ValueError as error:
-        raise PersistenceError(f"The model has a number that is not finite: {error}.") from None
+        raise PersistenceError(f"It has a number that is not finite: {error}.") from None
     if len(text) > _MAX_RECORD:
         raise PersistenceError(
             f"The parameters and the training history make {len(text)} characters of metadata; "
@@ -123,7 +123,7 @@ def read(path):
         raise PersistenceError(f"{path!r}: {error}") from None
     except (SafetensorError, OSError, AttributeError, TypeError, ValueError) as error:
         raise PersistenceError(
-            f"{path!r} is not a model saved by skdiffrec, or is not whole: {error}"
+            f"{path!r} is not a file saved by skdiffrec, or is not whole: {error}"
         ) from error
     if checksum != _checksum(text, tensors):
         raise PersistenceError(
@@ -133,10 +133,19 @@ def read(path):
     return record, tensors
 
 
+@contextmanager
+def named(path):
+    """Errors about what is in a file name it."""
+    try:
+        yield
+    except PersistenceError as error:
+        raise PersistenceError(f"{str(path)!r} cannot be loaded: {error}") from None
+
+
 def _metadata(metadata):
     """(checksum, JSON) of safetensors' metadata."""
     if not isinstance(metadata, dict) or set(metadata) != {_KEY}:
-        raise PersistenceError("this is a safetensors file, but none of a model of skdiffrec.")
+        raise PersistenceError("this is a safetensors file, but none of skdiffrec.")
     if len(metadata[_KEY]) > _MAX_RECORD + 65:
         raise PersistenceError(f"its metadata is longer than {_MAX_RECORD} characters.")
     checksum, _, text = metadata[_KEY].partition("\n")

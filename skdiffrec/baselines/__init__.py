@@ -4,6 +4,7 @@ All of them but `PopularityRecommender` answer ``similar_items``. Those that der
 `ItemItemRecommender` can be the ``closed_form`` of a `CFGDiffusionRecommender`.
 """
 
+from .._utils.saving import add_library_classes
 from ._als import ALSRecommender
 from ._ease import EASERecommender
 from ._item_item import ItemItemRecommender
@@ -19,3 +20,11 @@ __all__ = [
     "NeighborhoodRecommender",
     "PopularityRecommender",
 ]
+
+add_library_classes(
+    ALSRecommender,
+    EASERecommender,
+    ItemKNNRecommender,
+    NeighborhoodRecommender,
+    PopularityRecommender,
+)

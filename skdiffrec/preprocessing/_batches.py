@@ -9,7 +9,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils.validation import check_k
 from ._encoder import InteractionEncoder
-from ._identity import check_model_rows
+from ._histories import requested_histories
+from ._identity import check_model_items
+from ._item_rules import item_rules
 
 
 def recommend_batches(
@@ -20,8 +22,13 @@ def recommend_batches(
     users: ArrayLike | None = None,
     k: int = 10,
     batch_size: int = 10_000,
+    history: str = "extend",
+    unknown_users: str = "error",
     items: ArrayLike | None = None,
     filter_items: ArrayLike | None = None,
+    blocked: Any = None,
+    allowed: Any = None,
+    unknown_names: str = "error",
     **options: Any,
 ) -> Iterator[Any]:
     """Recommend items to many users, as a sequence of tidy tables of limited size.
@@ -33,18 +40,34 @@ def recommend_batches(
     encoder : InteractionEncoder
         A fitted encoder.
     X : table, default=None
-        Events to recommend from, of new users or more recent ones of known users. None uses the
-        histories seen in `fit`, whose rows must be the users of `encoder`.
+        Events to recommend from beside, or in place of, those that `model` was fitted to. Users may
+        be new. None uses the histories seen in `fit`, whose rows must be the users of `encoder`.
     users : array-like of ids, default=None
         Users to recommend to, in this order. None means all users of `X` or, without `X`, of `fit`.
     k : int, default=10
         Length of the lists.
     batch_size : int, default=10_000
         Number of users per table.
+    history : {"extend", "replace"}, default="extend"
+        What the events of `X` are for a user whom `model` knows. "extend": later ones, added to the
+        user's row in `fit`; a repeated pair is merged as ``encoder.duplicates`` says (by default,
+        weights add up). "replace": the whole history. A user who
+        is not in ``encoder.users_`` has the events of `X` alone.
+    unknown_users : {"error", "popular"}, default="error"
+        Without `X`, users that are not in ``encoder.users_``: raise an error, or list what is
+        popular, as for a user without history. With `X` see ``encoder.unknown_users``.
     items : array-like of ids, default=None
         Recommend only these items.
     filter_items : array-like of ids, default=None
         Never recommend these items.
+    blocked, allowed : table, default=None
+        Each user's own: rows of user and item that are never listed together, or the only ones that
+        may be. The columns are those of user and item in the table of `fit`. A user without a row
+        in `blocked` has none blocked; one without a row in `allowed` gets an empty list. Rows of
+        users to whom nothing is recommended are of no effect.
+    unknown_names : {"error", "ignore"}, default="error"
+        Names in `items`, `filter_items`, `blocked` and `allowed` that `encoder` does not know:
+        raise an error, or ignore them. Those that `fit` left out are always ignored.
     **options
         Further arguments of ``model.recommend``. A one-dimensional sequence must have one entry per
         user, in the order of `users`, or of ascending ids if `users` is None.
@@ -60,9 +83,11 @@ def recommend_batches(
         If `model` or `encoder` is not fitted.
     ValueError
         If a user or item is unknown, `model` and `encoder` have different numbers of items, an
-        option has the wrong length, or (without `X`) `model` was fitted to another number of rows
-        or to the rows of `encoder` in another order. Arguments are checked when the function is
-        called, before the first table.
+        option has the wrong length, or `model` was fitted to another number of rows or to the rows
+        of `encoder` in another order (if its rows are used). If events cannot be added to a
+        history: `model` holds no rows, or `X` repeats a pair that it was fitted to and
+        ``encoder.duplicates`` is "error" or (of weights) "mean". Arguments are checked when the
+        function is called, before the first table.
 
     Examples
     --------
@@ -75,50 +100,35 @@ def recommend_batches(
     ...     print(table["user"], table["item"])
     ['ann' 'bob'] ['rye' 'rye']
     ['eve'] ['jam']
+
+    Events since `fit` are added to what the model knows of a user:
+
+    >>> table = next(recommend_batches(model, encoder, [("bob", "rye"), ("zoe", "rye")], k=1))
+    >>> print(table["user"], table["item"])
+    ['bob' 'zoe'] ['tea' 'jam']
     """
     check_is_fitted(model)
     check_is_fitted(encoder)
     k, batch_size = check_k(k), check_k(batch_size, "batch_size")
-    n_items = getattr(model, "n_features_in_", encoder.n_items_)
-    if n_items != encoder.n_items_:
-        raise ValueError(
-            f"model has {n_items} items, but encoder has {encoder.n_items_}. Fit the model to the "
-            "matrix that encoder.fit_transform returns."
-        )
-    for name, ids in (("items", items), ("filter_items", filter_items)):
-        if ids is not None:
-            options[name] = encoder.item_index(ids)
-    rows, users = _requested(model, encoder, X, users)
+    check_model_items(encoder, model)
+    histories = requested_histories(model, encoder, X, users, history, unknown_users)
+    rules = item_rules(
+        encoder, histories.users, items, filter_items, blocked, allowed, unknown_names
+    )
     for name, value in options.items():
-        if (
-            name not in ("items", "filter_items")
-            and np.ndim(value) == 1
-            and len(value) != len(users)
-        ):
+        if np.ndim(value) == 1 and len(value) != len(histories.users):
             raise ValueError(
-                f"{name} has {len(value)} values for {len(users)} users. Give one number, or one "
-                "for each user."
+                f"{name} has {len(value)} values for {len(histories.users)} users. Give one "
+                "number, or one for each user."
             )
-    return _batches(model, encoder, rows, users, k, batch_size, options, X is not None)
+    return _batches(model, encoder, histories, rules, k, batch_size, options)
 
 
-def _requested(model, encoder, X, users):
-    """(matrix rows if `X` is given, else row numbers of `fit`; their users)."""
-    if X is not None:
-        return encoder.transform(X, users=users, return_users=True)
-    check_model_rows(encoder, model)
-    if users is None:
-        return np.arange(encoder.n_users_), encoder.users_
-    rows = encoder.user_index(users)
-    return rows, encoder.users_[rows]
-
-
-def _batches(model, encoder, rows, users, k, batch_size, options, given):
-    """The tables; `rows` are matrix rows if `given`, else row numbers of `fit`."""
-    shared = {name: options.pop(name) for name in ("items", "filter_items") if name in options}
-    for start in range(0, len(users), batch_size):
+def _batches(model, encoder, histories, rules, k, batch_size, options):
+    """The tables, one for each batch of the users of `histories`."""
+    for start in range(0, len(histories.users), batch_size):
         batch = slice(start, start + batch_size)
         per_user = {name: v[batch] if np.ndim(v) == 1 else v for name, v in options.items()}
-        histories = {"X": rows[batch]} if given else {"user_ids": rows[batch]}
-        ids, scores = model.recommend(**histories, k=k, **shared, **per_user)
-        yield encoder.inverse_transform(ids, scores, users=users[batch])
+        arguments = histories.of(batch) | rules.of(batch) | per_user
+        ids, scores = model.recommend(**arguments, k=k)
+        yield encoder.inverse_transform(ids, scores, users=histories.users[batch])

@@ -186,7 +186,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
             As in `fit`.
         """
         values = resolved_values(self)
-        rows, columns, numbers, users, items, backend = read_events(self, X, values, fit=True)
+        rows, columns, numbers, users, items, form = read_events(self, X, values, fit=True)
         shape = len(users), len(items)
         X_new = events_matrix(self, rows, columns, numbers, shape, values)
         n_events = len(rows)
@@ -200,7 +200,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
                 f"{self.min_weight}, min_user_interactions={self.min_user_interactions} or "
                 f"min_item_interactions={self.min_item_interactions}."
             )
-        self.values_, self._backend = values, backend
+        self.values_, self._form = values, form
         self._left_out = np.delete(items, kept_items)
         self._left_out_users = np.delete(users, kept_users)
         self._row_hashes = row_hashes(X_new)

@@ -4,20 +4,22 @@ import numpy as np
 
 from ._ids import factorize, missing_ids, positions
 from ._interactions import to_csr
+from ._lists import table_form
 from ._lookup import kept_positions, reject_unknown
 from ._tables import as_column, read_columns
 from ._values import as_times, as_weights
 
 
 def read_events(encoder, X, values, fit=False):
-    """(row, column and value or None of each event, users, items, library of the table).
+    """(row, column and value or None of each event, users, items, form of the table).
 
     Events of a weight that does not count are left out before anything else; `fit` takes note of
     their users and items, if they are not missing.
     """
     names = {role: getattr(encoder, role) for role in ("user", "item", "weight", "timestamp")}
     names = {role: name for role, name in names.items() if name is not None}
-    table, backend = read_columns(X, names)
+    table, library = read_columns(X, names)
+    form = table_form(table, library) if fit else None
     weight = time = order = counted = places = None
     if "weight" in table:
         weight, counted = as_weights(table["weight"], names["weight"], encoder.min_weight)
@@ -41,7 +43,7 @@ def read_events(encoder, X, values, fit=False):
     if order is not None:
         rows, columns = rows[order], columns[order]
         numbers = None if numbers is None else numbers[order]
-    return rows, columns, numbers, users, items, backend
+    return rows, columns, numbers, users, items, form
 
 
 def events_matrix(encoder, rows, columns, numbers, shape, values):

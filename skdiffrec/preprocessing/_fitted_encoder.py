@@ -1,13 +1,20 @@
 """FittedEncoder: names of rows and columns, and their numbers; lists back to a table."""
 
-from typing import Any
+import os
+from typing import Any, Self
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils import tensor_file
+from ._encoder_file import packed_encoder, unpacked_encoder
 from ._lists import make_table, names_of, table_columns
 from ._lookup import look_up_ids
+from ._stored_ids import text_bytes, text_of_bytes
+
+_TEXT = "_text"  # of a pickle: arrays of text, which few formats can store
 
 
 class FittedEncoder(BaseEstimator):
@@ -15,7 +22,7 @@ class FittedEncoder(BaseEstimator):
 
     users_: NDArray
     items_: NDArray
-    _backend: Any
+    _form: Any
 
     def inverse_transform(
         self, X: Any, scores: ArrayLike | None = None, users: ArrayLike | None = None
@@ -37,8 +44,10 @@ class FittedEncoder(BaseEstimator):
         table : table of the library that `fit` was given
             For lists, columns user, rank (from 1), item and, if given, score. For a matrix, columns
             user, item and, unless ``values_`` is "binary", the value. The columns of user, item and
-            value have the names given as parameters, if these are str. If `fit` was given an array,
-            a dict or tuples, the table is a dict of NumPy columns, which
+            value have the names given as parameters, if these are str. Users and items have the
+            types of their columns in the table of `fit`, so that the tables can be joined; other
+            ids than these can hold get the type that the library gives them. If `fit` was given an
+            array, a dict or tuples, the table is a dict of NumPy columns, which
             ``pandas.DataFrame(table)`` and other libraries accept.
 
         Raises
@@ -49,7 +58,7 @@ class FittedEncoder(BaseEstimator):
             If the numbers of lists, scores and users differ, or a column is out of range.
         """
         check_is_fitted(self)
-        return make_table(table_columns(self, X, scores, users), self._backend)
+        return make_table(table_columns(self, X, scores, users), self._form)
 
     def item_names(self, ids: ArrayLike) -> Any:
         """Names of the items of lists, in the shape of the lists.
@@ -134,9 +143,82 @@ class FittedEncoder(BaseEstimator):
         check_is_fitted(self)
         return look_up_ids(self, "items", ids, unknown)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the fitted encoder as one safetensors file, without pickle.
+
+        The file appears at once, when it is complete; if saving fails, what was there before
+        stays.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        PersistenceError
+            If an id is of a type that has no place in the file: valid are text, numbers, booleans,
+            bytes, dates, times, durations, Decimal, Fraction, UUID, pandas' periods and intervals,
+            and tuples and frozensets of these.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from skdiffrec.preprocessing import InteractionEncoder
+        >>> encoder = InteractionEncoder().fit([("ann", "tea"), ("ann", "jam")])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "encoder.safetensors")
+        ...     encoder.save(path)
+        ...     InteractionEncoder.load(path).items_.tolist()
+        ['jam', 'tea']
+        """
+        check_is_fitted(self)
+        tensor_file.write(path, *packed_encoder(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Load an encoder that `save` wrote.
+
+        Nothing in the file is executed, and it is checked before it is used.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+
+        Returns
+        -------
+        encoder : InteractionEncoder
+            Fitted; matrices, ids and lists are those of the encoder that was saved.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        PersistenceError
+            A ValueError that says why a file is refused.
+        """
+        record, tensors = tensor_file.read(path)
+        with tensor_file.named(path):
+            return unpacked_encoder(cls, record, tensors)
+
     def _caches(self):
         """What is made on demand, of arrays that are replaced by the next `fit`; never stored."""
         return self.__dict__.setdefault("_cached", {})
 
     def __getstate__(self):
-        return {name: v for name, v in super().__getstate__().items() if name != "_cached"}
+        state = {name: v for name, v in super().__getstate__().items() if name != "_cached"}
+        text = {
+            name: v
+            for name, v in state.items()
+            if isinstance(v, np.ndarray) and v.dtype.kind == "T"
+        }
+        state = {name: v for name, v in state.items() if name not in text}
+        return state | {_TEXT: {name: text_bytes(v) for name, v in text.items()}}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        text = {name: text_of_bytes(*parts) for name, parts in state.pop(_TEXT, {}).items()}
+        super().__setstate__(state | text)

@@ -9,7 +9,8 @@ from .._utils.hashing import hash64
 _BLOCK_ENTRIES = 2**20
 _REMEDY = (
     "Fit the model to the matrix that encoder.fit_transform returns, or to "
-    "encoder.transform(events, users=encoder.users_); or give events to recommend from, X=events."
+    "encoder.transform(events, users=encoder.users_); or give whole histories to recommend from, "
+    'X=events with history="replace".'
 )
 
 
@@ -24,6 +25,16 @@ def row_hashes(X):
             entries = of_column[X.indices[X.indptr[first] : X.indptr[end]]]
             hashes[rows] = np.add.reduceat(entries, X.indptr[rows] - X.indptr[first])
     return hashes
+
+
+def check_model_items(encoder, model):
+    """Raise an error if the columns of `model` cannot be the items of `encoder`."""
+    n_items = getattr(model, "n_features_in_", encoder.n_items_)
+    if n_items != encoder.n_items_:
+        raise ValueError(
+            f"model has {n_items} items, but encoder has {encoder.n_items_}. Fit the model to the "
+            "matrix that encoder.fit_transform returns."
+        )
 
 
 def check_model_rows(encoder, model):

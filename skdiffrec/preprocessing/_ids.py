@@ -163,6 +163,11 @@ def _as_series(column):
 def _as_array(series):
     """A column as an array; values that NumPy has no type for stay what their library gives."""
     native = series.to_native()
+    if series.implementation.is_polars() and series.dtype in (nw.Date, nw.Datetime, nw.Duration):
+        # old versions take none of NumPy's types of time
+        unit = getattr(series.dtype, "time_unit", "D")
+        kind = "m" if series.dtype == nw.Duration else "M"
+        return native.to_physical().to_numpy().astype(np.int64).view(f"{kind}8[{unit}]")
     return arrow_objects(native) if is_arrow_extension(native) else series.to_numpy()
 
 
@@ -173,7 +178,7 @@ def _distinct_series(series, name):
     if series.implementation.is_pandas():
         pandas = _import("pandas")
         codes, ids = pandas.factorize(series.to_native())
-        return codes, _narrow(ids.tolist())
+        return codes, narrow(ids.tolist())
     return _distinct_objects(series, name)
 
 
@@ -202,7 +207,7 @@ def _distinct_objects(column, name):
             f"Column {name!r} holds an id that cannot be hashed: {error}. Use ids such as ints, "
             "strings or tuples."
         ) from None
-    return codes, _narrow(list(index))
+    return codes, narrow(list(index))
 
 
 def _chunks(column):
@@ -221,7 +226,7 @@ def _index_type(n):
     return np.int32 if n < 2**31 else np.int64
 
 
-def _narrow(ids):
+def narrow(ids):
     """Distinct ids as a typed array if all have one type that NumPy supports, else as objects."""
     types = set(map(type, ids))
     kind = types.pop() if len(types) == 1 else object

@@ -1,11 +1,38 @@
-"""Convert lists of items and matrices to tables."""
+"""Convert lists of items and matrices to tables, in the types of the table of `fit`."""
+
+from typing import Any, NamedTuple
 
 import narwhals as nw
 import numpy as np
 import scipy.sparse as sp
 
+from ._column_types import describe_column, typed_column
 from ._ids import factorize
 from ._tables import as_column
+
+
+class Ids(NamedTuple):
+    """A column ``ids[places]``, in which ids may repeat.
+
+    Attributes
+    ----------
+    ids : ndarray of shape (n_ids,)
+    places : ndarray of int, shape (n,)
+    role : "user" or "item"
+    same_kind : bool
+        Whether the ids are of the kind that `fit` saw, so that its column's type may hold them.
+    """
+
+    ids: Any
+    places: Any
+    role: str
+    same_kind: bool = True
+
+
+def table_form(columns, library):
+    """What a table was: its library, or None, and the types of the columns user and item."""
+    types = {role: describe_column(columns[role]) for role in ("user", "item")}
+    return {"library": library} | types
 
 
 def column_names(encoder):
@@ -24,14 +51,14 @@ def table_columns(encoder, X, scores, users):
     names = column_names(encoder)
     owners = encoder.users_ if users is None else users
     if sp.issparse(X):
-        columns = interaction_columns(X, owners, encoder.items_)
+        columns = interaction_columns(X, owners, encoder)
         columns = dict(zip(names.values(), columns, strict=True))
         if encoder.values_ == "binary":
             columns.pop(names["value"])
         return columns
     if users is None and np.ndim(X) == 1:
         raise ValueError("users is None, but X is one list: pass its user, users=id.")
-    user, rank, item, score = list_columns(X, scores, owners, encoder.items_)
+    user, rank, item, score = list_columns(X, scores, owners, encoder)
     columns = {names["user"]: user, "rank": rank, names["item"]: item}
     return columns if score is None else columns | {"score": score}
 
@@ -59,7 +86,7 @@ def _check_columns(ids, items):
         )
 
 
-def list_columns(ids, scores, users, items):
+def list_columns(ids, scores, users, encoder):
     """Columns user, rank, item and score (or None) of lists, without the padding.
 
     Parameters
@@ -68,8 +95,7 @@ def list_columns(ids, scores, users, items):
         Column numbers, padded with −1.
     scores : ndarray of the same shape, or None
     users : array-like of ids, shape (n,), or one id
-    items : ndarray of shape (n_items,)
-        Ids of the columns.
+    encoder : InteractionEncoder
     """
     ids = np.asarray(ids)
     if ids.ndim == 1:
@@ -80,22 +106,31 @@ def list_columns(ids, scores, users, items):
             f"Lists must be integers of shape (n, k) or (k,), got {ids.dtype} of shape "
             f"{ids.shape}. Give what recommend returns."
         )
-    _check_columns(ids, items)
+    _check_columns(ids, encoder.items_)
     users = _user_ids(users, len(ids))
     if scores is not None and np.shape(scores) != ids.shape:
         raise ValueError(f"scores has shape {np.shape(scores)}, but the lists have {ids.shape}.")
     listed = ids >= 0
     row, rank = np.nonzero(listed)
     score = None if scores is None else np.asarray(scores)[listed]
-    return users[row], rank + 1, items[ids[listed]], score
+    user, item = _named(encoder, users, row, ids[listed])
+    return user, rank + 1, item, score
 
 
-def interaction_columns(X, users, items):
+def _named(encoder, users, row, column):
+    """Columns of users and items."""
+    same = users.dtype.kind == encoder.users_.dtype.kind
+    return Ids(users, row, "user", same), Ids(encoder.items_, column, "item")
+
+
+def interaction_columns(X, users, encoder):
     """Columns user, item and value of a sparse matrix."""
-    if X.shape[1] != len(items):
-        raise ValueError(f"X has {X.shape[1]} columns, but the encoder has {len(items)} items.")
+    if X.shape[1] != encoder.n_items_:
+        raise ValueError(
+            f"X has {X.shape[1]} columns, but the encoder has {encoder.n_items_} items."
+        )
     coo = X.tocoo()
-    return _user_ids(users, X.shape[0])[coo.row], items[coo.col], coo.data
+    return *_named(encoder, _user_ids(users, X.shape[0]), coo.row, coo.col), coo.data
 
 
 def _user_ids(users, n):
@@ -111,12 +146,52 @@ def _user_ids(users, n):
     return users
 
 
-def make_table(columns, backend):
-    """A table of the library `backend` from NumPy columns; a dict of them if `backend` is None."""
-    columns = {
-        name: values.astype(object) if values.dtype.kind == "T" else values
-        for name, values in columns.items()
+def make_table(columns, form):
+    """A table from columns, each an ndarray or `Ids`, in the form of the table of `fit`."""
+    made = {
+        name: _column(column, form) if isinstance(column, Ids) else column
+        for name, column in columns.items()
     }
-    if backend is None:
-        return columns
-    return nw.from_dict(columns, backend=backend).to_native()
+    if form["library"] is None:
+        return made
+    # not by narwhals, which has fewer types
+    if form["library"] == "pandas":
+        import pandas
+
+        return pandas.DataFrame(made)
+    if form["library"] == "polars":
+        import polars
+
+        return polars.DataFrame(made)
+    if form["library"] == "pyarrow":
+        import pyarrow
+
+        return pyarrow.table(made)
+    return nw.from_dict(made, backend=form["library"]).to_native()
+
+
+def _column(column, form):
+    """`Ids` as a column of their type or, if they have none, as an ndarray."""
+    ids, places = column.ids, column.places
+    if ids.dtype.kind in "biufmM":
+        ids, places = ids[places], None
+    else:  # converted once each, and only those that are listed
+        listed = np.zeros(len(ids), bool)
+        listed[places] = True
+        ids, places = ids[listed], (np.cumsum(listed) - 1)[places]
+    description = form[column.role]
+    if description is not None and column.same_kind:
+        values = typed_column(ids, description)
+        if values is not None:
+            return _taken(values, places, form["library"])
+    ids = ids.astype(object) if ids.dtype.kind == "T" else ids
+    return ids if places is None else ids[places]
+
+
+def _taken(values, places, library):
+    """``values[places]`` as a column of its library; None for all places."""
+    if places is None:
+        return values
+    if library == "pandas":
+        return values.array.take(places)
+    return values.gather(places) if library == "polars" else values.take(places)

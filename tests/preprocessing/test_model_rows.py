@@ -78,7 +78,10 @@ class TestModelRows:
             says = f"fitted to {rows.shape[0]} rows, but encoder has 3 users.*users=encoder.users_"
             with pytest.raises(ValueError, match=says):
                 recommend_batches(model, encoder, users=users)
-            assert next(recommend_batches(model, encoder, EVENTS, users=users))["user"].size
+            with pytest.raises(ValueError, match=says):
+                recommend_batches(model, encoder, EVENTS, users=users)
+            given = recommend_batches(model, encoder, EVENTS, users=users, history="replace")
+            assert next(given)["user"].size
 
     def test_rows_in_another_order(self):
         encoder = InteractionEncoder()
