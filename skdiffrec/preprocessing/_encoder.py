@@ -38,16 +38,27 @@ class InteractionEncoder(  # type: ignore[call-arg]
         columns given by name are expected in the order user, item, weight, timestamp, skipping
         those that are None.
     weight, timestamp : str or int, default=None
-        Columns of the weight and the time of an event. Weights are >= 0; events of weight 0 are
-        ignored. Times are numbers > 0, dates, which become seconds since 1970, or durations, which
-        become seconds.
+        Columns of the weight and the time of an event. Weights are >= 0, or quantities if `returns`
+        is "net"; events of weight 0 are ignored. Times are numbers > 0, dates, which become seconds
+        since 1970, or durations, which become seconds.
+    order : bool, default=False
+        Whether the rows of the table are in order of time, in place of a `timestamp`. The times are
+        then 1, 2, 3 ... for the events of each user, so they tell which of a user's items is later,
+        but not how two users' times compare.
     values : {"auto", "binary", "weight", "time"}, default="auto"
         What the values of the matrix are: ones, weights or times. Set `values` of the recommender
-        to the same. "auto" is "time" with a `timestamp`, else "weight" with a `weight`, else
-        "binary".
+        to the same. "auto" is "time" with a `timestamp` or `order`, else "weight" with a `weight`,
+        else "binary".
     min_weight : float, default=None
         Ignore events of lower weight, before any other step: 4 keeps ratings of 4 and 5. What is
-        ignored may have a weight below 0 or NaN, and ids and times that are missing.
+        ignored may have a weight below 0 or NaN, and ids and times that are missing. If `returns`
+        is "net", the least net quantity instead.
+    returns : {"error", "net"}, default="error"
+        What a weight below 0 means: an error, or a return of the user and item. "net" adds up the
+        quantities of a user and item, before any other step. A pair that has nothing left is no
+        interaction, whatever `values` are; others have the net quantity as weight, or the times of
+        the purchases that are left. A return takes back the latest purchases before it or, if there
+        are too few, the next ones.
     min_user_interactions, min_item_interactions : int, default=1
         In `fit`, remove users with fewer items and items with fewer users, repeatedly until all
         that remain have enough (the k-core). `transform` leaves out what `fit` removed.
@@ -103,7 +114,9 @@ class InteractionEncoder(  # type: ignore[call-arg]
         "weight": [str, numbers.Integral, None],
         "timestamp": [str, numbers.Integral, None],
         "values": [StrOptions({"auto", *VALUES})],
+        "order": ["boolean"],
         "min_weight": [numbers.Real, None],
+        "returns": [StrOptions({"error", "net"})],
         "min_user_interactions": _COUNT,
         "min_item_interactions": _COUNT,
         "duplicates": [StrOptions(set(DUPLICATES))],
@@ -118,8 +131,10 @@ class InteractionEncoder(  # type: ignore[call-arg]
         item: str | int = "item",
         weight: str | int | None = None,
         timestamp: str | int | None = None,
+        order: bool = False,
         values: str = "auto",
         min_weight: float | None = None,
+        returns: str = "error",
         min_user_interactions: int = 1,
         min_item_interactions: int = 1,
         duplicates: str = "auto",
@@ -130,8 +145,10 @@ class InteractionEncoder(  # type: ignore[call-arg]
         self.item = item
         self.weight = weight
         self.timestamp = timestamp
+        self.order = order
         self.values = values
         self.min_weight = min_weight
+        self.returns = returns
         self.min_user_interactions = min_user_interactions
         self.min_item_interactions = min_item_interactions
         self.duplicates = duplicates
@@ -156,7 +173,8 @@ class InteractionEncoder(  # type: ignore[call-arg]
         ------
         ValueError, TypeError
             If a column is missing, an id is missing or not hashable, a weight is negative or not
-            finite, a time is not > 0, a parameter is out of range, or no event is left.
+            finite, a time is not > 0, a parameter is out of range, or no event is left. All rows
+            that cannot be read are named at once, in a data frame of pandas by its index.
         """
         self.fit_transform(X)
         return self
