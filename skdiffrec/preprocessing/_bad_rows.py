@@ -40,6 +40,8 @@ def bad_rows_error(encoder, X, columns, names, values, backend):
     labels = None if backend != "pandas" else labels
     bad = np.unique(np.concatenate([rows for *_, rows, _ in faults]))
     where = "from 0" if labels is None else "by the index of X"
+    keys = column_keys(X, names)
+    names = {role: key if isinstance(key, str) else names[role] for role, key in keys.items()}
     lines = [f"{len(bad)} of the {len(columns['user'])} rows of X cannot be read. Rows, {where}:"]
     for role, noun, what, rows, value in faults:
         value = "" if value is None else f" ({value:g})"
@@ -49,7 +51,6 @@ def bad_rows_error(encoder, X, columns, names, values, backend):
         )
     incomplete = dict.fromkeys(role for role, _, what, *_ in faults if what == "missing")
     if incomplete:
-        keys = column_keys(X, names)
         keys = {role: keys[role] for role in incomplete}
         lines.append(
             "Leave rows with something missing out, by "

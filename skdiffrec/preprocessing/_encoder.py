@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils.validation import VALUES, Interval, StrOptions, fit_context
 from ._events import events_matrix, read_events, row_users, without_small_users
 from ._fitted_encoder import FittedEncoder
+from ._id_checks import warn_of_other_type
 from ._identity import row_hashes
 from ._interactions import DUPLICATES, k_core
 from ._lookup import kept_positions, reject_unknown
@@ -211,9 +212,9 @@ class InteractionEncoder(  # type: ignore[call-arg]
         )
         if not X_new.nnz:
             raise ValueError(
-                f"Of {n_events} events nothing is left. Give more events, or lower min_weight="
-                f"{self.min_weight}, min_user_interactions={self.min_user_interactions} or "
-                f"min_item_interactions={self.min_item_interactions}."
+                f"Of {n_events} events that count nothing is left. Give more events, or lower "
+                f"min_weight={self.min_weight}, min_user_interactions={self.min_user_interactions} "
+                f"or min_item_interactions={self.min_item_interactions}."
             )
         self.values_, self._backend = values, backend
         self._left_out = np.delete(items, kept_items)
@@ -259,6 +260,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         """
         check_is_fitted(self)
         rows, columns, numbers, found, items, _ = read_events(self, X, self.values_)
+        warn_of_other_type(items, self.items_, self.item)
         column_of = kept_positions(self, "items_", items)
         if self.unknown_items == "error":
             unknown = items[column_of < 0]

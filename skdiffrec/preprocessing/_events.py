@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._bad_rows import bad_rows_error
-from ._id_checks import check_ids
+from ._id_checks import check_ids, warn_of_other_type
 from ._ids import factorize, missing_ids, positions
 from ._interactions import to_csr
 from ._lookup import kept_positions, reject_unknown
@@ -100,6 +100,7 @@ def row_users(encoder, found, users):
             raise ValueError("users holds an id more than once; give every row another user.")
         users, row = distinct[numbers], np.append(np.argsort(numbers), -1)
         row_of = row[positions(distinct, found)]
+    warn_of_other_type(users, encoder.users_, encoder.user)
     if encoder.unknown_users == "keep":
         return row_of, users
     known = kept_positions(encoder, "users_", users) >= 0

@@ -9,6 +9,8 @@ import numpy as np
 # what becomes of a gap where a column is converted to text, or of an empty cell of a CSV file
 _GAPS = ("", "nan", "NaN", "None", "<NA>", "NaT", "null", "NULL")
 
+_KINDS = {"T": "text", "i": "numbers", "u": "numbers", "f": "numbers"}
+
 
 def check_ids(ids, name):
     """Raise an error or warn if the distinct ids (n,) of a column are not what they seem.
@@ -34,6 +36,17 @@ def check_ids(ids, name):
             f"Column {name!r} holds the id {' and '.join(map(repr, gaps))}, which looks like a "
             "missing one that became text. If it is, leave such rows out, or they count as one "
             "id.",
+            stacklevel=2,
+        )
+
+
+def warn_of_other_type(ids, known, name):
+    """Warn if ids are numbers where those that `fit` saw are text, or the other way round."""
+    kind, known_kind = _KINDS.get(ids.dtype.kind), _KINDS.get(known.dtype.kind)
+    if len(ids) and None not in (kind, known_kind) and kind != known_kind:
+        warnings.warn(
+            f"Column {name!r} holds {kind}, but the ids of fit are {known_kind}, so none of them "
+            "is known. Convert one to the type of the other, for example by astype.",
             stacklevel=2,
         )
 

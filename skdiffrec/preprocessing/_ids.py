@@ -256,7 +256,7 @@ def missing_ids(column):
     missing = np.zeros(len(column), bool)
     if isinstance(column, nw.Series):
         missing |= column.is_null().to_numpy()
-        if (parts := _categories(column.drop_nulls())) is not None:
+        if (parts := _categories(column[np.flatnonzero(~missing)])) is not None:
             missing[~missing] = parts[1].is_null().to_numpy()[parts[0]]
             return missing
         if isinstance(column.dtype, _TEXT):

@@ -132,8 +132,8 @@ def _placed(columns, width, names, n_rows):
             f"{', '.join(places)}. Name the others too (weight=, timestamp=), or say by position "
             f"which to read: InteractionEncoder({given}). A data frame keeps its names if given "
             "itself, and frame.itertuples(index=False) leaves out its index. For rows of a user "
-            f"and its items, {_EXPLODE}. A users x items matrix needs no encoder: give it to the "
-            "fit of a recommender."
+            f"and its items, {_EXPLODE}. Columns go into a dict. A users x items matrix needs no "
+            "encoder: give it to the fit of a recommender."
         )
     found = {role: columns[place] for role, place in places.items()}
     _check_first_row(columns, found, by_name)

@@ -182,6 +182,19 @@ class TestIdsThatAreSomethingElse:
         assert encoder.user_index([7, 8]).tolist() == [0, 1]
         assert encoder.transform([(8, 1)], users=[7, 8]).toarray().tolist() == [[0, 0], [1, 0]]
 
+    def test_numbers_where_fit_saw_text(self):
+        encoder = InteractionEncoder(unknown_items="ignore").fit([("7", 1), ("8", 2)])
+        with pytest.warns(UserWarning, match="'user' holds numbers, but the ids of fit are text"):
+            encoder.transform([(7, 1)])
+        with pytest.warns(UserWarning, match="'user' holds numbers"):
+            encoder.transform([("7", 1)], users=[7, 8])
+        with pytest.warns(UserWarning, match="'item' holds text, but the ids of fit are numbers"):
+            encoder.transform([("7", "1")])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            encoder.transform([("7", 1.0), ("new", 2.0)])
+            encoder.transform([])
+
     def test_tensors(self):
         class Tensor:
             __hash__ = object.__hash__

@@ -11,7 +11,7 @@ from skdiffrec.preprocessing import InteractionEncoder
 from skdiffrec.preprocessing._values import warn_of_other_values
 
 EVENTS = [("ann", "tea", 5.0, 30.0), ("ann", "jam", 2.0, 20.0), ("bob", "jam", 4.0, 10.0)]
-SOME = sp.random_array((30, 20), density=0.3, rng=np.random.default_rng(0), format="csr")
+SOME = sp.csr_array(sp.random(30, 20, 0.3, format="csr", random_state=0))
 
 
 def warned(call):

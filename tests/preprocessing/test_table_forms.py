@@ -89,6 +89,7 @@ REFUSED = {
     "ragged lists": ([["ann", "tea", "jam"], ["bob", "rye"]], "same length.*for item in row"),
     "itertuples(name=None)": (list(FRAME.itertuples(name=None)), r"itertuples\(index=False\)"),
     "values": (FRAME.values, r"3 columns .* InteractionEncoder\(user=0, item=1\)"),
+    "columns": ([["ann", "bob", "eve"], ["tea", "jam", "rye"]], "Columns go into a dict"),
     "pivot": (np.eye(3), "users x items matrix needs no encoder"),
     "pivot frame": (FRAME.pivot(index="user", columns="item", values="price"), "reset_index"),
     "named pivot": (pd.crosstab(FRAME["user"], FRAME["item"]).reset_index(), "no column 'item'"),
