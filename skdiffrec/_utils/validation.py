@@ -21,6 +21,7 @@ from sklearn.utils.validation import _get_feature_names, check_is_fitted, valida
 
 from .canonical import VALUES, canonical_csr, with_float_data
 from .item_filters import user_item_matrix
+from .suspect_values import warn_of_adjacency, warn_of_times
 from .topk import EVERY_ITEM, ItemFilter
 from .typing import Method
 
@@ -110,7 +111,12 @@ def check_interactions(estimator, X, *, values, reset):
             f"Negative values in data passed to {type(estimator).__name__}: X holds "
             f"{entries.min()}. A value must be >= 0, and 0 where there is no interaction."
         )
-    return canonical_csr(X, values)
+    X = canonical_csr(X, values)
+    if reset:
+        if values == "weight" or hasattr(estimator, "half_life"):  # else times change nothing
+            warn_of_times(entries, values, stacklevel=7)
+        warn_of_adjacency(X, stacklevel=7)
+    return X
 
 
 def raise_if_missing(error):

@@ -37,7 +37,9 @@ def split_table(
         the user is; else `encoder` needs a `timestamp`, though the values of its matrix may be
         others. A holdout of random items is refused.
     encoder : InteractionEncoder
-        Fitted to the earlier events, also if it was fitted before.
+        Fitted to the earlier events, also if it was fitted before. With ``returns="net"`` the
+        earlier and the later events are settled apart: what is returned after the split is in the
+        history. Returns are nothing that a splitter counts.
     repeats : bool, default=False
         Whether the holdout has items that are in the user's history too. By default it has items
         that are new to the user, and `splitter` counts the first event of every user and item:
@@ -128,22 +130,26 @@ def _check_splitter(splitter):
     )
 
 
-def _divide(splitter, repeats, rows, columns, times):
+def _divide(splitter, repeats, rows, columns, times, taken):
     """Masks (n_events,) of the earlier and the later events.
 
     What the splitter counts is called a unit: the first event of every user and item or, with
-    `repeats`, every event, where several of a user and an item at one time are one.
+    `repeats`, every event, where several of a user and an item at one time are one. Events that are
+    not `taken`, returns, are no units.
     """
+    units = _units(rows[taken], columns[taken], times[taken], repeats)
     if isinstance(splitter, TimeCut):
         splitter._validate_params()
         splitter._check_one_cut()
         warn_without_order(times, "TimeCut", "Give times.", stacklevel=5)
         counted = times
         if splitter.time is None:
-            counted = _units(rows, columns, times, repeats)[1].data
+            counted = units[1].data
         earlier = times < splitter._cut(counted)
     else:
-        earlier = _before_held_out(splitter, rows, times, *_units(rows, columns, times, repeats))
+        unit_of = np.full(len(rows), -1)
+        unit_of[taken] = units[0]
+        earlier = _before_held_out(splitter, rows, times, unit_of, *units[1:])
     if not earlier.any():
         span = f", which are from {times.min():.15g} to {times.max():.15g}," if len(times) else ""
         raise ValueError(
@@ -157,7 +163,7 @@ def _before_held_out(splitter, rows, times, unit_of, X, unit_of_entry):
     """Mask (n_events,) of what is before the user's first unit that is held out."""
     held_out = splitter.hide(X)[1]
     entries = np.searchsorted(_cells(X), _cells(held_out))
-    first = np.full(X.shape[0], np.inf)
+    first = np.full(int(rows.max(initial=0)) + 1, np.inf)
     np.minimum.at(first, entry_rows(X)[entries], X.data[entries])
     kept = np.ones(X.nnz, bool)
     kept[unit_of_entry[entries]] = False

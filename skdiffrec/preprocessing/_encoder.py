@@ -13,6 +13,7 @@ from .._utils.validation import VALUES, Interval, StrOptions, fit_context
 from ._event_parts import encode_parts
 from ._events import events_matrix, read_events, row_users, without_small_users
 from ._fitted_encoder import FittedEncoder
+from ._id_checks import warn_of_other_type
 from ._identity import row_hashes
 from ._interactions import DUPLICATES, k_core
 from ._lookup import kept_positions, reject_unknown
@@ -39,16 +40,27 @@ class InteractionEncoder(  # type: ignore[call-arg]
         columns given by name are expected in the order user, item, weight, timestamp, skipping
         those that are None.
     weight, timestamp : str or int, default=None
-        Columns of the weight and the time of an event. Weights are >= 0; events of weight 0 are
-        ignored. Times are numbers > 0, dates, which become seconds since 1970, or durations, which
-        become seconds.
+        Columns of the weight and the time of an event. Weights are >= 0, or quantities if `returns`
+        is "net"; events of weight 0 are ignored. Times are numbers > 0, dates, which become seconds
+        since 1970, or durations, which become seconds.
+    order : bool, default=False
+        Whether the rows of the table are in order of time, in place of a `timestamp`. The times are
+        then 1, 2, 3 ... for the events of each user, so they tell which of a user's items is later,
+        but not how two users' times compare.
     values : {"auto", "binary", "weight", "time"}, default="auto"
         What the values of the matrix are: ones, weights or times. Set `values` of the recommender
-        to the same. "auto" is "time" with a `timestamp`, else "weight" with a `weight`, else
-        "binary".
+        to the same. "auto" is "time" with a `timestamp` or `order`, else "weight" with a `weight`,
+        else "binary".
     min_weight : float, default=None
         Ignore events of lower weight, before any other step: 4 keeps ratings of 4 and 5. What is
-        ignored may have a weight below 0 or NaN, and ids and times that are missing.
+        ignored may have a weight below 0 or NaN, and ids and times that are missing. If `returns`
+        is "net", the least net quantity instead.
+    returns : {"error", "net"}, default="error"
+        What a weight below 0 means: an error, or a return of the user and item. "net" adds up the
+        quantities of a user and item, before any other step. A pair that has nothing left is no
+        interaction, whatever `values` are; others have the net quantity as weight, or the times of
+        the purchases that are left. A return takes back the latest purchases before it or, if there
+        are too few, the next ones.
     min_user_interactions, min_item_interactions : int, default=1
         In `fit`, remove users with fewer items and items with fewer users, repeatedly until all
         that remain have enough (the k-core). `transform` leaves out what `fit` removed.
@@ -106,7 +118,9 @@ class InteractionEncoder(  # type: ignore[call-arg]
         "weight": [str, numbers.Integral, None],
         "timestamp": [str, numbers.Integral, None],
         "values": [StrOptions({"auto", *VALUES})],
+        "order": ["boolean"],
         "min_weight": [numbers.Real, None],
+        "returns": [StrOptions({"error", "net"})],
         "min_user_interactions": _COUNT,
         "min_item_interactions": _COUNT,
         "duplicates": [StrOptions(set(DUPLICATES))],
@@ -121,8 +135,10 @@ class InteractionEncoder(  # type: ignore[call-arg]
         item: str | int = "item",
         weight: str | int | None = None,
         timestamp: str | int | None = None,
+        order: bool = False,
         values: str = "auto",
         min_weight: float | None = None,
+        returns: str = "error",
         min_user_interactions: int = 1,
         min_item_interactions: int = 1,
         duplicates: str = "auto",
@@ -133,8 +149,10 @@ class InteractionEncoder(  # type: ignore[call-arg]
         self.item = item
         self.weight = weight
         self.timestamp = timestamp
+        self.order = order
         self.values = values
         self.min_weight = min_weight
+        self.returns = returns
         self.min_user_interactions = min_user_interactions
         self.min_item_interactions = min_item_interactions
         self.duplicates = duplicates
@@ -159,7 +177,8 @@ class InteractionEncoder(  # type: ignore[call-arg]
         ------
         ValueError, TypeError
             If a column is missing, an id is missing or not hashable, a weight is negative or not
-            finite, a time is not > 0, a parameter is out of range, or no event is left.
+            finite, a time is not > 0, a parameter is out of range, or no event is left. All rows
+            that cannot be read are named at once, in a data frame of pandas by its index.
         """
         self.fit_transform(X)
         return self
@@ -196,9 +215,9 @@ class InteractionEncoder(  # type: ignore[call-arg]
         )
         if not X_new.nnz:
             raise ValueError(
-                f"Of {n_events} events nothing is left. Give more events, or lower min_weight="
-                f"{self.min_weight}, min_user_interactions={self.min_user_interactions} or "
-                f"min_item_interactions={self.min_item_interactions}."
+                f"Of {n_events} events that count nothing is left. Give more events, or lower "
+                f"min_weight={self.min_weight}, min_user_interactions={self.min_user_interactions} "
+                f"or min_item_interactions={self.min_item_interactions}."
             )
         self.values_, self._form = values, form
         self._left_out = np.delete(items, kept_items)
@@ -244,6 +263,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         """
         check_is_fitted(self)
         rows, columns, numbers, found, items, _ = read_events(self, X, self.values_)
+        warn_of_other_type(items, self.items_, self.item)
         column_of = kept_positions(self, "items_", items)
         if self.unknown_items == "error":
             unknown = items[column_of < 0]

@@ -21,8 +21,9 @@ def encode_parts(encoder, X, divide, by_order):
     encoder : InteractionEncoder
     X : table
     divide : callable
-        ``divide(rows, columns, times) -> (earlier, later)``: masks of events. It gets the user, the
-        item (both numbered in ascending order of ids) and the time of each event that counts.
+        ``divide(rows, columns, times, taken) -> (earlier, later)``: masks of events. It gets the
+        user, the item (both numbered in ascending order of ids) and the time of each event that
+        counts, and which of them are no returns.
     by_order : bool
         Whether the times are the numbers of the events in the table.
     """
@@ -31,11 +32,13 @@ def encode_parts(encoder, X, divide, by_order):
     names = {role: getattr(encoder, role) for role in _ROLES}
     names = {role: name for role, name in names.items() if name is not None}
     X = _collected(X, names)
-    rows, columns, times, places = _timed_events(encoder, X, names, values if by_order else "time")
+    rows, columns, times, places, taken = _timed_events(
+        encoder, X, names, values if by_order else "time"
+    )
     if encoder.duplicates == "error":  # also for a pair of an earlier and a later event
         shape = int(rows.max(initial=0)) + 1, int(columns.max(initial=0)) + 1
         events_matrix(encoder, rows, columns, None, shape, values)
-    earlier, later = divide(rows, columns, places + 1.0 if by_order else times)
+    earlier, later = divide(rows, columns, places + 1.0 if by_order else times, taken)
     history = encoder.fit_transform(_select(X, names, places[earlier]))
     lenient = copy.copy(encoder).set_params(unknown_users="keep", unknown_items="ignore")
     holdout = lenient.transform(_select(X, names, places[later]), users=encoder.users_)
@@ -43,15 +46,19 @@ def encode_parts(encoder, X, divide, by_order):
 
 
 def _timed_events(encoder, X, names, values):
-    """(row, column, value and place in the table of each event that counts)."""
+    """(row, column, value, place in the table of each event that counts; which are no returns)."""
     reader = copy.copy(encoder).set_params(duplicates="auto")  # events in the order of the table
-    rows, columns, numbers, *_ = read_events(reader, X, values)
-    places = np.arange(len(rows))
+    rows, columns, numbers, *_ = read_events(reader, X, values, settle=False)
+    places, taken = np.arange(len(rows)), np.ones(len(rows), bool)
     if "weight" in names:
-        weight = read_columns(X, names)[0]["weight"]
-        places = np.flatnonzero(as_weights(weight, names["weight"], encoder.min_weight)[1])
+        net = encoder.returns == "net"  # each part is then settled on its own
+        least = None if net else encoder.min_weight
+        column = read_columns(X, names)[0]["weight"]
+        weight, counted = as_weights(column, names["weight"], least, negative=net)
+        places = np.flatnonzero(counted)
+        taken = weight[places] > 0
     assert len(places) == len(rows)
-    return rows, columns, numbers, places
+    return rows, columns, numbers, places, taken
 
 
 def _collected(X, names):

@@ -2,33 +2,50 @@
 
 import numpy as np
 
+from ._bad_rows import bad_rows_error
+from ._id_checks import check_ids, warn_of_other_type
 from ._ids import factorize, missing_ids, positions
 from ._interactions import to_csr
 from ._lists import table_form
 from ._lookup import kept_positions, reject_unknown
+from ._returns import net_events
 from ._tables import as_column, read_columns
-from ._values import as_times, as_weights
+from ._values import BadRows, as_times, as_weights, places_in_row, warn_of_unused_weights
+
+_ROLES = ("user", "item", "weight", "timestamp")
 
 
-def read_events(encoder, X, values, fit=False):
+def read_events(encoder, X, values, fit=False, settle=True):
     """(row, column and value or None of each event, users, items, form of the table).
 
     Events of a weight that does not count are left out before anything else; `fit` takes note of
-    their users and items, if they are not missing.
+    their users and items, if they are not missing. Without `settle`, returns are events too.
     """
-    names = {role: getattr(encoder, role) for role in ("user", "item", "weight", "timestamp")}
+    names = {role: getattr(encoder, role) for role in _ROLES}
     names = {role: name for role, name in names.items() if name is not None}
     table, library = read_columns(X, names)
     form = table_form(table, library) if fit else None
-    weight = time = order = counted = places = None
+    try:
+        return *_events(encoder, table, names, values, fit, settle), form
+    except BadRows as error:
+        raise bad_rows_error(encoder, X, table, names, values, library) or error from None
+
+
+def _events(encoder, table, names, values, fit, settle):
+    """(row, column and value or None of each event, users, items)."""
+    net, weight, time, counted, order = encoder.returns == "net", None, None, None, None
     if "weight" in table:
-        weight, counted = as_weights(table["weight"], names["weight"], encoder.min_weight)
+        least = None if net else encoder.min_weight
+        weight, counted = as_weights(table["weight"], names["weight"], least, negative=net)
     by_time = values == "weight" and encoder.duplicates in ("first", "last")
     if "timestamp" in table and (values == "time" or by_time):
         time = as_times(table["timestamp"], names["timestamp"], counted)
-    numbers = {"binary": None, "weight": weight, "time": time}[values]
     if by_time and time is not None:
-        order = np.argsort(time, kind="stable")
+        order, time = np.argsort(time, kind="stable"), None
+    if fit:
+        warn_of_unused_weights(encoder, weight, counted)
+    if not (net or values == "weight"):
+        weight = None
     if counted is not None and not counted.all():
         read = counted
         if fit:
@@ -36,14 +53,34 @@ def read_events(encoder, X, values, fit=False):
         places = np.flatnonzero(read)
         order = np.flatnonzero(counted) if order is None else order[counted[order]]
         order = (np.cumsum(read) - 1)[order]  # among the rows that are read
-        numbers = None if numbers is None else numbers[places]
+        weight, time = _taken(places, weight, time)
         table = {role: table[role][places] for role in ("user", "item")}
-    rows, users = factorize(table["user"], names["user"], places)
-    columns, items = factorize(table["item"], names["item"], places)
+    rows, users = factorize(table["user"], names["user"])
+    columns, items = factorize(table["item"], names["item"])
+    for role, ids in (("user", users), ("item", items)):
+        check_ids(ids, names[role])
     if order is not None:
-        rows, columns = rows[order], columns[order]
-        numbers = None if numbers is None else numbers[order]
-    return rows, columns, numbers, users, items, form
+        rows, columns, weight, time = _taken(order, rows, columns, weight, time)
+    if encoder.order:
+        time = places_in_row(rows)
+    if net and settle:
+        least = encoder.min_weight
+        left, weight = net_events(rows, columns, weight, time, len(items), least)
+        rows, columns, time = _taken(left, rows, columns, time)
+    if net and settle and not fit:
+        (rows, users), (columns, items) = _used(rows, users), _used(columns, items)
+    return rows, columns, {"binary": None, "weight": weight, "time": time}[values], users, items
+
+
+def _taken(places, *arrays):
+    """Some entries of every array that is not None."""
+    return [None if array is None else array[places] for array in arrays]
+
+
+def _used(codes, ids):
+    """(codes, ids) without the ids that no code stands for."""
+    used = np.bincount(codes, minlength=len(ids)) > 0
+    return (np.cumsum(used) - 1)[codes], ids[used]
 
 
 def events_matrix(encoder, rows, columns, numbers, shape, values):
@@ -65,6 +102,7 @@ def row_users(encoder, found, users):
             raise ValueError("users holds an id more than once; give every row another user.")
         users, row = distinct[numbers], np.append(np.argsort(numbers), -1)
         row_of = row[positions(distinct, found)]
+    warn_of_other_type(users, encoder.users_, encoder.user)
     if encoder.unknown_users == "keep":
         return row_of, users
     known = kept_positions(encoder, "users_", users) >= 0

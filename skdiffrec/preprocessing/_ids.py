@@ -14,18 +14,18 @@ import numpy as np
 from numpy.dtypes import StringDType
 
 from ._tables import arrow_objects, is_arrow_extension
-from ._values import as_datetime64, is_missing
+from ._values import BadRows, as_datetime64, is_missing
 
 _TABLE_SHARE = 4  # largest size of a table over a range of integers, per id in the data
 _CHUNK = 2**16  # ids converted to Python objects at a time
 _TEXT = (nw.String, nw.Categorical, nw.Enum)
 
 
-class _MissingId(Exception):
+class _MissingId(BadRows):
     """An id is missing in the row that is its argument."""
 
 
-def factorize(column, name, places=None):
+def factorize(column, name):
     """Number the distinct ids of a column.
 
     Parameters
@@ -33,8 +33,6 @@ def factorize(column, name, places=None):
     column : narwhals Series or ndarray of shape (n,)
     name : str
         Name of the column, for errors.
-    places : ndarray of int, shape (n,), default=None
-        Rows of the entries in the table, for errors; None means all rows.
 
     Returns
     -------
@@ -45,8 +43,8 @@ def factorize(column, name, places=None):
 
     Raises
     ------
-    ValueError
-        If an id is missing (None, NaN, NaT, null).
+    BadRows
+        If an id is missing (None, NaN, NaT, null); a ValueError.
     TypeError
         If an id cannot be hashed.
     """
@@ -56,10 +54,9 @@ def factorize(column, name, places=None):
         codes, ids = _distinct(column, name)
         _check_ids(codes, ids)
     except _MissingId as missing:
-        row = missing.args[0] if places is None else places[missing.args[0]]
-        raise ValueError(
-            f"Column {name!r} has a missing id (None, NaN or null) in row {row}. Leave such rows "
-            "out, or fill in an id."
+        raise BadRows(
+            f"Column {name!r} has a missing id (None, NaN or null) in row {missing.args[0]}. Leave "
+            "such rows out, or fill in an id."
         ) from None
     order = _ascending(ids)
     if order is None:
@@ -205,7 +202,8 @@ def _distinct_objects(column, name):
     except TypeError as error:
         raise TypeError(
             f"Column {name!r} holds an id that cannot be hashed: {error}. Use ids such as ints, "
-            "strings or tuples."
+            "strings or tuples. A row is one event: where an entry lists several ids, give each a "
+            "row of its own; of a nested one, give the id alone."
         ) from None
     return codes, narrow(list(index))
 
@@ -263,6 +261,9 @@ def missing_ids(column):
     missing = np.zeros(len(column), bool)
     if isinstance(column, nw.Series):
         missing |= column.is_null().to_numpy()
+        if (parts := _categories(column[np.flatnonzero(~missing)])) is not None:
+            missing[~missing] = parts[1].is_null().to_numpy()[parts[0]]
+            return missing
         if isinstance(column.dtype, _TEXT):
             return missing
         column = column.to_numpy()

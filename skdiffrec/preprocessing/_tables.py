@@ -1,15 +1,16 @@
-"""Read columns of tables: data frames, Arrow tables, NumPy arrays, dicts, lists of tuples."""
+"""Read columns of tables: data frames, Arrow tables, NumPy arrays, dicts, lists of rows."""
 
 import os
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, KeysView, Mapping, Set
+from importlib import import_module
 
 import narwhals as nw
 import numpy as np
+import scipy.sparse as sp
 
-_FORMS = (
-    "a pandas, polars or pyarrow table, a dict of columns, a NumPy array of two dimensions or with "
-    "named fields, or a list of tuples, of named tuples or of dicts"
-)
+from ._table_rows import FORMS, columns_of_array, columns_of_rows, find_name, first_fields
+
+_LIBRARIES = {"pandas", "polars", "pyarrow", "modin", "cudf", "dask", "narwhals"}
 
 
 def read_columns(X, names):
@@ -18,7 +19,7 @@ def read_columns(X, names):
     Parameters
     ----------
     X : table
-        One of the forms in `_FORMS`; a lazy frame is collected.
+        One of the `FORMS`; a lazy frame is collected.
     names : dict of {str: str or int}
         The column of each role, by name or position. In a table without column names, a name is
         replaced by its position in this dict.
@@ -30,115 +31,114 @@ def read_columns(X, names):
     backend : str or None
         The library of `X` ("pandas", "polars", "pyarrow"), or None if it is not a data frame.
     """
-    if isinstance(X, (str, os.PathLike)):
-        raise TypeError(f"X is the path {X!r}. Read it first: pandas.read_csv({X!r}), for example.")
-    frame = nw.from_native(X, pass_through=True)
+    _refuse_what_is_read_first(X)
+    frame = nw.from_native(_whole_table(X), pass_through=True)
     if isinstance(frame, nw.LazyFrame):
         known = frame.collect_schema().names()
-        frame = frame.select(*dict.fromkeys(_find(name, known) for name in names.values()))
-        names = {role: _find(name, known) for role, name in names.items()}
-        frame = frame.collect()
+        names = {role: find_name(name, known) for role, name in names.items()}
+        frame = frame.select(*dict.fromkeys(names.values())).collect()
     if isinstance(frame, nw.DataFrame):
-        known = frame.columns
-        columns = {role: frame.get_column(_find(name, known)) for role, name in names.items()}
+        known, levels = frame.columns, _index_levels(frame)
+        names = {role: find_name(name, known, levels) for role, name in names.items()}
+        columns = {role: frame.get_column(name) for role, name in names.items()}
         return columns, frame.implementation.value
+    _refuse_no_table(X)
     if isinstance(X, Mapping):
-        columns = {role: as_column(X[_find(name, list(X))]) for role, name in names.items()}
-    elif isinstance(X, np.ndarray) and X.dtype.names:
-        columns = {role: X[_find(name, list(X.dtype.names))] for role, name in names.items()}
+        names = {role: find_name(name, list(X)) for role, name in names.items()}
+        columns = {role: _column_of_dict(X[name], name) for role, name in names.items()}
     else:
-        columns = _columns_of_rows(X, names)
+        X = np.asarray(X) if hasattr(X, "__array__") else X  # a tensor, for example
+        read = columns_of_array if isinstance(X, np.ndarray) else columns_of_rows
+        columns = {role: as_column(column) for role, column in read(X, names).items()}
     lengths = {role: len(column) for role, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"The columns of X differ in length: {lengths}. Give one entry per row.")
     return columns, None
 
 
-def _find(name, known):
-    """The name of a column, given by name or position."""
-    if name in known:
-        return name
-    if isinstance(name, int) and -len(known) <= name < len(known):
-        return known[name]
-    raise ValueError(
-        f"X has no column {name!r}; it has {list(known)}. Name the columns, for example "
-        'InteractionEncoder(user="customer", item="product").'
-    )
+def column_keys(X, names):
+    """The name of the column of each role, or its position if the columns have no names."""
+    frame = nw.from_native(_whole_table(X), pass_through=True)
+    if isinstance(frame, nw.LazyFrame):
+        known = frame.collect_schema().names()
+    elif isinstance(frame, nw.DataFrame):
+        known = frame.columns
+    else:
+        known = list(X) if isinstance(X, Mapping) else first_fields(X)
+    if known:
+        return {role: find_name(name, known) for role, name in names.items()}
+    return {
+        role: name if isinstance(name, int) else place
+        for place, (role, name) in enumerate(names.items())
+    }
 
 
-def _columns_of_rows(X, names):
-    """Some columns of an array or a sequence of rows, by name if its rows have names."""
+def _whole_table(X):
+    """`X`, but the Arrow table of a record batch, which is a part of one."""
+    if type(X).__module__.partition(".")[0] != "pyarrow" or type(X).__name__ != "RecordBatch":
+        return X
+    return import_module("pyarrow").Table.from_batches([X])
+
+
+def _index_levels(frame):
+    """Names of the levels of the index of a pandas frame."""
+    return [
+        name for name in getattr(getattr(frame.to_native(), "index", None), "names", ()) if name
+    ]
+
+
+def _refuse_what_is_read_first(X):
+    """Raise TypeError for a path, a file, a reader or a matrix."""
+    if isinstance(X, (str, bytes, os.PathLike)):
+        raise TypeError(f"X is the path {X!r}. Read it first: pandas.read_csv({X!r}), for example.")
+    if hasattr(X, "readline"):
+        raise TypeError(
+            f"X is the open file {getattr(X, 'name', X)!r}. Read it first: pandas.read_csv or "
+            "list(csv.DictReader(file)), for example."
+        )
     if isinstance(X, Iterator):
         raise TypeError(
             f"X is {type(X).__name__}, which can be read only once. Give a list of its rows: "
             "list(rows)."
         )
-    if isinstance(X, np.ndarray) or not hasattr(X, "__len__") or not len(X):
-        return _unnamed_columns(X, names)
-    first = next(iter(X))
-    if isinstance(first, (str, bytes, Set)):
+    if sp.issparse(X):
         raise TypeError(
-            f"A row of X is {type(first).__name__}, {first!r}, which has no columns in an order. "
-            f"Give {_FORMS}."
+            f"X is a sparse matrix of shape {X.shape}, but must be a table with one row per event. "
+            "A users x items matrix needs no encoder: give it to the fit of a recommender. A "
+            "bipartite graph of users and items has its matrix in a corner: "
+            "X[:n_users, n_users:]."
         )
-    if isinstance(first, Mapping):
-        return _columns_of_dicts(X, names)
-    fields = getattr(first, "_fields", None) or getattr(first, "keys", tuple)()
-    if not fields:  # named tuples, rows of databases
-        return _unnamed_columns(X, names)
-    places = {role: list(fields).index(_find(name, fields)) for role, name in names.items()}
-    return _unnamed_columns(X, places)
 
 
-def _columns_of_dicts(rows, names):
-    """Some columns of a sequence of dicts, such as the rows of csv.DictReader or JSON lines."""
-    names = {role: _find(name, list(next(iter(rows)))) for role, name in names.items()}
-    columns = {role: np.empty(len(rows), object) for role in names}
-    for place, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            raise TypeError(f"Row {place} of X is {type(row).__name__}, but row 0 is a dict.")
-        for role, name in names.items():
-            if name not in row:
-                raise ValueError(
-                    f"Row {place} of X has no {name!r}; it has {list(row)}. Give every row the "
-                    "same keys."
-                )
-            columns[role][place] = row[name]
-    return columns
+def _refuse_no_table(X):
+    """Raise TypeError for what is part of a library of tables, but is none, and for no rows."""
+    if type(X).__module__.partition(".")[0] in _LIBRARIES:
+        advice = {
+            "Series": "reset_index() makes a table of it and its index",
+            "Index": "to_frame() makes a table of it",
+            "MultiIndex": "to_frame() makes a table of it",
+        }.get(type(X).__name__, "give the table that it was made from")
+        raise TypeError(f"X is {type(X).__name__}, which is not a table; {advice}. Give {FORMS}.")
+    if not hasattr(X, "__len__") and not hasattr(X, "__array__"):
+        if hasattr(X, "__iter__"):
+            raise TypeError(f"X is {type(X).__name__}. Give a list of its rows: list(X).")
+        raise TypeError(f"X is {type(X).__name__}. Give {FORMS}.")
 
 
-def _unnamed_columns(X, names):
-    """Some columns of a table without column names: a 2-D array or a sequence of rows."""
-    positions = {
-        role: name if isinstance(name, int) else place
-        for place, (role, name) in enumerate(names.items())
-    }
-    if isinstance(X, np.ndarray):
-        if X.ndim != 2:
-            raise ValueError(f"X is an array of shape {X.shape}. Give {_FORMS}.")
-        width, columns = X.shape[1], X.T
-    else:
-        width, columns = _transposed(X)
-    wide = max(positions.values()) + 1
-    if width < wide and len(X):
-        raise ValueError(
-            f"X has {width} columns, but {wide} are needed: {', '.join(positions)} are read from "
-            f"columns {list(positions.values())}."
-        )
-    if not len(X):
-        return {role: np.empty(0, object) for role in positions}
-    return {role: as_column(columns[place]) for role, place in positions.items()}
-
-
-def _transposed(rows):
-    """(width, columns) of a sequence of rows."""
-    try:
-        columns = list(zip(*rows, strict=True))
-    except (TypeError, ValueError):
+def _column_of_dict(values, name):
+    """A column of a dict of columns."""
+    if isinstance(values, Mapping):
         raise TypeError(
-            f"X is {type(rows).__name__}, whose rows are not all of the same length. Give {_FORMS}."
-        ) from None
-    return len(columns), columns
+            f"X[{name!r}] is {type(values).__name__}. Give one list for each column, as "
+            'frame.to_dict("list") does.'
+        )
+    unordered = isinstance(values, Set) and not isinstance(values, KeysView)
+    if unordered or isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise TypeError(
+            f"X[{name!r}] is {type(values).__name__}, {values!r}, but X is a dict, whose entries "
+            "must be columns. Give one list for each column; for a single event, give [X]."
+        )
+    return as_column(values)
 
 
 def is_arrow_extension(values):

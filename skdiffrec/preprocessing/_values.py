@@ -1,48 +1,69 @@
 """Convert columns of weights and times to float64."""
 
 import datetime
+import warnings
 
 import narwhals as nw
 import numpy as np
 
 _DATES = (datetime.date, np.datetime64)
+_SMALL_FLOATS = ("float16", "float32", "halffloat")
+_WHOLE_FLOAT32 = 2**24  # beyond it, float32 does not hold every whole number
 _DURATIONS = (datetime.timedelta, np.timedelta64)
 
 
-def as_weights(column, name, min_weight=None):
+class BadRows(ValueError):
+    """Some rows of a column hold what cannot be read; `bad_rows` finds all of them."""
+
+
+def as_weights(column, name, min_weight=None, negative=False):
     """(column of numbers as float64, which of them count); durations in seconds.
 
-    Weights below `min_weight` and of 0 do not count; the others must be finite and >= 0.
+    Weights below `min_weight` and of 0 do not count; the others must be finite and, unless
+    `negative`, >= 0, or `BadRows` is raised.
     """
-    weights = _as_numbers(column, name, dates=False)
+    weights = as_numbers(column, name, dates=False)
     counted = np.ones(len(weights), bool) if min_weight is None else weights >= min_weight
-    _check_finite(weights, name, counted)
-    if counted.any() and weights[counted].min() < 0:
-        raise ValueError(
-            f"Column {name!r} holds {weights[counted].min():g}; a weight must be >= 0. "
-            "min_weight=0 leaves lower ones out."
-        )
-    return weights, counted & (weights > 0)
+    _check_range(weights, counted, np.finfo(np.float64).min if negative else 0)
+    return weights, counted & (weights != 0)
 
 
 def as_times(column, name, counted=None):
     """A column of dates, durations or numbers as float64; dates in seconds since 1970.
 
-    Those of events that are `counted` (None: all) must be finite and > 0.
+    Those of events that are `counted` (None: all) must be finite and > 0, or `BadRows` is raised.
     """
-    times = _as_numbers(column, name, dates=True)
-    counted = np.ones(len(times), bool) if counted is None else counted
-    _check_finite(times, name, counted)
-    if counted.any() and times[counted].min() <= 0:
+    times = as_numbers(column, name, dates=True)
+    if len(times) and _is_float32(column) and np.nanmax(times) > _WHOLE_FLOAT32:
         raise ValueError(
-            f"Column {name!r} holds the time {times[counted].min():g}, but a time must be > 0 "
-            "(dates become seconds since 1970). Add a constant to all times: only their order "
-            "matters."
+            f"Column {name!r} holds times such as {np.nanmax(times):.0f} as float32, which rounds "
+            f"them to {np.spacing(np.float32(np.nanmax(times))):g}. Read them as int64 or float64; "
+            'if float32 is what there is, astype("float64") accepts the rounding.'
         )
+    _check_range(times, counted, np.nextafter(0, 1))
     return times
 
 
-def _as_numbers(column, name, dates):
+def _is_float32(column):
+    """Does a column hold float32 or less, as a type of its own or in its entries?"""
+    if isinstance(column, nw.Series) and column.dtype != nw.Object:
+        native = column.to_native()
+        dtype = getattr(native, "dtype", getattr(native, "type", None))
+        return column.dtype == nw.Float32 or str(dtype) in _SMALL_FLOATS
+    column = column.to_numpy() if isinstance(column, nw.Series) else column
+    if column.dtype == object:
+        return bool(set(map(type, column)) & {np.float16, np.float32})
+    return column.dtype.name in _SMALL_FLOATS
+
+
+def _check_range(numbers, counted, low):
+    """Raise `BadRows` unless all numbers that are counted are finite and at least `low`."""
+    given = numbers if counted is None or counted.all() else numbers[counted]
+    if len(given) and not (low <= given.min() <= given.max() < np.inf):  # NaN: False
+        raise BadRows
+
+
+def as_numbers(column, name, dates):
     """A column as float64, NaN where a value is missing; dates and durations in seconds."""
     if isinstance(column, nw.Series):
         column = column.cast(nw.Datetime("us")) if column.dtype == nw.Date else column
@@ -86,7 +107,7 @@ def _object_numbers(column, name, dates):
             present = _typed(present, types)
         except (TypeError, ValueError) as error:
             raise TypeError(f"Column {name!r} must hold only dates: {error}.") from None
-        numbers[given] = _as_numbers(present, name, dates)
+        numbers[given] = as_numbers(present, name, dates)
         return numbers
     if any(issubclass(kind, (str, bytes)) for kind in types):
         _raise_no_numbers(name, next(v for v in present if isinstance(v, (str, bytes))), dates)
@@ -119,10 +140,15 @@ def is_missing(value):
 def as_datetime64(times):
     """Python dates or datetimes as datetime64; those with a time zone are converted to UTC.
 
-    Raises TypeError for a mixture of dates and datetimes.
+    Raises TypeError for a mixture of dates and datetimes, or of times with and without a zone.
     """
     if any(hasattr(t, "tzinfo") != hasattr(times[0], "tzinfo") for t in times):
         raise TypeError("dates and date times are mixed")
+    if len(set(map(_has_zone, times))) > 1:
+        raise TypeError(
+            "some times have a time zone and others have none; give all one, for example by "
+            "pandas.to_datetime(times, utc=True)"
+        )
     unit = "us" if hasattr(times[0], "tzinfo") else "D"
     utc = [t.astimezone(datetime.UTC).replace(tzinfo=None) if _has_zone(t) else t for t in times]
     return np.array(utc, f"datetime64[{unit}]")
@@ -132,37 +158,93 @@ def _has_zone(time):
     return getattr(time, "tzinfo", None) is not None
 
 
-def _check_finite(numbers, name, counted):
-    bad = np.flatnonzero(counted & ~np.isfinite(numbers))
-    if bad.size:
-        raise ValueError(
-            f"Column {name!r} holds {numbers[bad[0]]} in row {bad[0]}. Fill missing values, or "
-            "leave the rows out."
-        )
-
-
 def _raise_no_numbers(name, value, dates):
     kinds = "numbers, dates or durations" if dates else "numbers or durations"
     raise TypeError(
         f"Column {name!r} must hold {kinds}, got {value!r}. Convert it first, for example by "
-        "pandas.to_numeric, pandas.to_datetime or polars' str.to_datetime."
+        "pandas.to_numeric, pandas.to_datetime (utc=True where offsets from UTC differ) or polars' "
+        "str.to_datetime."
     )
+
+
+def warn_of_unused_weights(encoder, weight, counted):
+    """Warn if an encoder reads weights (n,), or None, of which its matrix will hold nothing."""
+    read_for_something = encoder.min_weight is not None or encoder.returns == "net"
+    timed = encoder.order or encoder.timestamp is not None
+    if weight is None or encoder.values != "auto" or not timed or read_for_something:
+        return
+    weight = weight[counted]
+    if len(weight) and weight.min() < weight.max():
+        warnings.warn(
+            f"The weights of column {encoder.weight!r} are not used: with times, "
+            'values="auto" gives a matrix of the times. Set values="time" if that is right, '
+            'values="weight" for the weights, or leave out weight=.',
+            stacklevel=2,
+        )
+
+
+def warn_of_other_values(encoder, model):
+    """Warn if the matrix of a fitted encoder holds something else than a model takes it for."""
+    given, taken = encoder.values_, getattr(model, "values", None)
+    if (given, taken) in (("time", "binary"), ("time", "weight"), ("weight", "time")):
+        warnings.warn(
+            f"The matrix of encoder holds {'times' if given == 'time' else 'weights'} "
+            f'(values_="{given}"), but model takes them for values="{taken}". Set '
+            f'values="{given}" of the recommender, or values of the encoder.',
+            stacklevel=3,
+        )
+
+
+def places_in_row(rows):
+    """1, 2, 3 … for the events of each row, in their order; float64 (n,)."""
+    order = np.argsort(rows, kind="stable")
+    first = np.flatnonzero(np.diff(rows[order], prepend=-1))
+    place = np.empty(len(rows))
+    sizes = np.diff(first, append=len(rows))
+    place[order] = np.arange(1, len(rows) + 1) - np.repeat(first, sizes)
+    return place
 
 
 def resolved_values(encoder):
     """The values of an encoder's matrix, "binary", "weight" or "time"; checks its parameters."""
     values = encoder.values
     if values == "auto":
-        values = "time" if encoder.timestamp is not None else "weight"
-        values = "binary" if encoder.timestamp is encoder.weight is None else values
-    for value, column in (("weight", encoder.weight), ("time", encoder.timestamp)):
-        if values == value and column is None:
-            name = "timestamp" if value == "time" else value
-            raise ValueError(f"values={value!r} needs a column; name it by {name}=.")
+        values = "weight" if encoder.weight is not None else "binary"
+        values = "time" if encoder.order or encoder.timestamp is not None else values
+    if encoder.order and (encoder.timestamp is not None or values != "time"):
+        raise ValueError(
+            "order=True makes times of the order of the rows, so it does not go together with "
+            f"timestamp={encoder.timestamp!r} and values={encoder.values!r}: leave out timestamp, "
+            'and values or values="time".'
+        )
+    if values == "weight" and encoder.weight is None:
+        raise ValueError('values="weight" needs a column; name it by weight=.')
+    if values == "time" and encoder.timestamp is None and not encoder.order:
+        raise ValueError(
+            'values="time" needs a column; name it by timestamp=, or give rows in order of time '
+            "and set order=True."
+        )
     if encoder.min_weight is not None and encoder.weight is None:
         raise ValueError(f"min_weight={encoder.min_weight} needs a column; name it by weight=.")
+    if encoder.returns == "net":
+        _check_net(encoder, values)
     if values == "time" and encoder.duplicates in ("sum", "mean"):
         raise ValueError(
             f"duplicates={encoder.duplicates!r} of times means nothing; use 'last' or 'first'."
         )
     return values
+
+
+def _check_net(encoder, values):
+    """Raise an error if other parameters forbid net quantities."""
+    if encoder.weight is None:
+        raise ValueError(
+            'returns="net" needs a column of quantities, below 0 for returns; name it by weight=.'
+        )
+    if encoder.duplicates == "error" or (
+        values == "weight" and encoder.duplicates not in ("auto", "sum")
+    ):
+        raise ValueError(
+            'returns="net" adds up the weights of a user and item, which does not go together with '
+            f'duplicates={encoder.duplicates!r}; leave duplicates at "auto".'
+        )

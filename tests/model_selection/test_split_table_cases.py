@@ -183,7 +183,7 @@ def test_splitters(splitter, error, says):
         (dict(timestamp="time"), {}, ValueError, "no column 'time'"),
         (dict(timestamp="when", min_user_interactions=9), {}, ValueError, "nothing is left"),
         (dict(timestamp="when"), {"when": -1.0}, ValueError, "-1"),
-        (dict(timestamp="when"), {"user": None}, ValueError, "missing id"),
+        (dict(timestamp="when"), {"user": None}, ValueError, "id missing"),
         (dict(ROLES, values="weight"), {"weight": -1.0}, ValueError, "-1"),
     ],
 )

@@ -20,6 +20,7 @@ EVENTS = [
     ("ann", "tea", 4.0, 10.0),
     ("eve", "rye", 3.0, 50.0),
 ]
+PAIRS = [event[:2] for event in EVENTS]
 NAMES = ("user", "item", "weight", "timestamp")
 ROLES = dict(weight="weight", timestamp="timestamp")
 
@@ -97,7 +98,7 @@ IDS = {
     "surrogate": ["\ud800", "b", "a"],
     "bytes": [b"b", b"a", b"\xff"],
     "tuples": [("b", 1), ("a", 2), ("a", 1)],
-    "mixed": [1, "1", ("x",)],
+    "mixed": [1, "a", ("x",)],
     "frozensets": [frozenset({1}), frozenset({2}), frozenset()],
     "uuids": [uuid.UUID(int=7), uuid.UUID(int=5), uuid.UUID(int=9)],
     "dates": [dt.date(2020, 1, 2), dt.date(2019, 1, 1), dt.date(1950, 1, 1)],

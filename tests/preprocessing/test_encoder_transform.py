@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from encoder_tables import EVENTS, FORMS, ROLES, as_dict, table
+from encoder_tables import FORMS, ROLES, as_dict, table
+from encoder_tables import PAIRS as EVENTS
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -174,7 +175,7 @@ class TestConventions:
 
     def test_a_failing_fit_leaves_what_was(self):
         encoder = InteractionEncoder().fit(EVENTS)
-        with pytest.raises(ValueError, match="missing id"):
+        with pytest.raises(ValueError, match="id missing"):
             encoder.fit([(None, 1)])
         assert encoder.users_.tolist() == ["ann", "bob", "eve"]
 

@@ -1,0 +1,47 @@
+"""Warn of matrices whose values look like something else than they are taken for."""
+
+import warnings
+
+import numpy as np
+
+# Seconds since 1970 from 1990 to 2100, and the same in ms, µs and ns
+_SECONDS = 6.3e8, 4.1e9
+_UNITS = {1: "seconds", 1e3: "milliseconds", 1e6: "microseconds", 1e9: "nanoseconds"}
+_FEWEST = 10  # entries; by chance, small matrices look like anything
+
+
+def warn_of_times(entries, values, stacklevel=2):
+    """Warn if the entries of a matrix, zeros included, are dates, but not taken for times."""
+    if values == "time" or not entries.size or entries.max() < _SECONDS[0]:
+        return
+    given = entries[entries > 0]
+    low, high = given.min(), given.max()
+    for unit, name in _UNITS.items():
+        if _SECONDS[0] * unit <= low < high <= _SECONDS[1] * unit:
+            warnings.warn(
+                f"The values of X, {low:.0f} to {high:.0f}, look like times ({name} since 1970), "
+                f'but values="{values}" takes them for '
+                f'{"ones" if values == "binary" else "weights"}. Set values="time", or give a '
+                "matrix without times.",
+                stacklevel=stacklevel + 1,
+            )
+
+
+def warn_of_adjacency(X, stacklevel=2):
+    """Warn if a canonical CSR is the adjacency matrix of a graph between users and items."""
+    n_rows, n_columns = X.shape
+    if n_rows != n_columns or X.nnz < _FEWEST or X.nnz % 2:
+        return
+    row = np.repeat(np.arange(n_rows), np.diff(X.indptr))
+    upper = X.indices > row
+    if 2 * np.count_nonzero(upper) != X.nnz:
+        return
+    n_users = int(X.indices[upper].min())
+    if row[upper].max() >= n_users or (X != X.T).nnz:
+        return
+    warnings.warn(
+        f"X is square and symmetric, and links only rows 0 to {n_users - 1} with rows from "
+        f"{n_users}: it looks like the adjacency matrix of a graph of users and items, not like a "
+        f"users x items matrix. If so, give its corner: X[:{n_users}, {n_users}:].",
+        stacklevel=stacklevel + 1,
+    )

@@ -1,0 +1,90 @@
+"""Ids that are likely to be something else: rounded numbers, gaps, numbers read as text."""
+
+import bisect
+import numbers
+import warnings
+
+import numpy as np
+
+# what becomes of a gap where a column is converted to text, or of an empty cell of a CSV file
+_GAPS = ("", "nan", "NaN", "None", "<NA>", "NaT", "null", "NULL")
+
+_KINDS = {"T": "text", "i": "numbers", "u": "numbers", "f": "numbers"}
+
+
+def check_ids(ids, name):
+    """Raise an error or warn if the distinct ids (n,) of a column are not what they seem.
+
+    Ids that are text are ascending.
+    """
+    gaps = []
+    if ids.dtype.kind == "f":
+        _check_floats(ids, name)
+    elif ids.dtype.kind == "T":
+        places = ((gap, bisect.bisect_left(ids, gap)) for gap in _GAPS)
+        gaps = [gap for gap, place in places if place < len(ids) and ids[place] == gap]
+    elif ids.dtype == object:
+        kinds = set(map(type, ids))
+        _check_tensors(kinds, name)
+        if str in kinds:
+            texts = {value for value in ids if isinstance(value, str)}
+            gaps = [gap for gap in _GAPS if gap in texts]
+            if len(kinds) > 1:
+                _check_mixed(ids, texts, name)
+    if gaps:
+        warnings.warn(
+            f"Column {name!r} holds the id {' and '.join(map(repr, gaps))}, which looks like a "
+            "missing one that became text. If it is, leave such rows out, or they count as one "
+            "id.",
+            stacklevel=2,
+        )
+
+
+def warn_of_other_type(ids, known, name):
+    """Warn if ids are numbers where those that `fit` saw are text, or the other way round."""
+    kind, known_kind = _KINDS.get(ids.dtype.kind), _KINDS.get(known.dtype.kind)
+    if len(ids) and None not in (kind, known_kind) and kind != known_kind:
+        warnings.warn(
+            f"Column {name!r} holds {kind}, but the ids of fit are {known_kind}, so none of them "
+            "is known. Convert one to the type of the other, for example by astype.",
+            stacklevel=2,
+        )
+
+
+def _check_floats(ids, name):
+    """Raise an error if whole numbers are so large that neighbours cannot be told apart."""
+    largest = np.abs(ids).max(initial=0)
+    if largest >= 2.0 ** (np.finfo(ids.dtype).nmant + 1) and largest == np.round(largest):
+        raise ValueError(
+            f"Column {name!r} holds ids such as {largest:.0f} as {ids.dtype}, which cannot tell "
+            "such numbers from their neighbours. Read the column as integers or text: "
+            'pandas.read_csv(path, dtype="Int64") or dtype=str, for example; a column of integers '
+            "with gaps becomes floats."
+        )
+
+
+def _check_tensors(kinds, name):
+    """Raise an error for ids such as torch's, of which no two are equal."""
+    for kind in kinds:
+        if hasattr(kind, "__array__") and not issubclass(kind, np.generic):
+            raise TypeError(
+                f"Column {name!r} holds ids of type {kind.__name__}. Convert them to plain "
+                "numbers, for example by tolist()."
+            )
+
+
+def _check_mixed(ids, texts, name):
+    """Warn if an id stands there both as a number and as one of the `texts`, as 5 and "5"."""
+    both = [value for value in ids if isinstance(value, numbers.Real) and _as_text(value) in texts]
+    if both:
+        warnings.warn(
+            f"Column {name!r} holds {len(both)} ids both as numbers and as text, such as "
+            f"{both[0]!r} and {_as_text(both[0])!r}, which count as two. If they are one, convert "
+            "the column to text, or read it so: pandas.read_csv(path, dtype=str).",
+            stacklevel=2,
+        )
+
+
+def _as_text(number):
+    """A number as a file has it: 5 for 5.0, which a gap makes of 5."""
+    return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number)
