@@ -211,7 +211,7 @@ class FittedEncoder(BaseEstimator):
     def __copy__(self):
         """A shallow copy, which shares the arrays; `__getstate__` would convert text."""
         new = type(self).__new__(type(self))
-        vars(new).update({name: v for name, v in vars(self).items() if name != "_cached"})
+        new.__dict__ = {name: v for name, v in vars(self).items() if name != "_cached"}
         return new
 
     def __getstate__(self):
