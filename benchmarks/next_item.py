@@ -1,7 +1,7 @@
 """Next-item prediction, leave-one-out, full ranking: the library beside sequence models.
 
-    python benchmarks/next_item.py ../shared/data/amazon-beauty.npz ../shared/data/ml-1m_clean.npz \\
-        --rectools-python ENV/bin/python
+    python benchmarks/next_item.py ../shared/data/amazon-beauty.npz \\
+        ../shared/data/ml-1m_clean.npz --rectools-python ENV/bin/python
 
 Takes .npz files of the data folder and text files of lines "user item item ...". Protocol as in
 `sequences.py`. Baselines choose their settings on valid, on fits of the rest, of a fixed grid;

@@ -29,7 +29,7 @@ from skdiffrec.model_selection import (
     split_table,
 )
 from skdiffrec.plotting import GuidanceCurveDisplay
-from skdiffrec.preprocessing import InteractionEncoder, recency_weights
+from skdiffrec.preprocessing import InteractionEncoder, TableRecommender, recency_weights
 
 Ids = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -58,6 +58,9 @@ def recommenders(X: NDArray[np.float32]) -> None:
     CFGDiffusionRecommender(1.0)  # type: ignore[call-arg]
     CFGDiffusionRecommender(noise_schedule=linear_schedule(50, beta_end=0.1))
     CFGDiffusionRecommender(closed_form=NeighborhoodRecommender(n_neighbors=50))
+    assert_type(InteractionEncoder.load("encoder"), InteractionEncoder)
+    assert_type(TableRecommender(model).fit([("ann", "tea")]), TableRecommender)
+    assert_type(TableRecommender.load("model", device="cpu"), TableRecommender)
     assert_type(cosine_schedule(10), NDArray[np.float64])
     cosine_schedule("10")  # type: ignore[arg-type]
     EASERecommender(reg="300")  # type: ignore[arg-type]

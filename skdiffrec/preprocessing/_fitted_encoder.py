@@ -208,6 +208,12 @@ class FittedEncoder(BaseEstimator):
         """What is made on demand, of arrays that are replaced by the next `fit`; never stored."""
         return self.__dict__.setdefault("_cached", {})
 
+    def __copy__(self):
+        """A shallow copy, which shares the arrays; `__getstate__` would convert text."""
+        new = type(self).__new__(type(self))
+        new.__dict__ = {name: v for name, v in vars(self).items() if name != "_cached"}
+        return new
+
     def __getstate__(self):
         state = {name: v for name, v in super().__getstate__().items() if name != "_cached"}
         text = {

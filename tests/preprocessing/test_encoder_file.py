@@ -25,9 +25,10 @@ from skdiffrec._utils import tensor_file
 from skdiffrec.baselines import PopularityRecommender
 from skdiffrec.persistence import PersistenceError
 from skdiffrec.preprocessing import InteractionEncoder, recommend_batches
+from skdiffrec.preprocessing._stored_ids import stored_ids, take_ids
 
 MORE_IDS = {
-    "floats": [0.5, float("inf"), -0.0],
+    "floats": [0.5, 2.25, -0.0],
     "float32": list(np.float32([0.5, 1.5, 2.5])),
     "numpy in tuples": [(np.int64(3), "a"), (np.int64(1), "b")],
     "times": [dt.time(8), dt.time(9, tzinfo=dt.UTC)],
@@ -62,7 +63,7 @@ WAYS = {
     "file": by_file,
     "joblib": by_joblib,
     "pickle": lambda encoder, _: pickle.loads(pickle.dumps(encoder)),
-    "copy": lambda encoder, _: copy.deepcopy(encoder),
+    "copy": lambda encoder, _: copy.copy(copy.deepcopy(encoder)),
 }
 
 
@@ -142,7 +143,7 @@ def test_arrays_of_ids_without_pickle():
 
 def test_any_encoder_of_the_library(tmp_path):
     path = tmp_path / "encoder"
-    persistence.save(InteractionEncoder().fit(EVENTS), path)
+    persistence.save(InteractionEncoder(**ROLES).fit(EVENTS), path)
     assert isinstance(persistence.load(path), InteractionEncoder)
     with pytest.raises(PersistenceError, match="'InteractionEncoder', no PopularityRecommender"):
         PopularityRecommender.load(path)
@@ -158,6 +159,12 @@ def test_without_the_library_of_the_table(tmp_path, monkeypatch):
     encoder = InteractionEncoder.load(tmp_path / "e")
     assert encoder.item_names([0, -1]).tolist() == ["tea", None]
     assert encoder.transform([("ann", "tea")]).nnz == 1
+
+
+def test_numbers_that_are_not_finite():
+    for ids in (np.array([-np.inf, 1.5, np.inf]), np.array([np.inf, "x"], object)):
+        description, tensors = stored_ids("users", ids)
+        assert_same_array(take_ids("users", description, tensors), ids)
 
 
 class TestRefused:

@@ -25,8 +25,17 @@ EVENTS = [
 ROLES = {"binary": {}, "weight": {"weight": "w"}, "time": {"timestamp": "t"}}
 
 
-def fitted(values="binary", events=EVENTS, model=None, **parameters):
+PAIRS = [event[:2] for event in EVENTS]
+
+
+def for_values(values, events):
+    """Events with the columns that an encoder of these values reads."""
+    return [event[:2] for event in events] if values == "binary" else list(events)
+
+
+def fitted(values="binary", events=None, model=None, **parameters):
     encoder = InteractionEncoder(**ROLES[values], **parameters)
+    events = for_values(values, EVENTS) if events is None else events
     model = model or EASERecommender(values=values)
     return encoder, model.fit(encoder.fit_transform(events))
 
@@ -42,7 +51,7 @@ class Recorder(EASERecommender):
 def histories(values, duplicates, later, **options):
     """{(user, item): value} that a model reads after later events."""
     encoder, model = fitted(values, model=Recorder(values=values), duplicates=duplicates)
-    (table,) = recommend_batches(model, encoder, later, **options)
+    (table,) = recommend_batches(model, encoder, for_values(values, later), **options)
     coo = model.X.tocoo()
     users = options.get("users") or sorted({user for user, *_ in later})
     pairs = {
@@ -99,8 +108,8 @@ class TestExtend:
     def test_as_a_fit_to_all_events(self, values):
         later = [("bob", "tea", 8.0), ("ann", "rye", 7.0), ("bob", "tea", 9.0)]
         pairs, _ = histories(values, "auto", later)
-        encoder, users = InteractionEncoder(**ROLES[values]).fit(EVENTS), ["ann", "bob"]
-        coo = encoder.transform([*EVENTS, *later], users=users).tocoo()
+        encoder, users = fitted(values)[0], ["ann", "bob"]
+        coo = encoder.transform(for_values(values, [*EVENTS, *later]), users=users).tocoo()
         cells = zip(coo.row, coo.col, coo.data, strict=True)
         assert pairs == {(users[row], str(encoder.items_[column])): v for row, column, v in cells}
 
@@ -155,7 +164,8 @@ class TestExtend:
         assert set(table["item"]) == {"tea", "jam", "oat"}
 
     def test_places_in_an_order_continue(self):
-        encoder = InteractionEncoder(timestamp="t").fit(EVENTS).set_params(timestamp=None)
+        encoder = InteractionEncoder(timestamp="t", duplicates="last").fit(EVENTS)
+        encoder.set_params(timestamp=None)
         rows = sp.csr_array([[1.0, 2, 0], [0, 0, 5]])
         new = sp.csr_array([[1.0, 0, 2], [1, 0, 0]])
         found = extended_rows(encoder, rows, np.array([0, -1]), new, "time")
@@ -183,10 +193,10 @@ class TestRefused:
         with tempfile.TemporaryDirectory() as folder:
             model.save(Path(folder, "model"), include_data=False)
             model = EASERecommender.load(Path(folder, "model"))
-        for call in (dict(X=EVENTS[:1]), dict(users=["zoe"], unknown_users="popular")):
+        for call in (dict(X=PAIRS[:1]), dict(users=["zoe"], unknown_users="popular")):
             with pytest.raises(ValueError, match='it holds none.*history="replace"'):
                 recommend_batches(model, encoder, **call)
-        assert next(recommend_batches(model, encoder, EVENTS, history="replace"))
+        assert next(recommend_batches(model, encoder, PAIRS, history="replace"))
         assert next(recommend_batches(model, encoder, [("zoe", "tea")]))["user"].tolist()
 
     @pytest.mark.parametrize("name", ["history", "unknown_users", "unknown_names"])
