@@ -9,9 +9,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils.validation import check_k
 from ._encoder import InteractionEncoder
-from ._histories import requested_histories
+from ._histories import fitted_recommender, requested_histories
 from ._identity import check_model_items
 from ._item_rules import item_rules
+from ._values import warn_of_other_values
 
 
 def recommend_batches(
@@ -89,6 +90,11 @@ def recommend_batches(
         ``encoder.duplicates`` is "error" or (of weights) "mean". Arguments are checked when the
         function is called, before the first table.
 
+    Warns
+    -----
+    UserWarning
+        If the matrix of `encoder` holds times or weights, but `model` has other `values`.
+
     Examples
     --------
     >>> from skdiffrec.baselines import PopularityRecommender
@@ -111,6 +117,7 @@ def recommend_batches(
     check_is_fitted(encoder)
     k, batch_size = check_k(k), check_k(batch_size, "batch_size")
     check_model_items(encoder, model)
+    warn_of_other_values(encoder, fitted_recommender(model))
     histories = requested_histories(model, encoder, X, users, history, unknown_users)
     rules = item_rules(
         encoder, histories.users, items, filter_items, blocked, allowed, unknown_names

@@ -17,6 +17,7 @@ from ._encoder import InteractionEncoder
 from ._encoder_file import packed_encoder, unpacked_encoder
 from ._histories import fitted_recommender
 from ._identity import check_model_items, check_model_rows
+from ._values import warn_of_other_values
 
 _ONE_BATCH = 2**62
 _PARTS = ("recommender", "encoder")
@@ -123,9 +124,16 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         ------
         ValueError, TypeError
             As in `fit` of the encoder and of the recommender.
+
+        Warns
+        -----
+        UserWarning
+            If the encoder's matrix holds times or weights, but `recommender` has other `values`.
         """
         encoder = InteractionEncoder() if self.encoder is None else clone(self.encoder)
-        recommender = clone(self.recommender).fit(encoder.fit_transform(X))
+        matrix = encoder.fit_transform(X)
+        warn_of_other_values(encoder, self.recommender)
+        recommender = clone(self.recommender).fit(matrix)
         self.recommender_, self.encoder_ = recommender, encoder
         return self
 

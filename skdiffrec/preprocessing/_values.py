@@ -186,7 +186,8 @@ def warn_of_unused_weights(encoder, weight, counted):
 def warn_of_other_values(encoder, model):
     """Warn if the matrix of a fitted encoder holds something else than a model takes it for."""
     given, taken = encoder.values_, getattr(model, "values", None)
-    if (given, taken) in (("time", "binary"), ("time", "weight"), ("weight", "time")):
+    unused = (given, taken) == ("time", "binary") and hasattr(model, "half_life")
+    if unused or (given, taken) in (("time", "weight"), ("weight", "time")):
         warnings.warn(
             f"The matrix of encoder holds {'times' if given == 'time' else 'weights'} "
             f'(values_="{given}"), but model takes them for values="{taken}". Set '

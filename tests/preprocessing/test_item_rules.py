@@ -140,5 +140,5 @@ class TestUnknownNames:
 
     def test_missing_ids(self):
         encoder, model = fitted()
-        with pytest.raises(ValueError, match="blocked= cannot be read.*id missing"):
+        with pytest.raises(ValueError, match="blocked= cannot be read.*missing id"):
             recommend_batches(model, encoder, blocked=[("ann", None)])

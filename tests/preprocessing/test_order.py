@@ -35,7 +35,7 @@ class TestOrder:
     def test_places_as_pandas_counts_them(self, events, duplicates):
         frame = pd.DataFrame(events, columns=["user", "item"])
         frame["place"] = frame.groupby("user").cumcount() + 1.0
-        pick = "min" if duplicates in ("first", "min") else "max"
+        pick = "max" if duplicates in ("last", "max") else "min"
         expected = frame.groupby(["user", "item"])["place"].agg(pick).to_dict()
         encoder = InteractionEncoder(order=True, duplicates=duplicates)
         X = encoder.fit_transform(frame)

@@ -7,8 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
-from skdiffrec.preprocessing import InteractionEncoder
-from skdiffrec.preprocessing._values import warn_of_other_values
+from skdiffrec.preprocessing import InteractionEncoder, TableRecommender, recommend_batches
 
 EVENTS = [("ann", "tea", 5.0, 30.0), ("ann", "jam", 2.0, 20.0), ("bob", "jam", 4.0, 10.0)]
 SOME = sp.csr_array(sp.random(30, 20, 0.3, format="csr", random_state=0))
@@ -83,13 +82,21 @@ class TestTimesAsSomethingElse:
             "weight": InteractionEncoder(user=0, item=1, weight=2).fit(EVENTS),
             "time": InteractionEncoder(user=0, item=1, timestamp=3).fit(EVENTS),
         }
-        found = {
-            (given, taken)
-            for given, encoder in encoders.items()
-            for taken in encoders
-            if warned(lambda e=encoder, v=taken: warn_of_other_values(e, EASERecommender(values=v)))
-        }
+        found = set()
+        for given, encoder in encoders.items():
+            for taken in encoders:
+                model = EASERecommender(values=taken).fit(encoder.transform(EVENTS))
+                if warned(lambda e=encoder, m=model: recommend_batches(m, e)):
+                    found.add((given, taken))
         assert found == {("time", "binary"), ("time", "weight"), ("weight", "time")}
+        model = PopularityRecommender().fit(encoders["time"].transform(EVENTS))
+        assert not warned(lambda: recommend_batches(model, encoders["time"]))
+
+    def test_a_table_recommender(self):
+        encoder = InteractionEncoder(user=0, item=1, timestamp=3)
+        for values in ("binary", "time"):
+            model = TableRecommender(EASERecommender(values=values), encoder)
+            assert len(warned(lambda model=model: model.fit(EVENTS))) == (values == "binary")
 
 
 class TestAdjacency:
