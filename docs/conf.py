@@ -101,8 +101,8 @@ sphinx_gallery_conf = {
 def prepare_page(app, docname, source):
     """Makes of links that a code host can follow what Sphinx needs.
 
-    Links to gallery scripts and to their folder lead to their pages, and the pages that the user guide lists become
-    its children.
+    Links to gallery scripts and to their folder lead to their pages, and the pages that the user
+    guide lists become its children.
     """
     text = source[0]
     listed = re.findall(r"^\* \[.*\]\(([\w-]+)\.md\)", text, re.M)
