@@ -5,6 +5,8 @@ from numbers import Integral
 import numpy as np
 import scipy.sparse as sp
 
+from .._utils.missing import reject_masked
+
 
 def check_k(k, name="k", what="the number of ranks to evaluate"):
     """`k` as an int >= 1; `what` describes it in error messages."""
@@ -100,6 +102,7 @@ def interactions(name, matrix):
 
 def as_2d(name, value, kinds, hint):
     """`value` as a 2-D array of a dtype kind in `kinds`; a sparse matrix is returned as it is."""
+    reject_masked(name, value)
     try:
         array = value if name != "ids" and sp.issparse(value) else np.asarray(value)
     except ValueError as error:

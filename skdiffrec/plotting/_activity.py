@@ -24,13 +24,7 @@ from ._axes import (
     styled,
     styled_line,
 )
-from ._evaluation import (
-    metric_values,
-    named_scorer,
-    recommend_lists,
-    split_rows,
-    unwrap,
-)
+from ._evaluation import lists_of, metric_values, named_scorer, split_rows, unwrap
 
 BINS = (0, 1, 6, 21, 101)
 
@@ -170,10 +164,10 @@ class ActivityDisplay:
         """
         import_pyplot()
         scorer = _one_metric(metric, k, holdout)
-        history, held_out = split_rows(scorer, estimator, X, y)
-        lists = recommend_lists(estimator, history, scorer.n_listed, scales)
+        recommender, history, held_out = split_rows(scorer, estimator, X, y)
+        lists = lists_of(recommender, history, scorer.n_listed, scales)
         if scales is None:
-            names = [type(unwrap(estimator)[0]).__name__]
+            names = [type(unwrap(recommender)[0]).__name__]
         else:
             names = [f"guidance scale {scale:g}" for scale in np.asarray(scales, np.float64)]
         lists = dict(zip(names, lists, strict=True))

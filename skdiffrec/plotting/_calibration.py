@@ -155,7 +155,8 @@ class TopKCalibrationDisplay:
         """
         import_pyplot()
         k = check_k(k)
-        history, held_out = split_rows(named_scorer("ndcg", k, holdout), estimator, X, y)
+        scorer = named_scorer("ndcg", k, holdout)
+        estimator, history, held_out = split_rows(scorer, estimator, X, y)
         recommender, history = unwrap(estimator, history)
         require(recommender, "sample_summary", "which samples scores")
         users = np.flatnonzero(np.diff(held_out.indptr))  # those with held-out items

@@ -19,7 +19,7 @@ from ._axes import (
     styled,
     styled_line,
 )
-from ._evaluation import metric_values, named_scorer, recommend_lists, split_rows
+from ._evaluation import lists_of, metric_values, named_scorer, split_rows
 
 SCALES = (0.0, 0.25, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0, 4.0)
 
@@ -148,8 +148,8 @@ class GuidanceCurveDisplay:
         """
         import_pyplot()
         scorer = named_scorer(metrics, k, holdout)
-        history, held_out = split_rows(scorer, estimator, X, y)
-        lists = recommend_lists(estimator, history, scorer.n_listed, scales)
+        recommender, history, held_out = split_rows(scorer, estimator, X, y)
+        lists = lists_of(recommender, history, scorer.n_listed, scales)
         values = {
             name: np.array([metric_values(name, ids, held_out, history) for ids in lists])
             for name in scorer.names
