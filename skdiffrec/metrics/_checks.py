@@ -5,8 +5,6 @@ from numbers import Integral
 import numpy as np
 import scipy.sparse as sp
 
-from .._utils.missing import reject_masked
-
 
 def check_k(k, name="k", what="the number of ranks to evaluate"):
     """`k` as an int >= 1; `what` describes it in error messages."""
@@ -102,7 +100,11 @@ def interactions(name, matrix):
 
 def as_2d(name, value, kinds, hint):
     """`value` as a 2-D array of a dtype kind in `kinds`; a sparse matrix is returned as it is."""
-    reject_masked(name, value)
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(
+            f"{name} is a masked array with {np.ma.count_masked(value)} masked entries; {hint}; if"
+            " masked means no interaction, use filled(0)."
+        )
     try:
         array = value if name != "ids" and sp.issparse(value) else np.asarray(value)
     except ValueError as error:
