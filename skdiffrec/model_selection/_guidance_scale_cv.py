@@ -30,7 +30,7 @@ from .._utils.validation import (
     drop_labels,
     fit_context,
 )
-from ._pipelines import check_has_scales, inside_pipeline, nested_recommender, with_guidance_scale
+from . import _pipelines as pipelines
 from ._scale_scores import fit_and_score, is_multimetric, results_table, score_scales
 from ._scorers import LOWER_IS_BETTER, RankingScorer
 
@@ -189,8 +189,9 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             scored = score_scales(self.estimator, X, y, scales, scorer)
             self._store_results(scales, scorer, [(0.0, *scored)])
             if self.refit:
-                best = with_guidance_scale(self.estimator, self.best_guidance_scale_)
-                self.best_estimator_ = best
+                self.best_estimator_ = pipelines.with_guidance_scale(
+                    self.estimator, self.best_guidance_scale_
+                )
             return self
         X, y = indexable(X, y)
         routed = self._route_params(fit_params)
@@ -208,7 +209,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         )
         self._store_results(scales, scorer, folds)
         if self.refit:
-            name = nested_recommender(self.estimator)[1]
+            name = pipelines.nested_recommender(self.estimator)[1]
             best = clone(self.estimator).set_params(**{name: self.best_guidance_scale_})
             self.best_estimator_ = best.fit(X, **fit_params)
             if hasattr(best, "feature_names_in_"):
@@ -236,6 +237,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         )
 
     def _route_params(self, fit_params):
+        if "groups" in fit_params:
+            fit_params = fit_params | {"groups": pipelines.as_groups(fit_params["groups"])}
         if get_config()["enable_metadata_routing"]:
             return process_routing(self, "fit", **fit_params)
         rest = {name: value for name, value in fit_params.items() if name != "groups"}
@@ -244,7 +247,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
 
     def _check_search(self):
         """(scales, scorer), after a check of the parameters."""
-        check_has_scales(self.estimator)
+        pipelines.check_has_scales(self.estimator)
         scorer: Any = RankingScorer() if self.scoring is None else self.scoring
         scorer = RankingScorer(scorer) if isinstance(scorer, str) else scorer
         several = is_multimetric(scorer)
@@ -324,7 +327,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             Before `fit`. With ``refit=False`` the method does not exist.
         """
         check_is_fitted(self, "best_estimator_")
-        recommender, options = inside_pipeline(self.best_estimator_, options)
+        recommender, options = pipelines.inside_pipeline(self.best_estimator_, options)
         return recommender.recommend(user_ids, k, **options)
 
     @_if_refitted
@@ -361,7 +364,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             Before `fit`. With ``refit=False`` the method does not exist.
         """
         check_is_fitted(self, "best_estimator_")
-        recommender, options = inside_pipeline(self.best_estimator_, options)
+        recommender, options = pipelines.inside_pipeline(self.best_estimator_, options)
         return recommender.recommend_scales(scales, user_ids, k, **options)
 
     @_if_refitted

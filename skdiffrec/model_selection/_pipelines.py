@@ -91,6 +91,12 @@ def with_guidance_scale(estimator, scale):
     return changed
 
 
+def as_groups(groups):
+    """Groups that scikit-learn can read: StringDType, which `users_` may have, as objects."""
+    dtype = getattr(groups, "dtype", None)
+    return groups.astype(object) if isinstance(dtype, np.dtypes.StringDType) else groups
+
+
 def reads_tables(step):
     """Whether a transformer makes a users x items matrix of events, as `InteractionEncoder`."""
     return hasattr(step, "user_index") and hasattr(step, "item_index")
