@@ -30,7 +30,7 @@ from .._utils.validation import (
     drop_labels,
     fit_context,
 )
-from . import _pipelines as pipelines
+from ._pipelines import as_groups, check_has_scales, inside_pipeline, with_guidance_scale
 from ._scale_scores import fit_and_score, is_multimetric, results_table, score_scales
 from ._scorers import LOWER_IS_BETTER, RankingScorer
 
@@ -189,7 +189,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             scored = score_scales(self.estimator, X, y, scales, scorer)
             self._store_results(scales, scorer, [(0.0, *scored)])
             if self.refit:
-                self.best_estimator_ = pipelines.with_guidance_scale(
+                self.best_estimator_ = with_guidance_scale(
                     self.estimator, self.best_guidance_scale_
                 )
             return self
@@ -209,8 +209,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         )
         self._store_results(scales, scorer, folds)
         if self.refit:
-            name = pipelines.nested_recommender(self.estimator)[1]
-            best = clone(self.estimator).set_params(**{name: self.best_guidance_scale_})
+            best = with_guidance_scale(clone(self.estimator), self.best_guidance_scale_)
             self.best_estimator_ = best.fit(X, **fit_params)
             if hasattr(best, "feature_names_in_"):
                 self.feature_names_in_ = best.feature_names_in_
@@ -238,7 +237,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
 
     def _route_params(self, fit_params):
         if "groups" in fit_params:
-            fit_params = fit_params | {"groups": pipelines.as_groups(fit_params["groups"])}
+            fit_params = fit_params | {"groups": as_groups(fit_params["groups"])}
         if get_config()["enable_metadata_routing"]:
             return process_routing(self, "fit", **fit_params)
         rest = {name: value for name, value in fit_params.items() if name != "groups"}
@@ -247,7 +246,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
 
     def _check_search(self):
         """(scales, scorer), after a check of the parameters."""
-        pipelines.check_has_scales(self.estimator)
+        check_has_scales(self.estimator)
         scorer: Any = RankingScorer() if self.scoring is None else self.scoring
         scorer = RankingScorer(scorer) if isinstance(scorer, str) else scorer
         several = is_multimetric(scorer)
@@ -327,7 +326,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             Before `fit`. With ``refit=False`` the method does not exist.
         """
         check_is_fitted(self, "best_estimator_")
-        recommender, options = pipelines.inside_pipeline(self.best_estimator_, options)
+        recommender, options = inside_pipeline(self.best_estimator_, options)
         return recommender.recommend(user_ids, k, **options)
 
     @_if_refitted
@@ -364,7 +363,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             Before `fit`. With ``refit=False`` the method does not exist.
         """
         check_is_fitted(self, "best_estimator_")
-        recommender, options = pipelines.inside_pipeline(self.best_estimator_, options)
+        recommender, options = inside_pipeline(self.best_estimator_, options)
         return recommender.recommend_scales(scales, user_ids, k, **options)
 
     @_if_refitted

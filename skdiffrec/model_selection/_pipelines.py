@@ -77,9 +77,9 @@ def inside_pipeline(estimator, options):
 
 
 def with_guidance_scale(estimator, scale):
-    """A fitted estimator with another scale; what was fitted is shared, `estimator` left as is."""
+    """A copy of an estimator with another scale, which shares what was fitted."""
     if isinstance(estimator, FrozenEstimator):
-        return with_guidance_scale(estimator.estimator, scale)
+        return FrozenEstimator(with_guidance_scale(estimator.estimator, scale))
     changed = copy.copy(estimator)
     if hasattr(estimator, "best_estimator_"):
         changed.best_estimator_ = with_guidance_scale(estimator.best_estimator_, scale)
@@ -87,7 +87,7 @@ def with_guidance_scale(estimator, scale):
         *steps, (name, last) = estimator.steps
         changed.steps = [*steps, (name, with_guidance_scale(last, scale))]
     else:
-        changed.set_params(guidance_scale=scale)
+        changed.set_params(**{nested_recommender(changed)[1]: scale})
     return changed
 
 
