@@ -43,6 +43,10 @@ class RankingScorer:
     which is the same for every candidate. With a matrix `y` it recommends from X and evaluates on
     `y`. Items of the history are never recommended.
 
+    If the estimator is a `Pipeline` (or a search around one) that makes a matrix of a table, as an
+    `InteractionEncoder` does, X is a table: it goes through the steps up to that one, and the rest
+    of the pipeline is evaluated on the matrix. Split events by user: ``cv=GroupKFold()``.
+
     Parameters
     ----------
     metric : str, callable or list of these, default="ndcg"
@@ -70,7 +74,14 @@ class RankingScorer:
     ------
     ValueError, TypeError
         If a metric does not exist or `k` is not a positive int. When called: if `k` is above the
-        number of items, no user has a held-out item, or `y` overlaps `X`.
+        number of items, no user has a held-out item, `y` overlaps `X`, or the estimator contains
+        no recommender.
+
+    Warns
+    -----
+    UserWarning
+        When called without `y` on a table with users whom `fit` saw with other events (a splitter
+        has cut them in two), or with users or items that the encoder refuses.
 
     See Also
     --------
@@ -168,7 +179,7 @@ class RankingScorer:
         estimator : estimator
             Its parameter `values` defines what the values of `X` mean.
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories, a part of which is held out if there is no `y`.
+            Histories, a part of which is held out if there is no `y`; or a table for a pipeline.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Held-out items.
 

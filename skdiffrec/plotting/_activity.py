@@ -125,7 +125,7 @@ class ActivityDisplay:
             A fitted recommender with a method `recommend` (with `scales`: `recommend_scales`), or a
             fitted search or `Pipeline` that contains one. Not modified.
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories.
+            Histories; a table of events if a pipeline begins with one.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Held-out items. None holds out a part of X, and the length of the remaining history
             counts; then pass users who were not in `fit`, since the model has seen the items of

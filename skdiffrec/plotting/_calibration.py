@@ -117,7 +117,7 @@ class TopKCalibrationDisplay:
             A fitted recommender with a method `sample_summary`, or a fitted search or `Pipeline`
             that contains one.
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories.
+            Histories; a table of events if a pipeline begins with one.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Held-out items. None holds out a part of X; then pass users who were not in `fit`.
         k : int, default=10

@@ -90,7 +90,7 @@ class DenoisingDisplay:
             A fitted recommender with a method `staged_decision_function`, or a fitted search or
             `Pipeline` that contains one. Not modified.
         X : {array-like, sparse matrix, sparse array} of shape (1, n_items) or (n_items,)
-            The user's history.
+            The user's history; the user's events if a pipeline begins with a table.
         k : int, default=10
             Length of the list.
         n_sampling_steps : int, default=10

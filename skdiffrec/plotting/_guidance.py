@@ -112,7 +112,8 @@ class GuidanceCurveDisplay:
             A fitted recommender with a method `recommend_scales`, or a fitted search or `Pipeline`
             that contains one. Not modified.
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories. Metrics that use item popularity count it here.
+            Histories; a table of events if a pipeline begins with one. Metrics that use item
+            popularity count it here.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Held-out items on which the lists are evaluated. None holds out a part of X; then pass
             users who were not in `fit`, since the model has seen the items of those who were.

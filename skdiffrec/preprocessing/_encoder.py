@@ -80,8 +80,8 @@ class InteractionEncoder(  # type: ignore[call-arg]
     Notes
     -----
     A :class:`~sklearn.pipeline.Pipeline` of an encoder and a recommender supports ``fit(table)``
-    and ``score(table)``. To recommend, use its steps:
-    ``recommend_batches(pipeline[-1], pipeline[0])``.
+    and ``score(table)``, and searches over tables that are split by user. To recommend, use its
+    steps: ``recommend_batches(pipeline[-1], pipeline[0])``.
 
     Examples
     --------
