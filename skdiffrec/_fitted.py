@@ -10,7 +10,7 @@ import numpy as np
 from ._inference.device import resolve_device
 from ._inference.host_state import in_own_state
 from ._inference.model import FittedModel
-from ._inference.onnx import export
+from ._inference.onnx import export, requested_inputs
 from ._inference.state import model_state
 from ._parameters import SAMPLING_PARAMETERS, sampling_settings
 from ._utils.similarity import cosine_similarity, most_similar, stored_similarity
@@ -308,7 +308,13 @@ class FittedDiffusion(BaseRecommender):
         return stored_similarity(form.csr) if form.sparse else in_own_state()(form.entries)
 
     def export_onnx(
-        self, path: str | os.PathLike[str], k: int = 10, *, filter_seen: bool = True
+        self,
+        path: str | os.PathLike[str],
+        k: int = 10,
+        *,
+        filter_seen: bool = True,
+        blocked: bool = False,
+        allowed: bool = False,
     ) -> None:
         """Export as an ONNX file that makes lists as `recommend` does, for example in onnxruntime.
 
@@ -318,10 +324,13 @@ class FittedDiffusion(BaseRecommender):
         Inputs of the graph, of any batch and any length:
 
         * ``items``, int64 (batch, length): the ids of a user's items in any order, each once;
-          rows are filled up with -1. A row of -1 alone has no history.
+          rows are filled up with -1 (any id below 0 is no item). A row of -1 alone has no history.
         * ``values``, float64 (batch, length): what `X` has for these items; 0 beside -1. Only
           where the model's `values` is "weight" or "time".
         * ``guidance_scale``, float32 (batch,).
+        * ``blocked`` and ``allowed``, int64 (batch, length), if asked for: ids of items never to
+          recommend to a user, and of the only ones to recommend, filled up with -1. They do what
+          `filter_items` and `items` of `recommend` do as matrices.
 
         Outputs: ``ids``, int64 (batch, k), and ``scores``, float32 (batch, k), as from `recommend`.
 
@@ -333,6 +342,8 @@ class FittedDiffusion(BaseRecommender):
             Length of the lists.
         filter_seen : bool, default=True
             Never recommend an item of the history.
+        blocked, allowed : bool, default=False
+            Whether the graph has these inputs, which must then be given at every call.
 
         Raises
         ------
@@ -343,7 +354,10 @@ class FittedDiffusion(BaseRecommender):
         ValueError
             If the estimator draws noise (``temperature > 0``), or the file would be larger than
             ONNX allows (2 GB).
+        TypeError
+            If `k` is no integer, or `blocked` or `allowed` no bool.
         """
         check_fitted(self)
         model, settings = self._sampled()
-        export(model, settings, path, check_k(k), filter_seen)
+        filters = {"blocked": blocked, "allowed": allowed}
+        export(model, settings, path, check_k(k), filter_seen, requested_inputs(filters))

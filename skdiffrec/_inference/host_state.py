@@ -85,6 +85,20 @@ def own_state(*, gradients=False, device=False):
         yield
 
 
+@contextmanager
+def float32_by_default():
+    """For calls of torch that ask for the default dtype themselves; it is that of all threads."""
+    before = torch.get_default_dtype()
+    if before == torch.float32:
+        yield
+        return
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def in_own_state(**state):
     """Decorate a function, or every step of a generator, to run in `own_state`."""
 

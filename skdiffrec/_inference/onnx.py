@@ -15,6 +15,7 @@ from .._network.sparse_rows import recency_of_ages
 from .._utils.tensor_file import replacing
 from .._version import __version__
 from .chain_spaces import HiddenChainSpace
+from .host_state import float32_by_default, in_own_state
 from .reverse_process import ReverseProcess
 
 _OPSET = 17
@@ -22,15 +23,20 @@ _MAX_BYTES = 2**31 - 2**20  # of an ONNX file, which is one protocol buffer
 _NEIGHBORS_AT_ONCE = 8  # of a sparse closed form, gathered together: bounds the memory of a batch
 
 
-def export(model, settings, path, k, filter_seen):
-    """Write the graph of a FittedModel to a file; see `CFGDiffusionRecommender.export_onnx`."""
+@in_own_state(device=True)
+def export(model, settings, path, k, filter_seen, filter_inputs):
+    """Write the graph of a FittedModel to a file; see `CFGDiffusionRecommender.export_onnx`.
+
+    `filter_inputs` are names among "blocked" and "allowed": inputs with the ids of each user.
+    """
     onnx = _import_onnx()
     if settings.temperature:
         raise ValueError(
             f"A graph draws no random numbers, but temperature={settings.temperature}. "
             "set_params(temperature=0) follows their mean."
         )
-    graph = ServingGraph(model.to(torch.device("cpu")), settings, k, filter_seen).eval()
+    model = model.to(torch.device("cpu"))
+    graph = ServingGraph(model, settings, k, filter_seen, filter_inputs).eval()
     size = graph.n_bytes
     if size > _MAX_BYTES:
         raise ValueError(
@@ -43,6 +49,17 @@ def export(model, settings, path, k, filter_seen):
         about = dict(skdiffrec_version=__version__, values=model.values, k=str(k))
         onnx.helper.set_model_props(proto, about)
         onnx.save(proto, temporary)
+
+
+def requested_inputs(filters):
+    """Names of the inputs that are asked for, from {name: bool}."""
+    for name, value in filters.items():
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(
+                f"{name} must be True or False, got {type(value).__name__}: it says whether the "
+                "graph has such an input, whose ids are given whenever it runs."
+            )
+    return [name for name, value in filters.items() if value]
 
 
 def _import_onnx():
@@ -58,12 +75,17 @@ def _trace(graph, path):
     inputs = {
         "items": torch.tensor([[0, -1], [-1, -1], [0, -1]]),
         "values": torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]], dtype=torch.float64),
-        "guidance_scale": torch.tensor([1.0, 2.0, 0.0]),
+        "guidance_scale": torch.tensor([1.0, 2.0, 0.0], dtype=torch.float32),
     }
     if graph.values == "binary":
         del inputs["values"]
-    axes = {0: "batch", 1: "length"}
-    with warnings.catch_warnings(), torch.no_grad():
+    axes = {name: {0: "batch"} for name in (*inputs, "ids", "scores")}
+    for name in inputs.keys() - {"guidance_scale"}:
+        axes[name][1] = "length"
+    for name in graph.filter_inputs:
+        inputs[name] = torch.tensor([[1, -1], [-1, -1], [1, 0]])
+        axes[name] = {0: "batch", 1: f"{name}_length"}
+    with warnings.catch_warnings(), float32_by_default():  # of the exporter's constants
         warnings.simplefilter("ignore")  # on constants of the trace, which are meant
         torch.onnx.export(
             graph,
@@ -71,10 +93,7 @@ def _trace(graph, path):
             path,
             input_names=list(inputs),
             output_names=["ids", "scores"],
-            dynamic_axes={
-                name: axes if name in ("items", "values") else {0: "batch"}
-                for name in (*inputs, "ids", "scores")
-            },
+            dynamic_axes=axes,
             opset_version=_OPSET,
             dynamo=False,
         )
@@ -146,10 +165,13 @@ class ServingGraph(nn.Module):
     settings : SamplingSettings
     k : int
     filter_seen : bool
+    filter_inputs : sequence of str
+        "blocked" and "allowed", if the graph has these inputs.
     """
 
-    def __init__(self, model, settings, k, filter_seen):
+    def __init__(self, model, settings, k, filter_seen, filter_inputs=()):
         super().__init__()
+        self.filter_inputs = tuple(filter_inputs)
         self.model, self.denoiser = model, model.denoiser
         self.values, self.k, self.filter_seen = model.values, k, filter_seen
         if isinstance(model.tables().space, HiddenChainSpace) and not self.denoiser.head.ranks:
@@ -171,19 +193,26 @@ class ServingGraph(nn.Module):
         return sum(t.numel() * t.element_size() for t in used)
 
     def forward(self, items, *rest):
-        values = rest[0] if len(rest) == 2 else None
+        n_filters = len(self.filter_inputs)
+        filters = dict(zip(self.filter_inputs, rest[len(rest) - n_filters :], strict=True))
+        *rest, scale = rest[: len(rest) - n_filters]
+        values = rest[0] if rest else None
         known = items >= 0 if values is None else (items >= 0) & (values > 0)
         items = torch.where(known, items, 0)
         reader = self.model.reader
         kind = PaddedAgedRows if reader.aged else PaddedRows
         rows = kind(items, reader.read_padded(values, known), known)
         # nobody knows a user without history: the unconditional branch
-        scale = torch.where(known.any(1), rest[-1], 0.0)[:, None]
+        scale = torch.where(known.any(1), scale, 0.0)[:, None]
         scores = self._scores(rows, scale)
-        if self.filter_seen:
-            seen = PaddedRows(items, torch.ones_like(known, dtype=torch.float32), known)
-            scores = scores.masked_fill(seen.dense(scores.shape[1]) > 0, -torch.inf)
         n_items = self.denoiser.n_items
+        excluded = [_marked(items, known, n_items)] if self.filter_seen else []
+        if "blocked" in filters:
+            excluded.append(_marked(filters["blocked"], None, n_items))
+        if "allowed" in filters:
+            excluded.append(~_marked(filters["allowed"], None, n_items))
+        for mask in excluded:
+            scores = scores.masked_fill(mask, -torch.inf)
         scores, ids = scores.topk(min(self.k, n_items), dim=1)
         ids = ids.masked_fill(scores == -torch.inf, -1)
         missing = max(0, self.k - n_items)
@@ -199,6 +228,13 @@ class ServingGraph(nn.Module):
             history = self.scores.closed_form_history(rows, scale).dense(self.denoiser.n_items)
             scores = scores + self.closed_form(history)
         return scores
+
+
+def _marked(items, known, n_items):
+    """Which items each row names, bool (n_rows, n_items); ids below 0 name none."""
+    known = items >= 0 if known is None else known
+    ones = torch.ones_like(items, dtype=torch.float32)
+    return PaddedRows(torch.where(known, items, 0), ones, known).dense(n_items) > 0
 
 
 def _served_form(form):
@@ -235,7 +271,7 @@ class SparseServedForm(nn.Module):
 
     def forward(self, history):
         by_item = history.T.contiguous()  # what is gathered then lies side by side
-        total = torch.zeros(())
+        total = torch.zeros((), dtype=torch.float32)
         for i in self.starts:
             items, weights = getattr(self, f"items{i}"), getattr(self, f"weights{i}")
             total = total + (by_item[items] * weights[:, :, None]).sum(0)

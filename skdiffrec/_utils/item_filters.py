@@ -4,6 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .canonical import canonical_csr
+from .missing import MISSING, reject_masked
 
 
 def user_item_matrix(name, value, shape):
@@ -20,6 +21,7 @@ def user_item_matrix(name, value, shape):
     """
     if value is None:
         return None
+    reject_masked(name, value)
     if not sp.issparse(value):
         value = np.asarray(value)
         if value.ndim < 2:
@@ -46,5 +48,8 @@ def user_item_matrix(name, value, shape):
     matrix = sp.coo_array(value)
     bad = matrix.data[~(np.isfinite(matrix.data) & (matrix.data >= 0))]
     if bad.size:
-        raise ValueError(f"{name} holds {bad[0]}, but must be finite and >= 0; give {form}.")
+        raise ValueError(
+            f"{name} holds {bad[0]}, but must be finite and >= 0; give {form}."
+            + (f" {MISSING}" if np.isnan(bad[0]) else "")
+        )
     return canonical_csr(matrix, "binary")

@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
+from .missing import MISSING, raise_clearer, reject_masked
 from .rows import unit_free
 from .typing import MatrixLike
 from .validation import canonical_csr
@@ -48,11 +49,21 @@ def recency_weights(
         raise ValueError(f"half_life must be > 0 (in items), got {half_life}.")
     if not 0 <= floor <= 1:
         raise ValueError(f"floor must lie in [0, 1], got {floor}.")
-    times = canonical_csr(times if sp.issparse(times) else np.asarray(times, float), "time")
+    times = canonical_csr(times if sp.issparse(times) else _dense_times(times), "time")
     if not (times.data > 0).all():
         bad = times.data[~(times.data > 0)][0]
-        raise ValueError(f"times must be > 0, got {bad}. Shift them so that the first is above 0.")
+        advice = MISSING if np.isnan(bad) else "Shift them so that the first is above 0."
+        raise ValueError(f"times must be > 0, got {bad}. {advice}")
     return recency_of_canonical(times, half_life, floor)
+
+
+def _dense_times(times):
+    reject_masked("times", times)
+    try:
+        return np.asarray(times, float)
+    except (TypeError, ValueError) as error:
+        raise_clearer("times", error)
+        raise
 
 
 def recency_of_canonical(times, half_life, floor):

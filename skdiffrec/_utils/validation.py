@@ -21,6 +21,7 @@ from sklearn.utils.validation import _get_feature_names, check_is_fitted, valida
 
 from .canonical import VALUES, canonical_csr, with_float_data
 from .item_filters import user_item_matrix
+from .missing import MISSING, raise_clearer, reject_masked
 from .suspect_values import warn_of_adjacency, warn_of_times
 from .topk import EVERY_ITEM, ItemFilter
 from .typing import Method
@@ -48,16 +49,16 @@ __all__ = [
     "drop_labels",
     "fit_context",
     "item_filter",
-    "raise_if_missing",
     "requested_rows",
     "safe_indexing",
     "warn_without_order",
     "with_float_data",
 ]
 
-_MISSING = (
-    "Missing means no interaction: use fillna(0) (polars: fill_null(0)) on a pivoted table, and "
-    "leave such entries out of a sparse matrix."
+_HOLDOUT = (
+    "y must be a matrix of X's shape. If it is a table of events, make a matrix of it, y = "
+    "encoder.transform(later, users=users of X's rows), without what X holds: "
+    "y - y.multiply(X > 0)."
 )
 _MAX_SCALE = 1e3  # far beyond any use; keeps float32 scores finite
 
@@ -89,6 +90,7 @@ def check_interactions(estimator, X, *, values, reset):
         Never shares memory that a caller could see change.
     """
     dtypes = (np.float32, np.float64) if values == "binary" else (np.float64,)
+    reject_masked("X", X)
     try:
         X = validate_data(
             estimator,
@@ -97,14 +99,9 @@ def check_interactions(estimator, X, *, values, reset):
             dtype=dtypes,
             reset=reset,
         )
-    except ValueError as error:
-        raise_if_missing(error)
-        if "convert string to float" not in str(error):
-            raise
-        raise ValueError(
-            f"X holds text ({error}), but must be a users x items matrix of numbers. If it is a "
-            "table of events, skdiffrec.preprocessing.InteractionEncoder makes a matrix of it."
-        ) from None
+    except (TypeError, ValueError) as error:
+        raise_clearer("X", error)
+        raise
     entries = X.data if sp.issparse(X) else X
     if entries.size and entries.min() < 0:
         raise ValueError(
@@ -117,13 +114,6 @@ def check_interactions(estimator, X, *, values, reset):
             warn_of_times(entries, values, stacklevel=7)
         warn_of_adjacency(X, stacklevel=7)
     return X
-
-
-def raise_if_missing(error):
-    """Raise scikit-learn's error about NaN with the advice that fits interactions."""
-    text = str(error)
-    if "contains NaN" in text or "fill value must be 0" in text:
-        raise ValueError(f"{text.splitlines()[0].rstrip('.')}. {_MISSING}") from None
 
 
 def check_parameters(estimator, names):
@@ -152,13 +142,15 @@ def drop_labels(y, shape, stacklevel):
 
 def check_holdout(X, y):
     """The holdout as canonical CSR; an error if it overlaps the history or has another shape."""
+    reject_masked("y", y)
     if not sp.issparse(y):
         y = np.asarray(y)
-        if y.dtype == object:  # None or pandas' NA among numbers
+        if y.dtype.kind not in "biuf":  # None or pandas' NA among numbers, or names
             try:
                 y = y.astype(np.float64)
             except (TypeError, ValueError) as error:
-                raise ValueError(f"y holds what is no number ({error}). {_MISSING}") from None
+                raise_clearer("y", error, _HOLDOUT)
+                raise ValueError(f"y holds what is no number ({error}). {_HOLDOUT}") from None
     elif y.format not in ("csr", "csc", "coo"):  # others have no array of their entries
         y = y.tocoo()
     entries = np.asarray(y.data if sp.issparse(y) else y)
@@ -166,7 +158,7 @@ def check_holdout(X, y):
     if bad.size:
         raise ValueError(
             f"y holds {bad[0]}. A stored non-zero is a holdout item; it must be finite, >= 0."
-            + (f" {_MISSING}" if np.isnan(bad[0]) else "")
+            + (f" {MISSING}" if np.isnan(bad[0]) else "")
         )
     y = canonical_csr(y, "binary")
     if y.shape != X.shape:

@@ -100,6 +100,11 @@ def interactions(name, matrix):
 
 def as_2d(name, value, kinds, hint):
     """`value` as a 2-D array of a dtype kind in `kinds`; a sparse matrix is returned as it is."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(
+            f"{name} is a masked array with {np.ma.count_masked(value)} masked entries; {hint}; if"
+            " masked means no interaction, use filled(0)."
+        )
     try:
         array = value if name != "ids" and sp.issparse(value) else np.asarray(value)
     except ValueError as error:

@@ -1,6 +1,5 @@
 """Choose the guidance scale by cross-validation, one training per fold."""
 
-import copy
 import numbers
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, Self
@@ -31,6 +30,7 @@ from .._utils.validation import (
     drop_labels,
     fit_context,
 )
+from ._pipelines import as_groups, check_has_scales, inside_pipeline, with_guidance_scale
 from ._scale_scores import fit_and_score, is_multimetric, results_table, score_scales
 from ._scorers import LOWER_IS_BETTER, RankingScorer
 
@@ -59,12 +59,13 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
     ----------
     estimator : estimator
         A recommender with a parameter `guidance_scale` and a method `recommend_scales`, such as
-        `CFGDiffusionRecommender`.
+        `CFGDiffusionRecommender`, or a `Pipeline` that ends in one.
     scales : array-like of float, default=(0.0, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
         Guidance scales to try. Ties are resolved in favour of the first.
     cv : int, cross-validation generator, iterable or "prefit", default=None
         As in `GridSearchCV`. None makes 5 folds of users, so that the model is evaluated on users
-        it was not fitted to. "prefit" evaluates the already fitted `estimator` on all rows of `X`;
+        it was not fitted to; for a pipeline that takes events give ``GroupKFold()``, and the users
+        as `groups` of `fit`. "prefit" evaluates the already fitted `estimator` on all rows of `X`;
         pass rows that were not in its `fit`, or a holdout `y`, because scores on training
         interactions are biased.
     scoring : RankingScorer, str or callable, default=None
@@ -129,7 +130,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
     scorer_: RankingScorer | Callable[..., float]
 
     _parameter_constraints = {
-        "estimator": [HasMethods(["fit", "recommend_scales"])],
+        "estimator": [HasMethods(["fit"])],
         "scales": ["array-like"],
         "cv": ["cv_object", StrOptions({"prefit"})],
         "scoring": [str, callable, None],
@@ -161,12 +162,12 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories.
+            Histories; or what a pipeline begins with, such as a data frame of events.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Held-out items on which the lists are evaluated. None holds out a part of the test rows.
         **fit_params
-            Passed to the estimator's `fit`; arrays with one entry per user are split with the
-            users. `groups` is passed to the splitter. With metadata routing enabled, parameters
+            Passed to the estimator's `fit`; arrays with one entry per row are split with the
+            rows. `groups` is passed to the splitter. With metadata routing enabled, parameters
             are routed as requested.
 
         Returns
@@ -180,16 +181,19 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             held-out item, `refit` names no metric, or `fit` of the estimator raises it.
         """
         scales, scorer = self._check_search()
-        X, y = indexable(X if hasattr(X, "shape") else np.asarray(X), y)
-        y = drop_labels(y, X.shape, stacklevel=3)
+        if not hasattr(self.estimator, "steps") and not hasattr(X, "shape"):
+            X = np.asarray(X)  # a pipeline may begin with rows of a table
+        y = drop_labels(y, np.shape(X), stacklevel=3)
         if isinstance(self.cv, str):  # "prefit"
             check_is_fitted(self.estimator)
             scored = score_scales(self.estimator, X, y, scales, scorer)
             self._store_results(scales, scorer, [(0.0, *scored)])
             if self.refit:
-                self.best_estimator_ = copy.copy(self.estimator)
-                self.best_estimator_.set_params(guidance_scale=self.best_guidance_scale_)
+                self.best_estimator_ = with_guidance_scale(
+                    self.estimator, self.best_guidance_scale_
+                )
             return self
+        X, y = indexable(X, y)
         routed = self._route_params(fit_params)
         splits = list(check_cv(self.cv).split(X, y, **routed.splitter.split))
         if not splits:
@@ -205,7 +209,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         )
         self._store_results(scales, scorer, folds)
         if self.refit:
-            best = clone(self.estimator).set_params(guidance_scale=self.best_guidance_scale_)
+            best = with_guidance_scale(clone(self.estimator), self.best_guidance_scale_)
             self.best_estimator_ = best.fit(X, **fit_params)
             if hasattr(best, "feature_names_in_"):
                 self.feature_names_in_ = best.feature_names_in_
@@ -232,6 +236,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         )
 
     def _route_params(self, fit_params):
+        if "groups" in fit_params:
+            fit_params = fit_params | {"groups": as_groups(fit_params["groups"])}
         if get_config()["enable_metadata_routing"]:
             return process_routing(self, "fit", **fit_params)
         rest = {name: value for name, value in fit_params.items() if name != "groups"}
@@ -240,6 +246,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
 
     def _check_search(self):
         """(scales, scorer), after a check of the parameters."""
+        check_has_scales(self.estimator)
         scorer: Any = RankingScorer() if self.scoring is None else self.scoring
         scorer = RankingScorer(scorer) if isinstance(scorer, str) else scorer
         several = is_multimetric(scorer)
@@ -319,7 +326,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             Before `fit`. With ``refit=False`` the method does not exist.
         """
         check_is_fitted(self, "best_estimator_")
-        return self.best_estimator_.recommend(user_ids, k, **options)
+        recommender, options = inside_pipeline(self.best_estimator_, options)
+        return recommender.recommend(user_ids, k, **options)
 
     @_if_refitted
     def recommend_scales(
@@ -355,7 +363,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             Before `fit`. With ``refit=False`` the method does not exist.
         """
         check_is_fitted(self, "best_estimator_")
-        return self.best_estimator_.recommend_scales(scales, user_ids, k, **options)
+        recommender, options = inside_pipeline(self.best_estimator_, options)
+        return recommender.recommend_scales(scales, user_ids, k, **options)
 
     @_if_refitted
     def decision_function(self, X: MatrixLike) -> FloatArray:

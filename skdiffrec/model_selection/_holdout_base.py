@@ -7,8 +7,9 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 
+from .._utils.missing import raise_clearer, reject_masked
 from .._utils.typing import IntArray, MatrixLike
-from .._utils.validation import canonical_csr, check_holdout, raise_if_missing, with_float_data
+from .._utils.validation import canonical_csr, check_holdout, with_float_data
 
 
 class BaseHoldout(BaseEstimator):
@@ -100,6 +101,7 @@ def check_matrix(X):
     """`X` as float64 CSR, CSC, COO or ndarray, checked for NaN, infinite and negative values."""
     if sp.issparse(X) and X.ndim != 2:
         raise ValueError(f"X has shape {X.shape}; it must be a matrix of users and items.")
+    reject_masked("X", X)
     try:
         X = check_array(
             with_float_data(X),
@@ -109,8 +111,8 @@ def check_matrix(X):
             ensure_min_features=0,
             input_name="X",
         )
-    except ValueError as error:
-        raise_if_missing(error)
+    except (TypeError, ValueError) as error:
+        raise_clearer("X", error)
         raise
     entries = X.data if sp.issparse(X) else X
     if entries.size and entries.min() < 0:

@@ -1,6 +1,5 @@
 """Scores of a recommender at several guidance scales, per fold and as ``cv_results_``."""
 
-import copy
 import time
 from typing import Any
 
@@ -8,7 +7,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from .._utils.validation import safe_indexing
-from ._scorers import RankingScorer
+from ._pipelines import with_guidance_scale
+from ._scorers import RankingScorer, recommend_at_scales, split_for
 
 
 def is_multimetric(scorer):
@@ -25,9 +25,9 @@ def fit_and_score(estimator, X, y, train, test, scales, scorer, fit_params):
     scores : list of float or of dict of str to float
         One entry per scale.
     """
-    per_user = (X.shape[0],)
+    per_row = (X.shape[0] if hasattr(X, "shape") else len(X),)
     params = {
-        name: safe_indexing(value, train) if np.shape(value)[:1] == per_user else value
+        name: safe_indexing(value, train) if np.shape(value)[:1] == per_row else value
         for name, value in fit_params.items()
     }
     start = time.perf_counter()
@@ -41,12 +41,11 @@ def score_scales(estimator, X, y, scales, scorer):
     """(seconds, scores) of a fitted estimator: one float or dict per scale."""
     start = time.perf_counter()
     if isinstance(scorer, RankingScorer):
-        history, holdout = scorer.split(estimator, X, y)
-        lists, _ = estimator.recommend_scales(scales, X=history, k=scorer.n_listed)
+        recommender, history, holdout = split_for(scorer, estimator, X, y)
+        lists = recommend_at_scales(recommender, scales, history, scorer.n_listed)
         scores = [scorer.score_lists(ids, history, holdout) for ids in lists]
     else:
-        estimator = copy.copy(estimator)
-        scores = [scorer(estimator.set_params(guidance_scale=s), X, y) for s in scales.tolist()]
+        scores = [scorer(with_guidance_scale(estimator, s), X, y) for s in scales.tolist()]
     return time.perf_counter() - start, scores
 
 

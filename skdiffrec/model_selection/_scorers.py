@@ -25,6 +25,7 @@ from ..metrics import Convention
 from ..metrics._conventions import OPTIONS, define
 from ..metrics._registry import evaluate, parse
 from ._holdout_base import check_matrix, seed_of
+from ._pipelines import as_matrix, fitted_parts, transformed
 
 _BLOCK_ELEMENTS = 2**22  # scores in memory at a time
 LOWER_IS_BETTER = ("gini", "popularity_bias")
@@ -41,6 +42,10 @@ class RankingScorer:
     part of each row of X, recommends from the rest, and evaluates the lists on the held-out part,
     which is the same for every candidate. With a matrix `y` it recommends from X and evaluates on
     `y`. Items of the history are never recommended.
+
+    If the estimator is a `Pipeline` (or a search around one) that makes a matrix of a table, as an
+    `InteractionEncoder` does, X is a table: it goes through the steps up to that one, and the rest
+    of the pipeline is evaluated on the matrix. Split events by user: ``cv=GroupKFold()``.
 
     Parameters
     ----------
@@ -69,7 +74,14 @@ class RankingScorer:
     ------
     ValueError, TypeError
         If a metric does not exist or `k` is not a positive int. When called: if `k` is above the
-        number of items, no user has a held-out item, or `y` overlaps `X`.
+        number of items, no user has a held-out item, `y` overlaps `X`, or the estimator contains
+        no recommender.
+
+    Warns
+    -----
+    UserWarning
+        When called without `y` on a table with users whom `fit` saw with other events (a splitter
+        has cut them in two), or with users or items that the encoder refuses.
 
     See Also
     --------
@@ -153,8 +165,9 @@ class RankingScorer:
         self, estimator: BaseEstimator, X: MatrixLike, y: MatrixLike | None = None
     ) -> float | dict[str, float]:
         """Score of a fitted estimator: a float, or a dict of float for several metrics."""
-        history, holdout = self.split(estimator, X, y)
-        return self.score_lists(_recommend(estimator, history, self.n_listed), history, holdout)
+        recommender, history, holdout = split_for(self, estimator, X, y)
+        lists = recommend_lists(recommender, history, self.n_listed)
+        return self.score_lists(lists, history, holdout)
 
     def split(
         self, estimator: BaseEstimator, X: MatrixLike, y: MatrixLike | None = None
@@ -166,7 +179,7 @@ class RankingScorer:
         estimator : estimator
             Its parameter `values` defines what the values of `X` mean.
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories, a part of which is held out if there is no `y`.
+            Histories, a part of which is held out if there is no `y`; or a table for a pipeline.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Held-out items.
 
@@ -180,14 +193,7 @@ class RankingScorer:
         ValueError
             If `X` or `y` has invalid values, or they overlap or differ in shape.
         """
-        values = values_of(estimator)
-        y = drop_labels(y, np.shape(X), stacklevel=3)
-        if y is None:
-            if self.holdout is not None:
-                return self.holdout.hide(X)
-            return hide_for_score(canonical_csr(check_matrix(X), values), values)
-        history = canonical_csr(check_matrix(X), values)
-        return history, check_holdout(history, y)
+        return split_for(self, estimator, X, y)[1:]
 
     def score_lists(
         self, ids: ArrayLike, history: csr_array, holdout: csr_array
@@ -233,18 +239,33 @@ class RankingScorer:
         )
 
 
+def split_for(scorer, estimator, X, y):
+    """(what recommends, history, holdout): the parts of a scorer's evaluation of an estimator.
+
+    What recommends is `estimator` without the steps that made the matrix of a table, see
+    `as_matrix`.
+    """
+    new_users = y is None or np.ndim(y) == 1
+    X, recommender = as_matrix(estimator, X, new_users=new_users)
+    values = values_of(recommender)
+    y = drop_labels(y, np.shape(X), stacklevel=4)
+    if y is None:
+        if scorer.holdout is not None:
+            return recommender, *scorer.holdout.hide(X)
+        history, holdout = hide_for_score(canonical_csr(check_matrix(X), values), values)
+    else:
+        history = canonical_csr(check_matrix(X), values)
+        holdout = check_holdout(history, y)
+    return recommender, history, holdout
+
+
 def values_of(estimator):
     """The parameter `values` of an estimator, or of the one that it wraps: what X's values mean."""
-    while not hasattr(estimator, "values"):
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif hasattr(estimator, "estimator"):
-            estimator = estimator.estimator
-        elif hasattr(estimator, "steps"):
-            estimator = estimator.steps[-1][1]
-        else:
-            return "binary"
-    return estimator.values if estimator.values in VALUES else "binary"
+    estimator = fitted_parts(estimator)[1]
+    while not hasattr(estimator, "values") and hasattr(estimator, "estimator"):
+        estimator = fitted_parts(estimator.estimator)[1]
+    values = getattr(estimator, "values", None)
+    return values if values in VALUES else "binary"
 
 
 def _with_fixed_seed(holdout):
@@ -266,7 +287,7 @@ def _name(metric):
     return getattr(metric, "__name__", type(metric).__name__)
 
 
-def _recommend(estimator, history, k):
+def recommend_lists(estimator, history, k):
     """Lists of unseen items (n_users, k), by `recommend` or from `decision_function`."""
     if hasattr(estimator, "recommend"):
         return estimator.recommend(X=history, k=k)[0]
@@ -277,3 +298,12 @@ def _recommend(estimator, history, k):
         scores = np.array(estimator.decision_function(block), dtype=np.float32)
         lists.append(masked_topk(scores, k, block)[0])
     return np.concatenate(lists)
+
+
+def recommend_at_scales(estimator, scales, history, k):
+    """Lists of unseen items (n_scales, n_users, k) of a recommender, or a pipeline around one."""
+    transformers, recommender = fitted_parts(estimator)
+    if not transformers:
+        return recommender.recommend_scales(scales, X=history, k=k)[0]
+    rows = transformed(transformers, history)  # may lack items of the history
+    return recommender.recommend_scales(scales, X=rows, k=k, filter_items=history)[0]

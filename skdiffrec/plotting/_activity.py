@@ -24,13 +24,7 @@ from ._axes import (
     styled,
     styled_line,
 )
-from ._evaluation import (
-    metric_values,
-    named_scorer,
-    recommend_lists,
-    split_rows,
-    unwrap,
-)
+from ._evaluation import lists_of, metric_values, named_scorer, split_rows, unwrap
 
 BINS = (0, 1, 6, 21, 101)
 
@@ -131,7 +125,7 @@ class ActivityDisplay:
             A fitted recommender with a method `recommend` (with `scales`: `recommend_scales`), or a
             fitted search or `Pipeline` that contains one. Not modified.
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories.
+            Histories; a table of events if a pipeline begins with one.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Held-out items. None holds out a part of X, and the length of the remaining history
             counts; then pass users who were not in `fit`, since the model has seen the items of
@@ -170,10 +164,10 @@ class ActivityDisplay:
         """
         import_pyplot()
         scorer = _one_metric(metric, k, holdout)
-        history, held_out = split_rows(scorer, estimator, X, y)
-        lists = recommend_lists(estimator, history, scorer.n_listed, scales)
+        recommender, history, held_out = split_rows(scorer, estimator, X, y)
+        lists = lists_of(recommender, history, scorer.n_listed, scales)
         if scales is None:
-            names = [type(unwrap(estimator)[0]).__name__]
+            names = [type(unwrap(recommender)[0]).__name__]
         else:
             names = [f"guidance scale {scale:g}" for scale in np.asarray(scales, np.float64)]
         lists = dict(zip(names, lists, strict=True))

@@ -117,7 +117,7 @@ class TopKCalibrationDisplay:
             A fitted recommender with a method `sample_summary`, or a fitted search or `Pipeline`
             that contains one.
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories.
+            Histories; a table of events if a pipeline begins with one.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Held-out items. None holds out a part of X; then pass users who were not in `fit`.
         k : int, default=10
@@ -155,7 +155,8 @@ class TopKCalibrationDisplay:
         """
         import_pyplot()
         k = check_k(k)
-        history, held_out = split_rows(named_scorer("ndcg", k, holdout), estimator, X, y)
+        scorer = named_scorer("ndcg", k, holdout)
+        estimator, history, held_out = split_rows(scorer, estimator, X, y)
         recommender, history = unwrap(estimator, history)
         require(recommender, "sample_summary", "which samples scores")
         users = np.flatnonzero(np.diff(held_out.indptr))  # those with held-out items

@@ -13,7 +13,7 @@ from .._utils.typing import ArrayLike, Axes, MatrixLike, Names, Style
 from .._utils.validation import canonical_csr, check_k
 from ..model_selection._holdout_base import check_matrix
 from ._axes import COLORS, import_pyplot, new_or_given_axes, styled_line
-from ._evaluation import one_row, require, unwrap
+from ._evaluation import one_history, one_row, require
 
 _LINES = ("-", "--", ":", "-.")
 
@@ -90,7 +90,7 @@ class DenoisingDisplay:
             A fitted recommender with a method `staged_decision_function`, or a fitted search or
             `Pipeline` that contains one. Not modified.
         X : {array-like, sparse matrix, sparse array} of shape (1, n_items) or (n_items,)
-            The user's history.
+            The user's history; the user's events if a pipeline begins with a table.
         k : int, default=10
             Length of the list.
         n_sampling_steps : int, default=10
@@ -119,7 +119,7 @@ class DenoisingDisplay:
             If matplotlib is not installed.
         """
         import_pyplot()
-        recommender, row = unwrap(estimator, one_row(X))
+        recommender, row = one_history(estimator, X)
         require(recommender, "staged_decision_function", "which returns scores after each step")
         given = dict(n_sampling_steps=n_sampling_steps, guidance_scale=guidance_scale)
         recommender = copy.copy(recommender).set_params(

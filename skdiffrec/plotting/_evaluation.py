@@ -7,20 +7,15 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils.validation import check_any_holdout, check_list_length, check_scales
 from ..metrics._registry import OVERALL, evaluate, parse
 from ..model_selection import RankingScorer
+from ..model_selection._pipelines import as_matrix, fitted_parts, reads_tables, transformed
+from ..model_selection._scorers import recommend_at_scales, recommend_lists, split_for
 
 
 def unwrap(estimator, X=None):
     """(fitted recommender inside searches and pipelines, `X` as their transformers return it)."""
     check_is_fitted(estimator)
-    while True:
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif hasattr(estimator, "steps"):
-            if X is not None and len(estimator.steps) > 1:
-                X = estimator[:-1].transform(X)
-            estimator = estimator.steps[-1][1]
-        else:
-            return estimator, X
+    transformers, recommender = fitted_parts(estimator)
+    return recommender, X if X is None else transformed(transformers, X)
 
 
 def require(estimator, attribute, use):
@@ -46,22 +41,25 @@ def named_scorer(metrics, k, holdout):
 
 
 def split_rows(scorer, estimator, X, y):
-    """(history, holdout) as the scorer splits them; an error if no user has held-out items."""
-    X = X if hasattr(X, "shape") else np.asarray(X)
-    history, holdout = scorer.split(estimator, X, y)
+    """(what recommends, history, holdout) as the scorer splits them; somebody has a holdout item.
+
+    What recommends is the estimator without the steps that make a matrix of a table.
+    """
+    check_is_fitted(estimator)
+    recommender, history, holdout = split_for(scorer, estimator, X, y)
     check_any_holdout(holdout)
-    return history, holdout
+    return recommender, history, holdout
 
 
-def recommend_lists(estimator, history, k, scales=None):
+def lists_of(estimator, history, k, scales=None):
     """Lists (n_scales, n_users, k) of a recommender, (1, n_users, k) without `scales`."""
     check_list_length(k, history.shape[1])
-    recommender, rows = unwrap(estimator, history)
+    recommender, _ = unwrap(estimator)
     if scales is None:
         require(recommender, "recommend", "which recommends lists")
-        return recommender.recommend(X=rows, k=k)[0][None]
+        return recommend_lists(estimator, history, k)[None]
     require(recommender, "recommend_scales", "which recommends lists at several guidance scales")
-    return recommender.recommend_scales(check_scales(scales), X=rows, k=k)[0]
+    return recommend_at_scales(estimator, check_scales(scales), history, k)
 
 
 def metric_values(name, ids, holdout, history):
@@ -69,6 +67,14 @@ def metric_values(name, ids, holdout, history):
     per_user = parse(name)[0] not in OVERALL
     values = evaluate([name], ids, holdout, history, per_user=per_user)[name]
     return np.atleast_1d(np.asarray(values, dtype=np.float64))
+
+
+def one_history(estimator, X):
+    """(fitted recommender, matrix of one row) for one user's history, or events for a pipeline."""
+    check_is_fitted(estimator)
+    if any(map(reads_tables, fitted_parts(estimator)[0])):
+        X, estimator = as_matrix(estimator, X, new_users=False)
+    return unwrap(estimator, one_row(X))
 
 
 def one_row(X):

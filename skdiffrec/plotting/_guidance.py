@@ -19,7 +19,7 @@ from ._axes import (
     styled,
     styled_line,
 )
-from ._evaluation import metric_values, named_scorer, recommend_lists, split_rows
+from ._evaluation import lists_of, metric_values, named_scorer, split_rows
 
 SCALES = (0.0, 0.25, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0, 4.0)
 
@@ -112,7 +112,8 @@ class GuidanceCurveDisplay:
             A fitted recommender with a method `recommend_scales`, or a fitted search or `Pipeline`
             that contains one. Not modified.
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories. Metrics that use item popularity count it here.
+            Histories; a table of events if a pipeline begins with one. Metrics that use item
+            popularity count it here.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Held-out items on which the lists are evaluated. None holds out a part of X; then pass
             users who were not in `fit`, since the model has seen the items of those who were.
@@ -148,8 +149,8 @@ class GuidanceCurveDisplay:
         """
         import_pyplot()
         scorer = named_scorer(metrics, k, holdout)
-        history, held_out = split_rows(scorer, estimator, X, y)
-        lists = recommend_lists(estimator, history, scorer.n_listed, scales)
+        recommender, history, held_out = split_rows(scorer, estimator, X, y)
+        lists = lists_of(recommender, history, scorer.n_listed, scales)
         values = {
             name: np.array([metric_values(name, ids, held_out, history) for ids in lists])
             for name in scorer.names

@@ -95,8 +95,8 @@ class InteractionEncoder(  # type: ignore[call-arg]
     Notes
     -----
     A :class:`~sklearn.pipeline.Pipeline` of an encoder and a recommender supports ``fit(table)``
-    and ``score(table)``. To recommend, use its steps:
-    ``recommend_batches(pipeline[-1], pipeline[0])``.
+    and ``score(table)``, and searches over tables that are split by user. To recommend, use its
+    steps: ``recommend_batches(pipeline[-1], pipeline[0])``.
 
     Examples
     --------
@@ -286,6 +286,54 @@ class InteractionEncoder(  # type: ignore[call-arg]
     def _encode_parts(self, X, divide, by_order):
         """For `model_selection.split_table`, which imports nothing of this package."""
         return encode_parts(self, X, divide, by_order)
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray:
+        """Names of the columns of the matrix: the items, as text.
+
+        Parameters
+        ----------
+        input_features : object, default=None
+            Ignored: the columns of the table are not those of the matrix.
+
+        Returns
+        -------
+        names : ndarray of object, shape (n_items,)
+            ``items_`` as str.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self)
+        return np.array([str(item) for item in self.items_.tolist()], object)
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Accept "default"; the matrix is always sparse, whatever scikit-learn's configuration is.
+
+        Parameters
+        ----------
+        transform : "default" or None, default=None
+            A data frame would have one column per item, most of them nearly empty.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            For "pandas" and "polars".
+        """
+        if transform not in (None, "default"):
+            raise ValueError(
+                f"transform must be 'default' or None, got {transform!r}: the matrix of an "
+                "InteractionEncoder is always sparse. For the steps before it in a pipeline, set "
+                f"pipeline[:i].set_output(transform={transform!r}). For a data frame of the "
+                "matrix, use pandas.DataFrame.sparse.from_spmatrix(X, index=encoder.users_, "
+                "columns=encoder.get_feature_names_out())."
+            )
+        return self
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

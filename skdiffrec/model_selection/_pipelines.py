@@ -1,0 +1,194 @@
+"""Recommenders inside pipelines and searches: where X becomes a matrix, and what follows."""
+
+import copy
+import warnings
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+
+from .._utils.validation import canonical_csr
+
+
+def fitted_parts(estimator):
+    """(fitted transformers in their order, fitted recommender) in searches and pipelines."""
+    transformers = []
+    while True:
+        if isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif hasattr(estimator, "steps"):
+            transformers += _transformers(estimator.steps[:-1])
+            estimator = estimator.steps[-1][1]
+        else:
+            return transformers, estimator
+
+
+def _transformers(steps):
+    found = []
+    for _, step in steps:
+        step = step.estimator if isinstance(step, FrozenEstimator) else step
+        if hasattr(step, "steps"):
+            found += _transformers(step.steps)
+        elif step is not None and not isinstance(step, str):  # "passthrough"
+            found.append(step)
+    return found
+
+
+def transformed(transformers, X):
+    """`X` after all transformers."""
+    for step in transformers:
+        X = step.transform(X)
+    return X
+
+
+def nested_recommender(estimator):
+    """(recommender in an estimator that need not be fitted, name of its `guidance_scale` there)."""
+    path: list[str] = []
+    while True:
+        if hasattr(estimator, "steps"):
+            name, estimator = estimator.steps[-1]
+        elif hasattr(estimator, "estimator"):
+            name, estimator = "estimator", estimator.estimator
+        else:
+            return estimator, "__".join([*path, "guidance_scale"])
+        path.append(name)
+
+
+def check_has_scales(estimator):
+    """The recommender in an estimator has a guidance scale to choose."""
+    recommender, _ = nested_recommender(estimator)
+    if not hasattr(recommender, "recommend_scales"):
+        raise ValueError(
+            "estimator must be a recommender with a method recommend_scales, such as "
+            "CFGDiffusionRecommender, or a Pipeline that ends in one, got "
+            f"{type(recommender).__name__}, which has no guidance scale to choose."
+        )
+
+
+def inside_pipeline(estimator, options):
+    """(recommender, options of its `recommend`) for options whose `X` is of a fitted pipeline."""
+    transformers, recommender = fitted_parts(estimator)
+    if options.get("X") is not None:
+        options = options | {"X": transformed(transformers, options["X"])}
+    return recommender, options
+
+
+def with_guidance_scale(estimator, scale):
+    """A copy of an estimator with another scale, which shares what was fitted."""
+    if isinstance(estimator, FrozenEstimator):
+        return FrozenEstimator(with_guidance_scale(estimator.estimator, scale))
+    changed = copy.copy(estimator)
+    if hasattr(estimator, "best_estimator_"):
+        changed.best_estimator_ = with_guidance_scale(estimator.best_estimator_, scale)
+    elif hasattr(estimator, "steps"):
+        *steps, (name, last) = estimator.steps
+        changed.steps = [*steps, (name, with_guidance_scale(last, scale))]
+    else:
+        changed.set_params(**{nested_recommender(changed)[1]: scale})
+    return changed
+
+
+def as_groups(groups):
+    """Groups that scikit-learn can read: StringDType, which `users_` may have, as objects."""
+    dtype = getattr(groups, "dtype", None)
+    return groups.astype(object) if isinstance(dtype, np.dtypes.StringDType) else groups
+
+
+def reads_tables(step):
+    """Whether a transformer makes a users x items matrix of events, as `InteractionEncoder`."""
+    return hasattr(step, "user_index") and hasattr(step, "item_index")
+
+
+def as_matrix(estimator, X, *, new_users):
+    """(matrix of users x items, what recommends from it) of a fitted estimator.
+
+    Items can be held out of a matrix only. So X goes through the steps of a pipeline up to the one
+    that makes the matrix, and what recommends is the rest: a recommender, or a pipeline.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A recommender, or a pipeline or search around one.
+    X : table or matrix
+    new_users : bool
+        Whether to warn of users whom `fit` has seen with other events.
+    """
+    transformers, recommender = fitted_parts(estimator)
+    if not hasattr(recommender, "recommend") and not hasattr(recommender, "decision_function"):
+        raise TypeError(
+            "estimator must be a recommender, or a Pipeline or a search with refit=True around "
+            f"one, got {type(recommender).__name__} without recommend or decision_function."
+        )
+    start = _first_after_matrix(transformers, recommender, X)
+    before, rest = transformers[:start], transformers[start:]
+    if before and reads_tables(before[-1]):
+        X, users = _encoded(before[-1], transformed(before[:-1], X))
+        if new_users:
+            _warn_of_known_users(before[-1], X, users, transformed(rest, X), recommender)
+    else:
+        X = transformed(before, X)
+    return X, make_pipeline(*rest, recommender) if rest else recommender
+
+
+def _first_after_matrix(transformers, recommender, X):
+    """Index of the first transformer that X enters as a matrix of the recommender's items."""
+    encoders = [i for i, step in enumerate(transformers) if reads_tables(step)]
+    if encoders:
+        return encoders[-1] + 1
+    shape, n_items = getattr(X, "shape", None), getattr(recommender, "n_features_in_", None)
+    if shape is not None and (n_items is None or shape[1:] == (n_items,)):
+        return 0
+    start = 0
+    for i, step in enumerate(transformers):  # of other kinds: the last that changes the shape
+        X = step.transform(X)
+        if getattr(X, "shape", None) != shape:
+            start, shape = i + 1, getattr(X, "shape", None)
+    return start
+
+
+def _encoded(encoder, X):
+    """(matrix, users of its rows) of a table, in which users and items may be new.
+
+    An encoder may refuse these or leave them out. In an evaluation that would end a search in NaN,
+    and its first candidate would win.
+    """
+    error = None
+    try:
+        matrix, users = encoder.transform(X, return_users=True)
+        if matrix.shape[0]:
+            return matrix, users
+    except ValueError as refused:
+        error = refused
+    lenient = copy.copy(encoder).set_params(unknown_users="keep", unknown_items="ignore")
+    matrix, users = lenient.transform(X, return_users=True)
+    reason = error or 'The encoder leaves out all users of X, by unknown_users="ignore".'
+    warnings.warn(
+        f"{reason} The evaluation keeps new users and leaves out new items, which cannot be "
+        'recommended: set unknown_users="keep" and unknown_items="ignore" to say so.',
+        stacklevel=5,
+    )
+    return matrix, users
+
+
+def _warn_of_known_users(encoder, matrix, users, rows, recommender):
+    """Warn if users are evaluated on a part of their events while `fit` saw another."""
+    fitted = getattr(recommender, "_fit_X", None)
+    place = encoder.user_index(users, unknown=-1)
+    known = np.flatnonzero(place >= 0)
+    if fitted is None or not len(known) or fitted.shape != (encoder.n_users_, rows.shape[1]):
+        return
+    given = canonical_csr(sp.csr_array(rows)[known], "binary").astype(bool)
+    seen = fitted[place[known]].astype(bool)
+    n_cut = int((np.diff((given != seen).tocsr().indptr) > 0).sum())
+    if n_cut:
+        warnings.warn(
+            f"{n_cut} of the {len(users)} users of X were in fit with other events. They are "
+            "evaluated by the events of X alone, as if they were new: what they have in fit may "
+            'be listed, and is no hit. Split events by user, cv=GroupKFold() with groups=events["'
+            f'{encoder.user}"]; to predict later events of known users, encode all events first '
+            "and give the recommender history and holdout as matrices.",
+            stacklevel=5,
+        )
