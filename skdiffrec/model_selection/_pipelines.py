@@ -164,6 +164,8 @@ def _encoded(encoder, X):
         error = refused
     lenient = copy.copy(encoder).set_params(unknown_users="keep", unknown_items="ignore")
     matrix, users = lenient.transform(X, return_users=True)
+    if not matrix.shape[0]:
+        return matrix, users
     reason = error or 'The encoder leaves out all users of X, by unknown_users="ignore".'
     warnings.warn(
         f"{reason} The evaluation keeps new users and leaves out new items, which cannot be "

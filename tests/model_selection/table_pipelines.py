@@ -10,7 +10,7 @@ from skdiffrec.preprocessing import InteractionEncoder
 REGS = [1.0, 1e5]
 
 
-def make_events(n_users=60, n_each=9, seed=0):
+def make_events(n_users=48, n_each=9, seed=0):
     """Two tastes of 25 items each, in random order of the rows."""
     rng = np.random.default_rng(seed)
     users = np.repeat(np.arange(n_users), n_each)
