@@ -26,6 +26,9 @@ def raise_clearer(name, error, if_table=_TABLE):
     """Raise scikit-learn's or NumPy's error about entries with the advice for interactions."""
     text = str(error)
     if any(words in text for words in _OF_MISSING):
-        raise ValueError(f"{text.splitlines()[0].rstrip('.')}. {MISSING}") from None
+        said = text.splitlines()[0].rstrip(".")
+        if name not in said.split():  # NumPy's does not name it
+            said = f"{name} holds missing entries ({said})"
+        raise ValueError(f"{said}. {MISSING}") from None
     if "convert string to float" in text:
         raise ValueError(f"{name} holds text ({text}). {if_table}") from None

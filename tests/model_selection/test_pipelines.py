@@ -324,7 +324,7 @@ class TestGuidanceScaleCV:
         assert frozen.best_score_ == found.best_score_
 
     def test_rows_of_tuples(self, found):
-        rows = list(EVENTS.itertuples(index=False, name=None))
+        rows = list(EVENTS[["user", "item"]].itertuples(index=False, name=None))
         other = self.search(self.pipeline(), refit=False)
         other.fit(rows, groups=EVENTS["user"].to_numpy())
         assert other.best_score_ == found.best_score_
