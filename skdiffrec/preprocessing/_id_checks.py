@@ -33,9 +33,8 @@ def check_ids(ids, name):
                 _check_mixed(ids, texts, name)
     if gaps:
         warnings.warn(
-            f"Column {name!r} holds the id {' and '.join(map(repr, gaps))}, which looks like a "
-            "missing one that became text. If it is, leave such rows out, or they count as one "
-            "id.",
+            f"Column {name!r} holds {' and '.join(map(repr, gaps))} as an id, perhaps a missing "
+            "one that became text. If so, leave such rows out, or they count as one id.",
             stacklevel=2,
         )
 

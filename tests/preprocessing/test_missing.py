@@ -144,7 +144,9 @@ class TestIdsThatAreSomethingElse:
     @pytest.mark.parametrize("gap", ["", "nan", "None", "<NA>", "NaT", "NULL"])
     def test_gaps_as_text(self, gap):
         for users in (["ann", gap, "zoe"], [("a", 1), gap, 7]):
-            with pytest.warns(UserWarning, match=f"'user' holds the id '{gap}', which looks like"):
+            with pytest.warns(
+                UserWarning, match=f"'user' holds '{gap}' as an id, perhaps a missing"
+            ):
                 InteractionEncoder().fit({"user": users, "item": [1, 2, 3]})
         with pytest.warns(UserWarning, match="'item'"):
             InteractionEncoder().fit(pl.DataFrame({"user": [1, 2], "item": [gap, "x"]}))
