@@ -11,7 +11,8 @@ _TABLE = (
     "skdiffrec.preprocessing.InteractionEncoder makes a matrix of it; in a pipeline that begins "
     "with one, split by user, cv=GroupKFold() with groups=the column of users."
 )
-_OF_MISSING = ("contains NaN", "fill value must be 0", "'NAType'", "'NaTType'")
+_NAN = ("contains NaN", "fill value must be 0")  # of scikit-learn, which name X
+_NA = ("'NAType'", "'NaTType'")  # of pandas, among objects
 
 
 def reject_masked(name, X):
@@ -25,10 +26,9 @@ def reject_masked(name, X):
 def raise_clearer(name, error, if_table=_TABLE):
     """Raise scikit-learn's or NumPy's error about entries with the advice for interactions."""
     text = str(error)
-    if any(words in text for words in _OF_MISSING):
-        said = text.splitlines()[0].rstrip(".")
-        if name not in said.split():  # NumPy's does not name it
-            said = f"{name} holds missing entries ({said})"
-        raise ValueError(f"{said}. {MISSING}") from None
+    if any(words in text for words in _NAN):
+        raise ValueError(f"{text.splitlines()[0].rstrip('.')}. {MISSING}") from None
+    if any(words in text for words in _NA):
+        raise ValueError(f"{name} holds what is no number ({text}). {MISSING}") from None
     if "convert string to float" in text:
         raise ValueError(f"{name} holds text ({text}). {if_table}") from None
