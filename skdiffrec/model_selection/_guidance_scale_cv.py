@@ -30,7 +30,7 @@ from .._utils.validation import (
     drop_labels,
     fit_context,
 )
-from ._pipelines import as_groups, check_has_scales, inside_pipeline, with_guidance_scale
+from ._pipelines import check_has_scales, inside_pipeline, with_guidance_scale
 from ._scale_scores import fit_and_score, is_multimetric, results_table, score_scales
 from ._scorers import LOWER_IS_BETTER, RankingScorer
 
@@ -236,8 +236,6 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         )
 
     def _route_params(self, fit_params):
-        if "groups" in fit_params:
-            fit_params = fit_params | {"groups": as_groups(fit_params["groups"])}
         if get_config()["enable_metadata_routing"]:
             return process_routing(self, "fit", **fit_params)
         rest = {name: value for name, value in fit_params.items() if name != "groups"}

@@ -22,6 +22,9 @@ def fitted_parts(estimator):
         elif hasattr(estimator, "steps"):
             transformers += _transformers(estimator.steps[:-1])
             estimator = estimator.steps[-1][1]
+        elif hasattr(estimator, "encoder_") and hasattr(estimator, "recommender_"):
+            transformers.append(estimator.encoder_)
+            estimator = estimator.recommender_
         else:
             return transformers, estimator
 
@@ -89,12 +92,6 @@ def with_guidance_scale(estimator, scale):
     else:
         changed.set_params(**{nested_recommender(changed)[1]: scale})
     return changed
-
-
-def as_groups(groups):
-    """Groups that scikit-learn can read: StringDType, which `users_` may have, as objects."""
-    dtype = getattr(groups, "dtype", None)
-    return groups.astype(object) if isinstance(dtype, np.dtypes.StringDType) else groups
 
 
 def reads_tables(step):

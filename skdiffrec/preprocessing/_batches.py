@@ -52,11 +52,12 @@ def recommend_batches(
     history : {"extend", "replace"}, default="extend"
         What the events of `X` are for a user whom `model` knows. "extend": later ones, added to the
         user's row in `fit`; a repeated pair is merged as ``encoder.duplicates`` says (by default,
-        weights add up). "replace": the whole history. A user who
-        is not in ``encoder.users_`` has the events of `X` alone.
+        weights add up). "replace": the whole history. A user who is not in ``encoder.users_`` has
+        the events of `X` alone.
     unknown_users : {"error", "popular"}, default="error"
-        Without `X`, users that are not in ``encoder.users_``: raise an error, or list what is
-        popular, as for a user without history. With `X` see ``encoder.unknown_users``.
+        Without `X`, users that are not in ``encoder.users_``, and with ``history="replace"`` users
+        who are in it but have no events in `X`: raise an error, or list what is popular, as for a
+        user without history. Else, with `X`, see ``encoder.unknown_users``.
     items : array-like of ids, default=None
         Recommend only these items.
     filter_items : array-like of ids, default=None
@@ -93,7 +94,9 @@ def recommend_batches(
     Warns
     -----
     UserWarning
-        If the matrix of `encoder` holds times or weights, but `model` has other `values`.
+        If the matrix of `encoder` holds times, but `model` takes them for ones or weights, or
+        weights that it takes for times; if `fit` of the encoder left out some of the users, so
+        that their histories are not known.
 
     Examples
     --------

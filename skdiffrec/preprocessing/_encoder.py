@@ -16,7 +16,7 @@ from ._fitted_encoder import FittedEncoder
 from ._id_checks import warn_of_other_type
 from ._identity import row_hashes
 from ._interactions import DUPLICATES, k_core
-from ._lookup import kept_positions, reject_unknown
+from ._lookup import kept_positions, public_ids, reject_unknown
 from ._values import resolved_values
 
 _COUNT = [Interval(numbers.Integral, 1, None, closed="left")]
@@ -80,9 +80,9 @@ class InteractionEncoder(  # type: ignore[call-arg]
     Attributes
     ----------
     users_, items_ : ndarray of shape (n_users,) and (n_items,)
-        Ids of the rows and columns, ascending. The dtype is numeric, a date type or
-        ``numpy.dtypes.StringDType`` if all ids are of one such type, else object. Ids that cannot
-        be compared are in order of appearance.
+        Ids of the rows and columns, ascending. The dtype is numeric or a date type if all ids are
+        of one such type, else object: text is str. Ids that cannot be compared are in order of
+        appearance.
     n_users_, n_items_ : int
         Number of users and items.
     values_ : {"binary", "weight", "time"}
@@ -223,7 +223,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         self._left_out = np.delete(items, kept_items)
         self._left_out_users = np.delete(users, kept_users)
         self._row_hashes = row_hashes(X_new)
-        self.users_, self.items_ = users[kept_users], items[kept_items]
+        self._users, self._items = users[kept_users], items[kept_items]
         self.n_users_, self.n_items_ = X_new.shape
         return X_new
 
@@ -262,9 +262,14 @@ class InteractionEncoder(  # type: ignore[call-arg]
             As in `fit`, and for unknown users or items if they are errors.
         """
         check_is_fitted(self)
+        X_new, ids = self._rows(X, users)
+        return (X_new, public_ids(self, ids)) if return_users else X_new
+
+    def _rows(self, X, users=None):
+        """(matrix, ids of its rows as they are stored) of a table."""
         rows, columns, numbers, found, items, _ = read_events(self, X, self.values_)
-        warn_of_other_type(items, self.items_, self.item)
-        column_of = kept_positions(self, "items_", items)
+        warn_of_other_type(items, self._items, self.item)
+        column_of = kept_positions(self, "_items", items)
         if self.unknown_items == "error":
             unknown = items[column_of < 0]
             reject_unknown(
@@ -280,8 +285,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
             rows, columns = rows[kept], columns[kept]
             numbers = None if numbers is None else numbers[kept]
         shape = (len(ids), self.n_items_)
-        X_new = events_matrix(self, rows, columns, numbers, shape, self.values_)
-        return (X_new, ids) if return_users else X_new
+        return events_matrix(self, rows, columns, numbers, shape, self.values_), ids
 
     def _encode_parts(self, X, divide, by_order):
         """For `model_selection.split_table`, which imports nothing of this package."""
@@ -306,7 +310,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
             Before `fit`.
         """
         check_is_fitted(self)
-        return np.array([str(item) for item in self.items_.tolist()], object)
+        return np.array([str(item) for item in self._items.tolist()], object)
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Accept "default"; the matrix is always sparse, whatever scikit-learn's configuration is.

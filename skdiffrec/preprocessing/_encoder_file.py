@@ -6,12 +6,12 @@ from .._utils.validation import VALUES
 from ._stored_ids import stored_ids, take_ids
 
 _IDS = {
-    "users": "users_",
-    "items": "items_",
+    "users": "_users",
+    "items": "_items",
     "left_out_users": "_left_out_users",
     "left_out_items": "_left_out",
 }
-_LIBRARY = "library"
+_LIBRARY, _TIMES = "library", "times"
 
 
 def packed_encoder(encoder):
@@ -21,7 +21,7 @@ def packed_encoder(encoder):
         "parameters": json_parameters(encoder),
         "values": encoder.values_,
         "ids": {},
-        "form": {_LIBRARY: encoder._form[_LIBRARY]},
+        "form": {name: encoder._form[name] for name in (_LIBRARY, _TIMES)},
     }
     tensors = {"row_hashes": encoder._row_hashes}
     for name, attribute in _IDS.items():
@@ -44,16 +44,16 @@ def unpacked_encoder(cls, record, tensors):
     check_record(record["ids"], dict.fromkeys(_IDS, _is_dict), "the ids")
     for name, attribute in _IDS.items():
         setattr(encoder, attribute, take_ids(name, record["ids"][name], tensors))
-    encoder.n_users_, encoder.n_items_ = len(encoder.users_), len(encoder.items_)
+    encoder.n_users_, encoder.n_items_ = len(encoder._users), len(encoder._items)
     if not encoder.n_users_ or not encoder.n_items_:
         raise PersistenceError("The encoder has no users or no items.")
     encoder.values_ = record["values"]
     encoder._row_hashes = take(tensors, "row_hashes", "uint64", (encoder.n_users_,))
     form = record["form"]
     types = dict.fromkeys(("user", "item"), lambda value: value is None or _is_dict(value))
-    libraries = {_LIBRARY: lambda value: value is None or isinstance(value, str)}
+    libraries = dict.fromkeys((_LIBRARY, _TIMES), lambda v: v is None or isinstance(v, str))
     check_record(form, libraries | types, "the table")
-    encoder._form = {_LIBRARY: form[_LIBRARY]} | {
+    encoder._form = {name: form[name] for name in (_LIBRARY, _TIMES)} | {
         role: _unpacked_type(f"categories_of_{role}", form[role], tensors)
         for role in ("user", "item")
     }

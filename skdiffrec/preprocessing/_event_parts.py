@@ -41,7 +41,7 @@ def encode_parts(encoder, X, divide, by_order):
     earlier, later = divide(rows, columns, places + 1.0 if by_order else times, taken)
     history = encoder.fit_transform(_select(X, names, places[earlier]))
     lenient = copy.copy(encoder).set_params(unknown_users="keep", unknown_items="ignore")
-    holdout = lenient.transform(_select(X, names, places[later]), users=encoder.users_)
+    holdout = lenient.transform(_select(X, names, places[later]), users=encoder._users)
     return history, holdout
 
 

@@ -7,10 +7,17 @@ from ._id_checks import check_ids, warn_of_other_type
 from ._ids import factorize, missing_ids, positions
 from ._interactions import to_csr
 from ._lists import table_form
-from ._lookup import kept_positions, reject_unknown
+from ._lookup import kept_positions, own_users, reject_unknown
 from ._returns import net_events
 from ._tables import as_column, read_columns
-from ._values import BadRows, as_times, as_weights, places_in_row, warn_of_unused_weights
+from ._values import (
+    BadRows,
+    as_times,
+    as_weights,
+    places_in_row,
+    warn_of_other_times,
+    warn_of_unused_weights,
+)
 
 _ROLES = ("user", "item", "weight", "timestamp")
 
@@ -25,6 +32,8 @@ def read_events(encoder, X, values, fit=False, settle=True):
     names = {role: name for role, name in names.items() if name is not None}
     table, library = read_columns(X, names)
     form = table_form(table, library) if fit else None
+    if not fit and settle and "timestamp" in table and values == "time":
+        warn_of_other_times(encoder, table)
     try:
         return *_events(encoder, table, names, values, fit, settle), form
     except BadRows as error:
@@ -72,6 +81,15 @@ def _events(encoder, table, names, values, fit, settle):
     return rows, columns, {"binary": None, "weight": weight, "time": time}[values], users, items
 
 
+def known_users_with_returns(encoder, X):
+    """Users of `fit` who have weights below 0 in a table."""
+    names = {role: getattr(encoder, role) for role in ("user", "item", "weight")}
+    table, _ = read_columns(X, names)
+    returned = as_weights(table["weight"], names["weight"], negative=True)[0] < 0
+    users = factorize(table["user"][np.flatnonzero(returned)], names["user"])[1]
+    return users[kept_positions(encoder, "_users", users) >= 0]
+
+
 def _taken(places, *arrays):
     """Some entries of every array that is not None."""
     return [None if array is None else array[places] for array in arrays]
@@ -94,6 +112,7 @@ def events_matrix(encoder, rows, columns, numbers, shape, values):
 
 def row_users(encoder, found, users):
     """(row of each user found in a table, −1 for none; users of the rows)."""
+    users = own_users(encoder, users)
     if users is None:
         users, row_of = found, np.arange(len(found))
     else:
@@ -102,10 +121,10 @@ def row_users(encoder, found, users):
             raise ValueError("users holds an id more than once; give every row another user.")
         users, row = distinct[numbers], np.append(np.argsort(numbers), -1)
         row_of = row[positions(distinct, found)]
-    warn_of_other_type(users, encoder.users_, encoder.user)
+    warn_of_other_type(users, encoder._users, encoder.user)
     if encoder.unknown_users == "keep":
         return row_of, users
-    known = kept_positions(encoder, "users_", users) >= 0
+    known = kept_positions(encoder, "_users", users) >= 0
     if encoder.unknown_users == "error":
         reject_unknown("users", users[~known], "keep")
     number = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)

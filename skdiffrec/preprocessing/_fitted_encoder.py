@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils import tensor_file
 from ._encoder_file import packed_encoder, unpacked_encoder
 from ._lists import make_table, names_of, table_columns
-from ._lookup import look_up_ids
+from ._lookup import look_up_ids, public_ids
 from ._stored_ids import text_bytes, text_of_bytes
 
 _TEXT = "_text"  # of a pickle: arrays of text, which few formats can store
@@ -20,9 +20,21 @@ _TEXT = "_text"  # of a pickle: arrays of text, which few formats can store
 class FittedEncoder(BaseEstimator):
     """What a fitted encoder answers; :class:`InteractionEncoder` adds parameters and fitting."""
 
-    users_: NDArray
-    items_: NDArray
+    _users: NDArray  # text in StringDType, which is small and quick
+    _items: NDArray
     _form: Any
+
+    @property
+    def users_(self) -> NDArray:
+        """Ids of the rows, ascending; text as objects, which every library takes."""
+        check_is_fitted(self)
+        return public_ids(self, self._users)
+
+    @property
+    def items_(self) -> NDArray:
+        """Ids of the columns, ascending; text as objects."""
+        check_is_fitted(self)
+        return public_ids(self, self._items)
 
     def inverse_transform(
         self, X: Any, scores: ArrayLike | None = None, users: ArrayLike | None = None
@@ -91,7 +103,7 @@ class FittedEncoder(BaseEstimator):
                ['jam', None]], dtype=object)
         """
         check_is_fitted(self)
-        return names_of(self.items_, ids)
+        return names_of(self._items, ids)
 
     def user_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
         """Row numbers of users, for the `user_ids` of `recommend`.

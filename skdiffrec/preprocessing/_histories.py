@@ -1,12 +1,13 @@
 """Histories to recommend from: rows that a model was fitted to, new events, or both together."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
 from .._utils.rows import entry_rows
-from ._events import events_matrix
+from ._events import events_matrix, known_users_with_returns
 from ._identity import check_model_rows
 from ._ids import factorize
 from ._lookup import kept_positions, look_up_ids
@@ -54,31 +55,74 @@ def requested_histories(model, encoder, X, users, history, unknown_users):
     if users is not None and (isinstance(users, (str, bytes)) or not hasattr(users, "__len__")):
         users = [users]
     if X is not None:
-        new, users = encoder.transform(X, users=users, return_users=True)
-        known = kept_positions(encoder, "users_", users)
-        if history == "replace" or (known < 0).all():
-            return Histories(users, known, new)
-        if getattr(encoder, "returns", "error") == "net":
-            raise ValueError(
-                'history="extend" cannot set the returns of X off against purchases that model was '
-                "fitted to, for its rows may hold no quantities. Give all events of these users "
-                'and history="replace".'
-            )
-        histories = Histories(users, known, new, _extender(model, encoder))
-        _check_repeats(model, encoder, histories)
-        return histories
+        return _given_histories(model, encoder, X, users, history, unknown_users)
     check_model_rows(encoder, model)
     if users is None:
-        return Histories(encoder.users_, np.arange(encoder.n_users_))
+        return Histories(encoder._users, np.arange(encoder.n_users_))
     if unknown_users == "error":
         known = look_up_ids(encoder, "users", users, "error")
-        return Histories(encoder.users_[known], known)
+        return Histories(encoder._users[known], known)
     codes, distinct = factorize(as_column(users), "users")
-    users, known = distinct[codes], kept_positions(encoder, "users_", distinct)[codes]
+    _warn_of_left_out(encoder, distinct)
+    users, known = distinct[codes], kept_positions(encoder, "_users", distinct)[codes]
     if (known >= 0).all():
         return Histories(users, known)
     nothing = sp.csr_array((len(users), encoder.n_items_), dtype=np.float64)
     return Histories(users, known, nothing, _extender(model, encoder))
+
+
+def _given_histories(model, encoder, X, users, history, unknown_users):
+    """The `Histories` of a table of events."""
+    new, users = encoder._rows(X, users)
+    known = kept_positions(encoder, "_users", users)
+    if history == "replace":
+        if unknown_users == "error":
+            _check_replaced(users[(np.diff(new.indptr) == 0) & (known >= 0)])
+        return Histories(users, known, new)
+    _warn_of_left_out(encoder, users)
+    if encoder.returns == "net":
+        _check_returns(known_users_with_returns(encoder, X))
+    if (known < 0).all():
+        return Histories(users, known, new)
+    histories = Histories(users, known, new, _extender(model, encoder))
+    _check_repeats(model, encoder, histories)
+    return histories
+
+
+def _check_replaced(users):
+    """Raise an error if histories would be replaced by nothing."""
+    if len(users):
+        shown = ", ".join(map(repr, users[:3].tolist()))
+        raise ValueError(
+            f'With history="replace" X must hold all events of everybody in users, but it has none '
+            f"of {len(users)} users whom model knows, such as {shown}. Give theirs too, leave them "
+            'out of users, or list what is popular to them by unknown_users="popular".'
+        )
+
+
+def _check_returns(users):
+    """Raise an error for returns of purchases whose quantities are not known."""
+    if len(users):
+        shown = ", ".join(map(repr, users[:3].tolist()))
+        raise ValueError(
+            f"X has returns of {len(users)} users whom model knows, such as {shown}. "
+            'history="extend" cannot set them off against purchases that model was fitted to, for '
+            "its rows may hold no quantities. Give all events of these users and "
+            'history="replace".'
+        )
+
+
+def _warn_of_left_out(encoder, users):
+    """Warn of users whose earlier events `fit` has not kept."""
+    left_out = users[kept_positions(encoder, "_left_out_users", users) >= 0]
+    if len(left_out):
+        shown = ", ".join(map(repr, left_out[:3].tolist()))
+        warnings.warn(
+            f"{len(left_out)} users were left out by fit (minimum counts or weights), such as "
+            f"{shown}. What they had then is not known, and may be listed. Give all their events "
+            'and history="replace" to leave it out.',
+            stacklevel=5,
+        )
 
 
 def fitted_recommender(model):
@@ -155,7 +199,7 @@ def _check_repeats(model, encoder, histories):
         both = rows[known[place]].multiply(histories.new[start + place]).tocoo()
         if both.nnz:
             user = histories.users[start + place[both.row[0]]]
-            item = encoder.items_[both.col[0]]
+            item = encoder._items[both.col[0]]
             why = (
                 "model does not know how many events its value is the mean of"
                 if mean

@@ -41,13 +41,26 @@ def check_ids(ids, name):
 
 def warn_of_other_type(ids, known, name):
     """Warn if ids are numbers where those that `fit` saw are text, or the other way round."""
+    text = _other_type(ids, known)
+    if text:
+        warnings.warn(f"Column {name!r} {text}", stacklevel=2)
+
+
+def reject_other_type(ids, known, argument, what):
+    """Raise an error in that case: a list of names to be left out would leave out none."""
+    text = _other_type(ids, known)
+    if text:
+        raise ValueError(f"{argument}: of {what}, it {text}")
+
+
+def _other_type(ids, known):
     kind, known_kind = _KINDS.get(ids.dtype.kind), _KINDS.get(known.dtype.kind)
-    if len(ids) and None not in (kind, known_kind) and kind != known_kind:
-        warnings.warn(
-            f"Column {name!r} holds {kind}, but the ids of fit are {known_kind}, so none of them "
-            "is known. Convert one to the type of the other, for example by astype.",
-            stacklevel=2,
-        )
+    if not len(ids) or None in (kind, known_kind) or kind == known_kind:
+        return None
+    return (
+        f"holds {kind}, but the ids of fit are {known_kind}, so none of them is known. Convert one "
+        "to the type of the other, for example by astype."
+    )
 
 
 def _check_floats(ids, name):

@@ -59,7 +59,7 @@ def check_model_rows(encoder, model):
         place = int(np.flatnonzero(found != expected)[0])
         raise ValueError(
             "model was fitted to the rows of encoder in another order: row "
-            f"{place}, user {encoder.users_[place]!r}, holds another user's items, so lists would "
+            f"{place}, user {encoder._users[place]!r}, holds another user's items, so lists would "
             f"stand beside the wrong names. {_REMEDY}"
         )
     encoder._caches()["model_rows"] = weakref.ref(rows)

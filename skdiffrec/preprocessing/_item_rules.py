@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from ._id_checks import reject_other_type
 from ._ids import factorize, positions
 from ._lookup import kept_positions
 from ._tables import as_column, read_columns
@@ -51,7 +52,7 @@ def item_rules(encoder, users, items, filter_items, blocked, allowed, unknown_na
     if blocked is None and allowed is None:
         return ItemRules(everybody, {})
     distinct, row = users, None
-    if users is not encoder.users_:
+    if users is not encoder._users:
         row, distinct = factorize(as_column(users), "users")
     own = {
         name: _own_items(encoder, argument, table, distinct, unknown_names)
@@ -101,10 +102,11 @@ def _own_items(encoder, argument, table, users, unknown_names):
         column, found_items = factorize(columns["item"], names["item"])
     except (TypeError, ValueError) as error:
         raise type(error)(f"{argument}= cannot be read as a table of events X: {error}") from None
+    reject_other_type(found_users, encoder._users, argument, "users")
     row_of = _positions(encoder, users, found_users)
     if unknown_names == "error":
         absent = found_users[row_of < 0]
-        absent = absent[kept_positions(encoder, "users_", absent) < 0]
+        absent = absent[kept_positions(encoder, "_users", absent) < 0]
         absent = absent[kept_positions(encoder, "_left_out_users", absent) < 0]
         _reject(argument, "users", absent)
     column_of = _column_of(encoder, argument, found_items, unknown_names)
@@ -118,14 +120,15 @@ def _own_items(encoder, argument, table, users, unknown_names):
 
 
 def _positions(encoder, users, wanted):
-    if users is encoder.users_:
-        return kept_positions(encoder, "users_", wanted)
+    if users is encoder._users:
+        return kept_positions(encoder, "_users", wanted)
     return positions(users, wanted)
 
 
 def _column_of(encoder, argument, items, unknown_names):
     """Column of each of some distinct items, −1 for those that have none."""
-    columns = kept_positions(encoder, "items_", items)
+    reject_other_type(items, encoder._items, argument, "items")
+    columns = kept_positions(encoder, "_items", items)
     if unknown_names == "error":
         absent = items[columns < 0]
         _reject(argument, "items", absent[kept_positions(encoder, "_left_out", absent) < 0])

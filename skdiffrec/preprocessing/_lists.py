@@ -8,7 +8,9 @@ import scipy.sparse as sp
 
 from ._column_types import describe_column, typed_column
 from ._ids import factorize
+from ._lookup import own_users
 from ._tables import as_column
+from ._values import time_kind
 
 
 class Ids(NamedTuple):
@@ -32,7 +34,8 @@ class Ids(NamedTuple):
 def table_form(columns, library):
     """What a table was: its library, or None, and the types of the columns user and item."""
     types = {role: describe_column(columns[role]) for role in ("user", "item")}
-    return {"library": library} | types
+    times = time_kind(columns["timestamp"]) if "timestamp" in columns else None
+    return {"library": library, "times": times} | types
 
 
 def column_names(encoder):
@@ -49,7 +52,7 @@ def column_names(encoder):
 def table_columns(encoder, X, scores, users):
     """Columns of the table of lists or of a matrix, by name; see `inverse_transform`."""
     names = column_names(encoder)
-    owners = encoder.users_ if users is None else users
+    owners = encoder._users if users is None else own_users(encoder, users)
     if sp.issparse(X):
         columns = interaction_columns(X, owners, encoder)
         columns = dict(zip(names.values(), columns, strict=True))
@@ -106,7 +109,7 @@ def list_columns(ids, scores, users, encoder):
             f"Lists must be integers of shape (n, k) or (k,), got {ids.dtype} of shape "
             f"{ids.shape}. Give what recommend returns."
         )
-    _check_columns(ids, encoder.items_)
+    _check_columns(ids, encoder._items)
     users = _user_ids(users, len(ids))
     if scores is not None and np.shape(scores) != ids.shape:
         raise ValueError(f"scores has shape {np.shape(scores)}, but the lists have {ids.shape}.")
@@ -119,8 +122,8 @@ def list_columns(ids, scores, users, encoder):
 
 def _named(encoder, users, row, column):
     """Columns of users and items."""
-    same = users.dtype.kind == encoder.users_.dtype.kind
-    return Ids(users, row, "user", same), Ids(encoder.items_, column, "item")
+    same = users.dtype.kind == encoder._users.dtype.kind
+    return Ids(users, row, "user", same), Ids(encoder._items, column, "item")
 
 
 def interaction_columns(X, users, encoder):
@@ -135,7 +138,7 @@ def interaction_columns(X, users, encoder):
 
 def _user_ids(users, n):
     """The ids of n users as an array, checked."""
-    if not isinstance(users, np.ndarray):
+    if not isinstance(users, np.ndarray) or users.dtype == object:
         codes, ids = factorize(as_column(users), "users")
         users = ids[codes]
     if len(users) != n:

@@ -28,6 +28,25 @@ def kept_positions(encoder, attribute, wanted):
     return positions(getattr(encoder, attribute), wanted, index_of)
 
 
+def public_ids(encoder, ids):
+    """Ids as callers get them: text as objects, made once of the ids of `fit`."""
+    if ids.dtype.kind != "T":
+        return ids
+    for what in ("_users", "_items"):
+        if ids is getattr(encoder, what):
+            kept = encoder._caches().get(f"public{what}")
+            if kept is None or kept[0] is not ids:
+                kept = encoder._caches()[f"public{what}"] = ids, ids.astype(object)
+            return kept[1]
+    return ids.astype(object)
+
+
+def own_users(encoder, users):
+    """`users`, or the encoder's own array of them if its `users_` is given."""
+    kept = encoder._caches().get("public_users")
+    return kept[0] if kept is not None and users is kept[1] else users
+
+
 def look_up_ids(encoder, what, ids, unknown):
     """Position of each of `ids` in ``users_`` or ``items_``, int64 (n,), or int for a single id.
 
@@ -41,7 +60,7 @@ def look_up_ids(encoder, what, ids, unknown):
         codes, distinct = np.zeros(1, np.int64), np.array([ids], object)
     else:
         codes, distinct = factorize(as_column([ids] if one else ids), what)
-    place = kept_positions(encoder, f"{what}_", distinct)
+    place = kept_positions(encoder, f"_{what}", distinct)
     if unknown == "error" and (place < 0).any():
         shown = ", ".join(map(repr, distinct[place < 0][:3].tolist()))
         raise ValueError(

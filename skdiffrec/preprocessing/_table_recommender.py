@@ -128,7 +128,8 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If the encoder's matrix holds times or weights, but `recommender` has other `values`.
+            If the encoder's matrix holds times, but `recommender` takes them for ones or weights,
+            or weights that it takes for times.
         """
         encoder = InteractionEncoder() if self.encoder is None else clone(self.encoder)
         matrix = encoder.fit_transform(X)
@@ -171,7 +172,7 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         for table in batches:
             return table
         nothing = np.empty((0, check_k(k)), np.int64), np.empty((0, k), np.float32)
-        return self.encoder_.inverse_transform(*nothing, users=self.encoder_.users_[:0])
+        return self.encoder_.inverse_transform(*nothing, users=self.encoder_._users[:0])
 
     def recommend_batches(self, X: Any = None, **options: Any) -> Iterator[Any]:
         """Recommend items to many users, as a sequence of tables of limited size.
@@ -219,7 +220,7 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         if y is None:
             return self.recommender_.score(self.encoder_.transform(X))
-        history, users = self.encoder_.transform(X, return_users=True)
+        history, users = self.encoder_._rows(X)
         holdout: Any = self.encoder_.transform(y, users=users)
         holdout = holdout - holdout.multiply(history != 0)
         holdout.eliminate_zeros()

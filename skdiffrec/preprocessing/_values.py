@@ -10,6 +10,12 @@ _DATES = (datetime.date, np.datetime64)
 _SMALL_FLOATS = ("float16", "float32", "halffloat")
 _WHOLE_FLOAT32 = 2**24  # beyond it, float32 does not hold every whole number
 _DURATIONS = (datetime.timedelta, np.timedelta64)
+_TIME_KINDS = {
+    ("M", True): "dates with a time zone",
+    ("M", False): "dates without a time zone",
+    ("m", False): "durations",
+    ("f", False): "numbers",
+}
 
 
 class BadRows(ValueError):
@@ -196,6 +202,35 @@ def warn_of_other_values(encoder, model):
         )
 
 
+def time_kind(column):
+    """What a column of times holds, in words; None if it has no entries."""
+    if isinstance(column, nw.Series) and column.dtype not in (nw.Object, nw.Unknown):
+        dtype = column.dtype
+        zoned = getattr(dtype, "time_zone", None) is not None
+        kind = "M" if dtype in (nw.Datetime, nw.Date) else "m" if dtype == nw.Duration else "f"
+        return _TIME_KINDS[kind, zoned]
+    column = column.to_numpy() if isinstance(column, nw.Series) else column
+    if column.dtype != object:
+        return _TIME_KINDS.get((column.dtype.kind, False), _TIME_KINDS["f", False])
+    value = next((value for value in column if not is_missing(value)), None)
+    if value is None:
+        return None
+    kind = "M" if isinstance(value, _DATES) else "m" if isinstance(value, _DURATIONS) else "f"
+    return _TIME_KINDS[kind, getattr(value, "tzinfo", None) is not None]
+
+
+def warn_of_other_times(encoder, table):
+    """Warn if times are of another kind than those of `fit`, and so not comparable with them."""
+    given, known = time_kind(table["timestamp"]), encoder._form["times"]
+    if None not in (given, known) and given != known:
+        warnings.warn(
+            f"Column {encoder.timestamp!r} holds {given}, but that of fit {known}: dates become "
+            "seconds since 1970, without a time zone as if in UTC, and numbers stay. Convert them "
+            "to what fit was given.",
+            stacklevel=2,
+        )
+
+
 def places_in_row(rows):
     """1, 2, 3 … for the events of each row, in their order; float64 (n,)."""
     order = np.argsort(rows, kind="stable")
@@ -208,6 +243,8 @@ def places_in_row(rows):
 
 def resolved_values(encoder):
     """The values of an encoder's matrix, "binary", "weight" or "time"; checks its parameters."""
+    if encoder.user == encoder.item:
+        raise ValueError(f"user and item are both column {encoder.user!r}; name another for one.")
     values = encoder.values
     if values == "auto":
         values = "weight" if encoder.weight is not None else "binary"

@@ -111,7 +111,7 @@ class TestUsers:
     def test_groups(self, splitter):
         X, users = self.encoder.transform(EVENTS, return_users=True)
         labels = np.arange(4) % 2
-        groups = users.astype(object)
+        groups = users
         for train, test in splitter.split(X, labels, groups=groups):
             assert set(groups[train]) | set(groups[test]) == set(USERS)
             assert not set(groups[train]) & set(groups[test])

@@ -1,6 +1,7 @@
 """Events since fit: added to what a model knows of its users, or in place of it."""
 
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
-from skdiffrec.preprocessing import InteractionEncoder, recommend_batches
+from skdiffrec.preprocessing import InteractionEncoder, TableRecommender, recommend_batches
 from skdiffrec.preprocessing._histories import extended_rows
 
 EVENTS = [
@@ -116,8 +117,9 @@ class TestExtend:
     def test_returns_cannot_be_set_off(self):
         encoder, model = fitted("weight")
         encoder.returns = "net"
-        with pytest.raises(ValueError, match='cannot set the returns.*history="replace"'):
-            recommend_batches(model, encoder, EVENTS[:1])
+        with pytest.raises(ValueError, match='returns of 1 users.*ann.*history="replace"'):
+            recommend_batches(model, encoder, [("ann", "tea", -2.0)])
+        assert next(recommend_batches(model, encoder, EVENTS[:1]))
         assert next(recommend_batches(model, encoder, [("zoe", "tea", 1.0)]))
         assert next(recommend_batches(model, encoder, users=["zoe"], unknown_users="popular"))
 
@@ -222,3 +224,78 @@ class TestUnknownUsers:
         for unknown_users in ("error", "popular"):
             (table,) = recommend_batches(model, encoder, users="ann", unknown_users=unknown_users)
             assert set(table["user"]) == {"ann"} and set(table["item"]) == {"rye", "oat"}
+
+
+class TestWhoHasWhat:
+    """Nobody is listed what they have, without a word."""
+
+    EVENTS = [("a", "x"), ("a", "y"), ("b", "x"), ("c", "y"), ("c", "z")]
+
+    def fitted(self, events=EVENTS, **parameters):
+        return TableRecommender(PopularityRecommender(), InteractionEncoder(**parameters)).fit(
+            events
+        )
+
+    def test_replaced_by_nothing(self):
+        model = self.fitted()
+        new = [("b", "z")]
+        assert model.recommend(["b"], X=new, history="replace")["item"].tolist() == ["x", "y"]
+        with pytest.raises(ValueError, match="all events of everybody.*none of 1 users.*'a'"):
+            model.recommend(["a", "b"], X=new, history="replace")
+        found = model.recommend(["a", "b"], k=1, X=new, history="replace", unknown_users="popular")
+        assert found["item"].tolist() == ["x", "x"]
+        assert model.recommend(["a", "b"], X=new)["item"].tolist() == ["z", "y"]
+
+    def test_users_whom_fit_left_out(self):
+        model = self.fitted([*self.EVENTS, ("a", "z")], min_user_interactions=2)
+        for ask in (
+            lambda: model.recommend("b", X=[("b", "z")]),
+            lambda: model.recommend("b", unknown_users="popular"),
+        ):
+            with pytest.warns(UserWarning, match="1 users were left out by fit.*'b'.*replace"):
+                ask()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            whole = [("b", "z"), ("b", "x")]
+            found = model.recommend("b", X=whole, history="replace")
+            assert found["item"].tolist() == ["y"]
+
+    def test_net_quantities_without_returns_are_added(self):
+        events = [("a", "x", 2), ("a", "y", 1), ("a", "y", -1), ("b", "y", 1), ("b", "z", 1)]
+        model = self.fitted(events, weight=2, user=0, item=1, returns="net")
+        assert model.recommend("a", X=[("a", "z", 1)])["item"].tolist() == ["y"]
+        assert model.recommend("a", X=[])["item"].tolist() == ["y", "z"]
+        with pytest.raises(ValueError, match="X has returns of 1 users.*'a'.*replace"):
+            model.recommend("a", X=[("a", "x", -1), ("a", "z", 2)])
+
+    @pytest.mark.parametrize("unknown_names", ["error", "ignore"])
+    def test_rules_of_another_type(self, unknown_names):
+        model = self.fitted([("01", "10"), ("01", "11"), ("02", "12")])
+        for rules in (
+            dict(filter_items=[12, 11]),
+            dict(items=[12]),
+            dict(blocked=pd.DataFrame({"user": [1], "item": ["12"]})),
+            dict(allowed=pd.DataFrame({"user": ["01"], "item": [12]})),
+        ):
+            with pytest.raises(ValueError, match="holds numbers, but the ids of fit are text"):
+                model.recommend(unknown_names=unknown_names, **rules)
+
+
+def test_times_of_another_kind():
+    zoned = pd.DataFrame(
+        {"user": ["a"], "item": ["x"], "when": pd.to_datetime(["2024-07-01 10:00"])}
+    )
+    zoned["when"] = zoned["when"].dt.tz_localize("Europe/Berlin")
+    naive = zoned.assign(when=zoned["when"].dt.tz_localize(None))
+    seconds = zoned.assign(when=[1.7e9])
+    objects = naive.assign(when=[naive["when"][0].to_pydatetime()]).astype({"when": object})
+    tables = {"with": zoned, "without": naive, "numbers": seconds, "objects": objects}
+    alike = {("without", "objects"), ("objects", "without")}
+    for known, table in tables.items():
+        encoder = InteractionEncoder(timestamp="when").fit(table)
+        for found, other in tables.items():
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                encoder.transform(other)
+            expected = known != found and (known, found) not in alike
+            assert [str(w.message)[:20] for w in caught] == ["Column 'when' holds "] * expected
