@@ -52,6 +52,10 @@ def requested_histories(model, encoder, X, users, history, unknown_users):
     ):
         if value not in valid:
             raise ValueError(f"{name} must be one of {valid}, got {value!r}.")
+    if np.ndim(users) > 1 or hasattr(users, "columns"):
+        raise TypeError(
+            f"users must be a list of ids, got {type(users).__name__}. Give events as X=events."
+        )
     if users is not None and (isinstance(users, (str, bytes)) or not hasattr(users, "__len__")):
         users = [users]
     if X is not None:

@@ -65,7 +65,8 @@ def look_up_ids(encoder, what, ids, unknown):
         shown = ", ".join(map(repr, distinct[place < 0][:3].tolist()))
         raise ValueError(
             f"{(place < 0).sum()} {what} are unknown, such as {shown}. Give ids among {what}_, or "
-            "a number for unknown ones, such as unknown=-1."
+            "a number for unknown ones, such as unknown=-1; lists of what is popular are "
+            'unknown_users="popular".'
         )
     place = np.where(place < 0, 0 if unknown == "error" else unknown, place)[codes]
     return int(place[0]) if one else place

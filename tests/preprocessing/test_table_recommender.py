@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from skdiffrec import CFGDiffusionRecommender, persistence
 from skdiffrec._utils import tensor_file
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
-from skdiffrec.model_selection import GuidanceScaleCV
+from skdiffrec.model_selection import GuidanceScaleCV, RankingScorer
 from skdiffrec.persistence import PersistenceError
 from skdiffrec.preprocessing import InteractionEncoder, TableRecommender, recommend_batches
 
@@ -57,7 +57,9 @@ class TestRecommend:
         some = model.recommend(["u07", "u03"], k=2)
         assert some["user"].tolist() == ["u07"] * 2 + ["u03"] * 2
         pd.testing.assert_frame_equal(model.recommend("u07", k=2), some[:2])
-        with pytest.raises(ValueError, match="'zoe'"):
+        with pytest.raises(TypeError, match="users must be a list of ids.*X=events"):
+            model.recommend(pd.DataFrame({"user": ["u07"], "item": ["i01"]}))
+        with pytest.raises(ValueError, match="'zoe'.*unknown_users=.popular"):
             model.recommend(["zoe"])
         assert len(model.recommend(["zoe"], k=3, unknown_users="popular")) == 3
 
@@ -109,6 +111,15 @@ class TestEstimator:
         search.fit(events, groups=events["user"])
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
         assert len(search.best_estimator_.recommend("u01", k=2)) == 2
+
+    def test_a_scorer_evaluates_the_matrix(self, events):
+        model = TableRecommender(EASERecommender(), InteractionEncoder(unknown_items="ignore"))
+        folds = list(GroupKFold(3).split(events, groups=events["user"]))
+        found = cross_validate(model, events, cv=folds, scoring=RankingScorer("ndcg"))["test_score"]
+        for (train, test), score in zip(folds, found, strict=True):
+            encoder = InteractionEncoder(unknown_items="ignore")
+            fitted = EASERecommender().fit(encoder.fit_transform(events.iloc[train]))
+            assert score == RankingScorer("ndcg")(fitted, encoder.transform(events.iloc[test]))
 
     def test_score_of_later_events(self, model, events):
         later, before = events[events["when"] > 500], events[events["when"] <= 500]
