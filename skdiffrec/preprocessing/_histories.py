@@ -52,7 +52,7 @@ def requested_histories(model, encoder, X, users, history, unknown_users):
     ):
         if value not in valid:
             raise ValueError(f"{name} must be one of {valid}, got {value!r}.")
-    if np.ndim(users) > 1 or hasattr(users, "columns"):
+    if getattr(users, "ndim", 1) > 1 or hasattr(users, "columns"):
         raise TypeError(
             f"users must be a list of ids, got {type(users).__name__}. Give events as X=events."
         )
