@@ -62,9 +62,8 @@ def test_gallery_draws(path, tmp_path, monkeypatch, capsys):
     assert SAYS.get(path.stem, "") in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("lists.csv", marks=pytest.mark.slow), "lists.parquet"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lists.csv", "lists.parquet"])
 def test_csv_to_recommendations(name, tmp_path):
     arguments = ["--users", "200", "--max-epochs", "1", "-k", "3", "--output", name]
     run = subprocess.run(

@@ -309,6 +309,7 @@ class TestDevice:
         assert CFGDiffusionRecommender.load(path, "cpu").recommend()[0].shape[1] == 10
 
 
+@pytest.mark.slow
 def test_in_a_process_of_its_own(saved, path, interactions):
     """Loading works where no pickle can be read, and metadata that ask for terabytes get none."""
     record, tensors = contents(saved)

@@ -41,7 +41,7 @@ from skdiffrec.baselines import (
 SCALES = [0.0, 1.0, 2.0]
 CHECKED = [
     tiny_cfg(hidden_dims=(16, 16), latent_dim=8, max_epochs=2),
-    tiny_cfg(hidden_dims=(16, 16), latent_dim=8, max_epochs=2, values="time"),
+    tiny_cfg(hidden_dims=(16,), latent_dim=8, max_epochs=1, values="time"),
     tiny_cfg(hidden_dims=(16,), latent_dim=8, max_epochs=1, closed_form=EASERecommender(reg=5.0)),
     PopularityRecommender(),
     EASERecommender(),
@@ -58,6 +58,7 @@ def test_estimator_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     Version(sklearn.__version__) < Version("1.9"),
     reason="before 1.9 scikit-learn has the check for estimators that support array API only",

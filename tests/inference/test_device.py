@@ -86,6 +86,7 @@ def test_what_has_not_begun_ends_with_an_error(four_threads):
     assert len(begun) < 20
 
 
+@pytest.mark.slow
 def test_threads_that_outlive_the_main_one_work_alone():
     script = """
 import threading
