@@ -14,7 +14,7 @@ from ._event_parts import encode_parts
 from ._events import events_matrix, read_events, row_users, without_small_users
 from ._fitted_encoder import FittedEncoder
 from ._id_checks import warn_of_other_type
-from ._identity import row_hashes
+from ._identity import row_hashes, row_levels, row_masks
 from ._interactions import DUPLICATES, k_core
 from ._lookup import kept_positions, public_ids, reject_unknown
 from ._values import resolved_values
@@ -222,7 +222,8 @@ class InteractionEncoder(  # type: ignore[call-arg]
         self.values_, self._form = values, form
         self._left_out = np.delete(items, kept_items)
         self._left_out_users = np.delete(users, kept_users)
-        self._row_hashes = row_hashes(X_new)
+        self._row_hashes, self._row_levels = row_hashes(X_new), row_levels(X_new)
+        self._row_masks = row_masks(X_new, self._row_levels)
         self._users, self._items = users[kept_users], items[kept_items]
         self.n_users_, self.n_items_ = X_new.shape
         return X_new
@@ -240,7 +241,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         ----------
         X : table
             One row per event.
-        users : array-like of ids, default=None
+        users : array-like of ids, or one id that is a string or number, default=None
             Users of the rows, in this order. A user without events has an empty row; events of
             other users are left out. Pass ``encoder.users_`` for the rows of `fit`. None means the
             users of `X`, ascending (in order of appearance if their ids cannot be compared).

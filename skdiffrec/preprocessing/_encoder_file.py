@@ -11,6 +11,7 @@ _IDS = {
     "left_out_users": "_left_out_users",
     "left_out_items": "_left_out",
 }
+_OF_ROWS = {"row_hashes": "uint64", "row_masks": "uint64", "row_levels": "uint8"}
 _LIBRARY, _TIMES = "library", "times"
 
 
@@ -23,7 +24,7 @@ def packed_encoder(encoder):
         "ids": {},
         "form": {name: encoder._form[name] for name in (_LIBRARY, _TIMES)},
     }
-    tensors = {"row_hashes": encoder._row_hashes}
+    tensors = {name: getattr(encoder, f"_{name}") for name in _OF_ROWS}
     for name, attribute in _IDS.items():
         description, arrays = stored_ids(name, getattr(encoder, attribute))
         record["ids"][name] = description
@@ -48,7 +49,8 @@ def unpacked_encoder(cls, record, tensors):
     if not encoder.n_users_ or not encoder.n_items_:
         raise PersistenceError("The encoder has no users or no items.")
     encoder.values_ = record["values"]
-    encoder._row_hashes = take(tensors, "row_hashes", "uint64", (encoder.n_users_,))
+    for name, dtype in _OF_ROWS.items():
+        setattr(encoder, f"_{name}", take(tensors, name, dtype, (encoder.n_users_,)))
     form = record["form"]
     types = dict.fromkeys(("user", "item"), lambda value: value is None or _is_dict(value))
     libraries = dict.fromkeys((_LIBRARY, _TIMES), lambda v: v is None or isinstance(v, str))

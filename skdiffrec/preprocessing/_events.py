@@ -112,6 +112,8 @@ def events_matrix(encoder, rows, columns, numbers, shape, values):
 
 def row_users(encoder, found, users):
     """(row of each user found in a table, −1 for none; users of the rows)."""
+    if isinstance(users, (str, bytes)) or not (users is None or hasattr(users, "__iter__")):
+        users = [users]  # one id
     users = own_users(encoder, users)
     if users is None:
         users, row_of = found, np.arange(len(found))

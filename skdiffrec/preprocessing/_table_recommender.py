@@ -93,8 +93,9 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
             If one of the two is not fitted.
         ValueError
             If the recommender was fitted to another number of rows or columns than the encoder has
-            users and items, or to its rows in another order. As many rows of other people cannot
-            be told apart; `fit` of this class rules that out.
+            users and items, to its rows in another order, or to rows most of which are not those
+            of its users: they hold items that their user has not, and lack items that it has.
+            A few wrong rows are not found out; `fit` of this class rules them out.
         """
         check_is_fitted(recommender)
         check_is_fitted(encoder)

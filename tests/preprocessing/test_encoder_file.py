@@ -74,11 +74,14 @@ def assert_same_array(found, expected):
     assert [a for a, _ in pairs] == [b for _, b in pairs]
 
 
+ROWS = ("_row_hashes", "_row_masks", "_row_levels")
+
+
 def assert_same_encoder(found, expected):
     assert found.get_params() == expected.get_params()
     kept = {name for name in vars(expected) if name != "_cached"}
     assert {name for name in vars(found) if name != "_cached"} == kept
-    for name in ("users_", "items_", "_left_out", "_left_out_users", "_row_hashes"):
+    for name in ("users_", "items_", "_left_out", "_left_out_users", *ROWS):
         assert_same_array(getattr(found, name), getattr(expected, name))
 
 
@@ -189,6 +192,9 @@ class TestRefused:
             ("text", lambda r, t: t.update({"users.ends": t["users.ends"][:-1]})),
             ("text", lambda r, t: t.update({"users.utf8": t["users.utf8"] | 128})),
             ("text", lambda r, t: t.update(row_hashes=t["row_hashes"][:-1])),
+            ("text", lambda r, t: t.update(row_masks=t["row_masks"][:-1])),
+            ("text", lambda r, t: t.pop("row_masks")),
+            ("text", lambda r, t: t.update(row_levels=t["row_levels"].astype(np.int64))),
             ("text", lambda r, t: t.update(more=t["row_hashes"])),
             ("text", lambda r, t: t.pop("items.utf8")),
             ("text", lambda r, t: r.update(values="other")),

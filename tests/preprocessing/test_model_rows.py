@@ -7,9 +7,16 @@ from encoder_tables import properties
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from sklearn.utils import resample
 
 from skdiffrec.baselines import PopularityRecommender
-from skdiffrec.preprocessing import InteractionEncoder, _identity, recommend_batches
+from skdiffrec.model_selection import LastN, SampleFraction, SampleN, TimeCut
+from skdiffrec.preprocessing import (
+    InteractionEncoder,
+    TableRecommender,
+    _identity,
+    recommend_batches,
+)
 
 EVENTS = [
     ("ann", "tea"),
@@ -125,3 +132,116 @@ class TestModelRows:
         sets = [frozenset(items) for items in rows]
         for row, one in enumerate(sets):
             assert [h == found[row] for h in found] == [other == one for other in sets]
+
+
+def table(n_users, n_items, most, seed=0):
+    """Events in time: each user has between 1 and `most` items."""
+    rng = np.random.default_rng(seed)
+    rows = [rng.permutation(n_items)[: rng.integers(1, most + 1)] for _ in range(n_users)]
+    events = [(user, item) for user, row in enumerate(rows) for item in row]
+    events += [(0, item) for item in range(n_items)]  # every item
+    return [(user, item, 1.0 + place) for place, (user, item) in enumerate(events)]
+
+
+SIZES = [(30, 12, 6), (60, 400, 150)]
+
+
+def timed_encoder():
+    return InteractionEncoder(timestamp=2)
+
+
+@pytest.mark.parametrize("size", SIZES)
+class TestOtherRows:
+    @pytest.mark.parametrize(
+        "other",
+        [
+            lambda X, order: resample(X, random_state=0),
+            lambda X, order: SampleN(1, random_state=0).hide(X)[0][order],
+            lambda X, order: X[:, np.random.default_rng(1).permutation(X.shape[1])],
+            lambda X, order: X[:, np.roll(np.arange(X.shape[1]), 1)],
+            lambda X, order: timed_encoder().fit_transform(
+                table(*X.shape, np.diff(X.indptr[1:]).max(), seed=7)
+            ),
+        ],
+    )
+    def test_refused(self, size, other):
+        encoder = timed_encoder()
+        X = encoder.fit_transform(table(*size))
+        model = PopularityRecommender().fit(other(X, np.roll(np.arange(X.shape[0]), 1)))
+        says = "other rows than those of encoder: row .*, user .* rows"
+        for _ in range(2):
+            with pytest.raises(ValueError, match=says):
+                recommend_batches(model, encoder)
+        with pytest.raises(ValueError, match=says):
+            recommend_batches(model, encoder, [(1, 2, 3.0)])
+        with pytest.raises(ValueError, match=says):
+            TableRecommender.from_fitted(model, encoder)
+
+    @pytest.mark.parametrize(
+        "part",
+        [
+            lambda X: X,
+            lambda X: X * 2,
+            lambda X: TimeCut(np.median(X.data)).hide(X)[0],
+            lambda X: TimeCut(np.median(X.data)).hide(X)[1],
+            lambda X: LastN(1).hide(X)[0],
+            lambda X: SampleFraction(0.3, random_state=0).hide(X)[0],
+            lambda X: SampleFraction(0.9, random_state=0).hide(X)[1],
+        ],
+    )
+    def test_parts_of_the_rows(self, size, part):
+        encoder = timed_encoder()
+        model = PopularityRecommender().fit(part(encoder.fit_transform(table(*size))))
+        assert next(recommend_batches(model, encoder, k=1))["user"].size
+
+    def test_more_events(self, size):
+        events = table(*size)
+        more = [*events, *table(*size, seed=3)]
+        few = [event for place, event in enumerate(events) if place % 3 or not event[0]]
+        encoder = timed_encoder().fit(few)
+        for others in (events, more):
+            X = timed_encoder().fit(few).transform(others, users=encoder.users_)
+            model = PopularityRecommender().fit(X)
+            assert next(recommend_batches(model, encoder, k=1))["user"].size
+
+
+def test_approval_ends_with_the_fit_of_the_encoder():
+    encoder, events = timed_encoder(), table(30, 12, 6)
+    model = PopularityRecommender().fit(encoder.fit_transform(events))
+    recommend_batches(model, encoder)
+    encoder.fit([((user * 7) % 30, item, time) for user, item, time in events])
+    with pytest.raises(ValueError, match="in another order"):
+        recommend_batches(model, encoder)
+    encoder.fit(events)
+    recommend_batches(model, encoder)
+
+
+@properties
+@given(st.integers(0, 9), st.sampled_from([3, 50, 2**20]), st.integers(0, 3))
+def test_masks_of_rows(seed, block, level):
+    X = timed_encoder().fit_transform(table(12, 300, 200, seed))
+    counts = np.diff(X.indptr)
+    levels = _identity.row_levels(X)
+    assert levels.tolist() == [max(0, int(n // 16).bit_length() - 1) for n in counts]
+    levels[::2] = level
+    before, _identity._BLOCK_ENTRIES = _identity._BLOCK_ENTRIES, block
+    found = _identity.row_masks(X, levels)
+    _identity._BLOCK_ENTRIES = before
+    hashes = [int(h) for h in _identity.hash64(np.arange(300))]
+    for row in range(12):
+        items, expected = X.indices[X.indptr[row] : X.indptr[row + 1]], 0
+        for h in (hashes[item] for item in items):
+            expected |= (h % 2 ** int(levels[row]) == 0) << (h >> 32 & 63)
+        assert int(found[row]) == expected
+
+
+@pytest.mark.parametrize("user", ["eve", b"eve", 7, np.int64(7), "zoe"])
+def test_one_user_of_transform(user):
+    encoder = InteractionEncoder().fit([(user, "tea"), (user, "jam")] if user != "zoe" else EVENTS)
+    events = [(user, "tea"), (user, "jam")]
+    X, users = encoder.transform(events, users=user, return_users=True)
+    assert (
+        users.tolist() == [user]
+        and X.toarray().tolist() == encoder.transform(events, users=[user]).toarray().tolist()
+        and X.nnz == 2
+    )
