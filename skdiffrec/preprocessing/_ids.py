@@ -77,6 +77,9 @@ def positions(known, wanted, index_of=None):
             return np.full(len(wanted), -1)
         place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
         return np.where(known[place] == wanted, place, -1)
+    kinds = {known.dtype.kind, wanted.dtype.kind}
+    if len(kinds) == 2 and kinds & {*"mM"} and "O" not in kinds:
+        return np.full(len(wanted), -1)  # tolist makes integers of nanoseconds
     index = (index_of or id_index)(known)
     return np.fromiter((index.get(value, -1) for value in wanted.tolist()), np.int64, len(wanted))
 
@@ -233,7 +236,9 @@ def narrow(ids):
             return np.array(ids, StringDType())
         if issubclass(kind, datetime.date):  # datetimes with a time zone become UTC
             return as_datetime64(np.fromiter(ids, object, len(ids)))
-        if kind in (bool, int, float) or issubclass(kind, np.generic):
+        if kind is int:  # NumPy's own choice is float64 where some are above int64
+            return np.array(ids, np.uint64 if max(ids) >= 2**63 else np.int64)
+        if kind in (bool, float) or issubclass(kind, np.generic):
             array = np.array(ids)
             if array.dtype.kind != "O":
                 return array
