@@ -4,6 +4,7 @@ A description is a dict of text, numbers and at most one array (of categories), 
 can be stored without the library of its table.
 """
 
+import contextlib
 import re
 
 import narwhals as nw
@@ -11,10 +12,14 @@ import numpy as np
 
 from ._ids import narrow
 
+_NUMPY_NUMBERS = {  # NumPy has the same types, in lower case
+    *("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64"),
+    *("Float32", "Float64"),
+}
 _POLARS = {
-    *("String", "Categorical", "Enum", "Boolean", "Binary", "Object"),
-    *("Int8", "Int16", "Int32", "Int64", "Int128", "UInt8", "UInt16", "UInt32", "UInt64"),
-    *("Float32", "Float64", "Decimal", "Date", "Datetime", "Duration", "Time"),
+    *("String", "Categorical", "Enum", "Boolean", "Binary", "Object", "Int128", "UInt128"),
+    *("Decimal", "Date", "Datetime", "Duration", "Time"),
+    *_NUMPY_NUMBERS,
 }
 _POLARS_ARGUMENTS = {
     "Datetime": ("time_unit", "time_zone"),
@@ -122,9 +127,14 @@ def _pandas_series(ids, description):
     if dtype == np.dtype(object):
         return pandas.Series(_python_objects(ids, description["zoned"]), dtype=object)
     if isinstance(dtype, pandas.DatetimeTZDtype):
-        return pandas.Series(ids).dt.tz_localize("UTC").astype(dtype)
+        with contextlib.suppress(ValueError):  # else in a finer unit
+            ids = _exactly(ids, np.dtype(f"M8[{dtype.unit}]"))
+        return pandas.Series(ids).dt.tz_localize("UTC").dt.tz_convert(dtype.tz)
     if isinstance(dtype, np.dtype):
         return pandas.Series(_exactly(ids, dtype))
+    if ids.dtype.kind in "biuf":  # a nullable type, or a sparse one
+        plain = getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", None))
+        ids = ids if plain is None else _exactly(ids, plain)
     return pandas.Series(ids.astype(object) if ids.dtype.kind == "T" else ids, dtype=dtype)
 
 
@@ -149,12 +159,20 @@ def _exactly(ids, dtype):
     """Ids in another NumPy dtype that can hold each of them."""
     if ids.dtype == dtype:
         return ids
-    converted = ids.astype(dtype)
+    with np.errstate(all="ignore"):  # compared below
+        converted = ids.astype(dtype)
     if ids.dtype.kind != converted.dtype.kind and {ids.dtype.kind, converted.dtype.kind} - {*"iu"}:
         raise TypeError(f"{ids.dtype} is not {dtype}")
-    if not np.array_equal(converted, ids):
+    # a time beyond the range of a unit wraps around, and does not come back
+    if not np.array_equal(converted, ids) or not np.array_equal(converted.astype(ids.dtype), ids):
         raise ValueError(f"{dtype} does not hold all ids")
     return converted
+
+
+def _check_same(values, ids):
+    """Raise ValueError if a list made of ids is not equal to them, because a type rounds."""
+    if values != ids.tolist():
+        raise ValueError("the column's type does not hold all ids")
 
 
 def _describe_polars(dtype):
@@ -193,8 +211,11 @@ def _polars_series(ids, description):
     if name in ("String", "Categorical", "Enum"):
         return polars.Series(ids.tolist(), dtype=polars.String).cast(dtype)
     if ids.dtype.kind in "biuf":
-        return polars.Series(ids).cast(dtype)
-    return polars.Series(ids.tolist(), dtype=dtype)
+        exact = _exactly(ids, np.dtype(name.lower())) if name in _NUMPY_NUMBERS else ids
+        return polars.Series(exact).cast(dtype)
+    series = polars.Series(ids.tolist(), dtype=dtype)
+    _check_same(series.to_list(), ids)
+    return series
 
 
 def _describe_arrow(kind, dtype):
@@ -241,4 +262,12 @@ def _arrow_array(ids, dtype):
         converted = _exactly(ids, np.dtype(f"{ids.dtype.kind}8[{unit}]"))
         array = pyarrow.array(converted)
         return array if array.type == dtype else array.cast(dtype)
-    return pyarrow.array(ids.tolist() if ids.dtype.kind in "TOSV" else ids, dtype)
+    if ids.dtype.kind in "biuf":
+        plain = types.is_integer(dtype) or types.is_floating(dtype)
+        return pyarrow.array(
+            _exactly(ids, np.dtype(dtype.to_pandas_dtype())) if plain else ids, dtype
+        )
+    array = pyarrow.array(ids.tolist(), dtype)
+    if ids.dtype.kind == "O":
+        _check_same(array.to_pylist(), ids)
+    return array

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.dtypes import StringDType
 
 from ._tables import arrow_objects, is_arrow_extension
-from ._values import BadRows, as_datetime64, is_missing
+from ._values import BadRows, as_datetime64, is_int128, is_missing
 
 _TABLE_SHARE = 4  # largest size of a table over a range of integers, per id in the data
 _CHUNK = 2**16  # ids converted to Python objects at a time
 _TEXT = (nw.String, nw.Categorical, nw.Enum)
+_NESTED = (nw.Struct, nw.List, nw.Array)
 
 
 class _MissingId(BadRows):
@@ -77,6 +78,9 @@ def positions(known, wanted, index_of=None):
             return np.full(len(wanted), -1)
         place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
         return np.where(known[place] == wanted, place, -1)
+    kinds = {known.dtype.kind, wanted.dtype.kind}
+    if len(kinds) == 2 and kinds & {*"mM"} and "O" not in kinds:
+        return np.full(len(wanted), -1)  # tolist makes integers of nanoseconds
     index = (index_of or id_index)(known)
     return np.fromiter((index.get(value, -1) for value in wanted.tolist()), np.int64, len(wanted))
 
@@ -93,6 +97,8 @@ def _distinct(column, name):
             return _distinct_categories(parts[0], parts[1], name)
         if isinstance(column.dtype, _TEXT):
             return _distinct_series(column, name)
+        if isinstance(column.dtype, _NESTED):
+            raise _unhashable(name, f"it is {column.dtype}")
         column = _as_array(column)
     if column.dtype.kind == "T":  # older versions of Arrow cannot read it
         column = column.astype(object)
@@ -165,6 +171,14 @@ def _as_array(series):
         unit = getattr(series.dtype, "time_unit", "D")
         kind = "m" if series.dtype == nw.Duration else "M"
         return native.to_physical().to_numpy().astype(np.int64).view(f"{kind}8[{unit}]")
+    if series.dtype == nw.Time and series.implementation.is_polars():
+        if (native.to_physical() % 1000 != 0).any():
+            raise ValueError(
+                "Ids that are times of day hold nanoseconds, which Python's lack, so some would "
+                "become one. Convert them to integers or text."
+            )
+    if is_int128(series):
+        return np.fromiter(series.to_list(), object, len(series))
     return arrow_objects(native) if is_arrow_extension(native) else series.to_numpy()
 
 
@@ -200,12 +214,16 @@ def _distinct_objects(column, name):
             codes[done : done + len(chunk)] = [index[value] for value in chunk]
             done += len(chunk)
     except TypeError as error:
-        raise TypeError(
-            f"Column {name!r} holds an id that cannot be hashed: {error}. Use ids such as ints, "
-            "strings or tuples. A row is one event: where an entry lists several ids, give each a "
-            "row of its own; of a nested one, give the id alone."
-        ) from None
+        raise _unhashable(name, error) from None
     return codes, narrow(list(index))
+
+
+def _unhashable(name, reason):
+    return TypeError(
+        f"Column {name!r} holds an id that cannot be hashed: {reason}. Use ids such as ints, "
+        "strings or tuples. A row is one event: where an entry lists several ids, give each a row "
+        "of its own; of a nested one, give the id alone."
+    )
 
 
 def _chunks(column):
@@ -233,7 +251,9 @@ def narrow(ids):
             return np.array(ids, StringDType())
         if issubclass(kind, datetime.date):  # datetimes with a time zone become UTC
             return as_datetime64(np.fromiter(ids, object, len(ids)))
-        if kind in (bool, int, float) or issubclass(kind, np.generic):
+        if kind is int:  # NumPy's own choice is float64 where some are above int64
+            return np.array(ids, np.uint64 if max(ids) >= 2**63 else np.int64)
+        if kind in (bool, float) or issubclass(kind, np.generic):
             array = np.array(ids)
             if array.dtype.kind != "O":
                 return array
@@ -265,6 +285,8 @@ def missing_ids(column):
             missing[~missing] = parts[1].is_null().to_numpy()[parts[0]]
             return missing
         if isinstance(column.dtype, _TEXT):
+            return missing
+        if isinstance(column.dtype, _NESTED) or is_int128(column):
             return missing
         column = column.to_numpy()
     if column.dtype.kind in "fmM":

@@ -183,7 +183,9 @@ def _column(column, form):
         listed[places] = True
         ids, places = ids[listed], (np.cumsum(listed) - 1)[places]
     description = form[column.role]
-    if description is not None and column.same_kind:
+    if description is not None and column.same_kind and form["library"] is not None:
+        if places is not None and "_view" in description.get("name", ""):
+            ids, places = ids[places], None  # Arrow takes nothing from a view
         values = typed_column(ids, description)
         if values is not None:
             return _taken(values, places, form["library"])

@@ -47,7 +47,8 @@ def read_columns(X, names):
         names = {role: find_name(name, list(X)) for role, name in names.items()}
         columns = {role: _column_of_dict(X[name], name) for role, name in names.items()}
     else:
-        X = np.asarray(X) if hasattr(X, "__array__") else X  # a tensor, for example
+        if hasattr(X, "__array__") and not np.ma.isMaskedArray(X):  # a tensor, for example
+            X = np.asarray(X)
         read = columns_of_array if isinstance(X, np.ndarray) else columns_of_rows
         columns = {role: as_column(column) for role, column in read(X, names).items()}
     lengths = {role: len(column) for role, column in columns.items()}
@@ -162,5 +163,20 @@ def as_column(values):
     if hasattr(values, "__array__"):  # NumPy's own, pandas' indexes and arrays, Arrow's arrays
         if np.ndim(values) != 1:
             raise ValueError(f"A column must have one dimension, got shape {np.shape(values)}.")
+        if np.ma.isMaskedArray(values):
+            return _unmasked(values)
         return arrow_objects(values) if is_arrow_extension(values) else np.asarray(values)
     return np.fromiter(values, object)  # np.asarray would convert [1, "a"] to strings
+
+
+def _unmasked(column):
+    """A masked array (n,) as a plain one, in which what is masked is missing."""
+    if not np.ma.getmaskarray(column).any():
+        return np.asarray(column)
+    if column.dtype.kind == "f":
+        return column.filled(np.nan)
+    if column.dtype.kind in "mM":
+        return column.filled(np.array("NaT", column.dtype))
+    objects = column.data.astype(object)
+    objects[np.ma.getmaskarray(column)] = None
+    return objects

@@ -16,6 +16,7 @@ _TIME_KINDS = {
     ("m", False): "durations",
     ("f", False): "numbers",
 }
+_LEAST = 5e-324  # the least number above 0; computing it may raise an error of underflow
 
 
 class BadRows(ValueError):
@@ -46,7 +47,7 @@ def as_times(column, name, counted=None):
             f"them to {np.spacing(np.float32(np.nanmax(times))):g}. Read them as int64 or float64; "
             'if float32 is what there is, astype("float64") accepts the rounding.'
         )
-    _check_range(times, counted, np.nextafter(0, 1))
+    _check_range(times, counted, _LEAST)
     return times
 
 
@@ -80,6 +81,7 @@ def as_numbers(column, name, dates):
             return np.where(column.is_null().to_numpy(), np.nan, stamps / 1e6)
         if column.dtype == nw.Duration:
             return _seconds(column)
+        column = column.cast(nw.Float64) if is_int128(column) else column
         column = column.to_numpy()
     if column.dtype == object:
         return _object_numbers(column, name, dates)
@@ -92,6 +94,11 @@ def as_numbers(column, name, dates):
     if kind not in "biuf":
         _raise_no_numbers(name, column[0] if len(column) else column.dtype, dates)
     return np.asarray(column, np.float64)
+
+
+def is_int128(series):
+    """Does a narwhals Series hold integers of 128 bits, which NumPy has no type for?"""
+    return str(series.dtype) in ("Int128", "UInt128")
 
 
 def _seconds(durations):
@@ -136,9 +143,9 @@ def _typed(values, types):
 
 
 def is_missing(value):
-    """Is a value None, NaN, NaT or null?"""
+    """Is a value None, NaN, NaT or null, or masked?"""
     try:
-        return value is None or bool(value != value)
+        return value is None or value is np.ma.masked or bool(value != value)
     except (TypeError, ValueError):  # pandas.NA has no truth value
         return True
 
@@ -157,7 +164,18 @@ def as_datetime64(times):
         )
     unit = "us" if hasattr(times[0], "tzinfo") else "D"
     utc = [t.astimezone(datetime.UTC).replace(tzinfo=None) if _has_zone(t) else t for t in times]
+    if any(getattr(t, "nanosecond", 0) for t in utc):  # of pandas; NumPy would drop them
+        return _as_nanoseconds(utc)
     return np.array(utc, f"datetime64[{unit}]")
+
+
+def _as_nanoseconds(times):
+    """datetimes, some of them pandas', as datetime64[ns]."""
+    for time in times:
+        if not 1678 <= time.year <= 2261:
+            raise OverflowError(f"{time} is beyond the range of nanoseconds, 1678 to 2261")
+    plain = (t.to_datetime64() if hasattr(t, "to_datetime64") else np.datetime64(t) for t in times)
+    return np.array(list(plain), "datetime64[ns]")
 
 
 def _has_zone(time):
