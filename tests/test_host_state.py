@@ -54,6 +54,14 @@ def deterministic():
         torch.use_deterministic_algorithms(False)
 
 
+@contextmanager
+def autocast():
+    with torch.autocast("cpu", torch.bfloat16):
+        yield
+        assert torch.is_autocast_enabled("cpu")
+        assert torch.get_autocast_dtype("cpu") == torch.bfloat16
+
+
 HOSTS = {
     "float64": float64,
     "default_device": default_device,
@@ -61,6 +69,7 @@ HOSTS = {
     "no_grad": torch.no_grad,
     "inference_mode": torch.inference_mode,
     "deterministic": deterministic,
+    "autocast": autocast,
 }
 
 

@@ -70,6 +70,9 @@ def own_state(*, gradients=False, device=False):
         # torch.get_default_device fails in some versions once it was set back
         if device and torch.empty(0).device.type != "cpu":
             stack.enter_context(torch.device("cpu"))
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
         if in_forked_process():
             stack.enter_context(torch_threads(1))
         yield
