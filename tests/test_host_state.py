@@ -54,6 +54,14 @@ def deterministic():
         torch.use_deterministic_algorithms(False)
 
 
+@contextmanager
+def autocast():
+    with torch.autocast("cpu", torch.bfloat16):
+        yield
+        assert torch.is_autocast_enabled("cpu")
+        assert torch.get_autocast_dtype("cpu") == torch.bfloat16
+
+
 HOSTS = {
     "float64": float64,
     "default_device": default_device,
@@ -61,6 +69,7 @@ HOSTS = {
     "no_grad": torch.no_grad,
     "inference_mode": torch.inference_mode,
     "deterministic": deterministic,
+    "autocast": autocast,
 }
 
 
@@ -310,15 +319,39 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
+FORKS_OF_ALS = """
+import os
+import numpy as np
+from skdiffrec.baselines import ALSRecommender
+from skdiffrec.datasets import make_interactions
+
+X = make_interactions(100, 80, n_interactions_per_user=10, random_state=0).train
+model = ALSRecommender(factors=4, random_state=0).fit(X)
+def ask(model):
+    return [*model.recommend(), model.decision_function(X)]
+expected = ask(model)  # implicit's pool has run
+child = os.fork()
+if not child:
+    again = ALSRecommender(factors=4, random_state=0).fit(X)
+    same = [all(map(np.array_equal, ask(m), expected)) for m in (model, again)]
+    os._exit(0 if all(same) else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_process_answers_and_fits():
+@pytest.mark.parametrize("code", [FORKS, FORKS_OF_ALS], ids=["cfg", "als"])
+def test_a_forked_process_answers_and_fits(code):
+    if code is FORKS_OF_ALS:
+        pytest.importorskip("implicit")
     with subprocess.Popen(
-        [sys.executable, "-c", FORKS],
+        [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "2"},
     ) as process:
         try:
             out, err = process.communicate(timeout=120)

@@ -7,10 +7,11 @@ the process begin with, which nothing can read back.
 import ctypes
 import functools
 import inspect
-import os
 from contextlib import ExitStack, contextmanager
 
 import torch
+
+from .._utils.threads import in_forked_process
 
 
 def _calls_of_torch():
@@ -30,26 +31,15 @@ def _calls_of_torch():
 
 
 set_openmp, set_mkl = _calls_of_torch()
-_forked = False
-
-
-def _note_fork():
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)
 
 
 @contextmanager
 def torch_threads(n_threads):
     """Compute with so many of torch's threads, in the calling thread alone.
 
-    A process made by fork has none of the threads of its parent's pool, and would wait for them
-    for ever: there it is always one.
+    In a process made by fork it is always one.
     """
-    n_threads, before = 1 if _forked else n_threads, torch.get_num_threads()
+    n_threads, before = 1 if in_forked_process() else n_threads, torch.get_num_threads()
     if n_threads != before:
         set_openmp(n_threads)
     mkl_before = set_mkl(n_threads)
@@ -80,7 +70,10 @@ def own_state(*, gradients=False, device=False):
         # torch.get_default_device fails in some versions once it was set back
         if device and torch.empty(0).device.type != "cpu":
             stack.enter_context(torch.device("cpu"))
-        if _forked:
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if in_forked_process():
             stack.enter_context(torch_threads(1))
         yield
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from .._network.sparse_rows import to_device
 from .._utils.topk import GROUP, best_columns, columns_above
+from .host_state import in_own_state
 from .reverse_process import reverse_processes
 
 # A product's rounding may depend on where a column stands in it, so that tiles are always these.
@@ -201,8 +202,7 @@ class EstimateScores:
         )
 
 
-@torch.inference_mode(False)
-@torch.no_grad()
+@in_own_state()
 def guided_lists(model, history, keys, scale, settings, k, *, filter_seen, items):
     """The k best items by `guided_scores`, which are never there as a whole.
 

@@ -21,9 +21,27 @@ _before: dict[
     str, tuple[Any, int | None]
 ] = {}  # libraries of BLAS, their numbers before all limits
 
+_forked = False
+
+
+def in_forked_process():
+    """Was this process made by fork, after this module was imported?
+
+    It has none of the threads of its parent's pools of OpenMP, and would wait for them for ever:
+    work of OpenMP's takes one thread there.
+    """
+    return _forked
+
+
+def _begin_forked_process():
+    global _forked
+    _forked = True
+    _lock.release()
+
+
 if hasattr(os, "register_at_fork"):  # no process begins with a lock that nobody will release
     os.register_at_fork(
-        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_begin_forked_process
     )
 
 

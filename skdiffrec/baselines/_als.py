@@ -11,7 +11,7 @@ from .._utils.recency import history_weights
 from .._utils.rows import ROW_MULTIPLE, pad_rows
 from .._utils.similarity import cosine_similarity
 from .._utils.tensor_file import check_record, is_number
-from .._utils.threads import blas_limit
+from .._utils.threads import blas_limit, in_forked_process
 from .._utils.typing import FloatArray, RandomState, Values
 from .._utils.validation import Interval
 from ._constraints import HISTORY_CONSTRAINTS
@@ -115,6 +115,7 @@ class ALSRecommender(SimilarItemsRecommender):
             alpha=self.alpha,
             iterations=self.iterations,
             random_state=int(seed),
+            num_threads=_openmp_threads(),
         )
 
     def _get_state(self):
@@ -131,6 +132,7 @@ class ALSRecommender(SimilarItemsRecommender):
         n = X.shape[0]
         histories = pad_rows(history_weights(X, self.values, self.half_life), ROW_MULTIPLE)
         als = copy.copy(self._als)
+        als.num_threads = _openmp_threads()  # of this process, which may not be that of `fit`
         als.item_factors = np.require(self.item_factors_, requirements="W")  # may be a memmap
         with blas_limit(1):
             users = als.recalculate_user(np.arange(histories.shape[0]), sp.csr_matrix(histories))
@@ -140,3 +142,8 @@ class ALSRecommender(SimilarItemsRecommender):
 
     def _item_similarity(self):
         return cosine_similarity(self.item_factors_)
+
+
+def _openmp_threads():
+    """What implicit takes as `num_threads`; 0 is OpenMP's own choice."""
+    return 1 if in_forked_process() else 0
