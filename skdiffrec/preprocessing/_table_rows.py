@@ -1,5 +1,7 @@
 """Read columns of a list of rows (tuples, named tuples, dicts, rows of databases) or an array."""
 
+import numbers
+import re
 from collections.abc import Mapping, Set
 
 import numpy as np
@@ -9,6 +11,14 @@ FORMS = (
     "named fields, or a list of tuples, of named tuples or of dicts"
 )
 _SHOWN = 10
+_SAMPLE = 1000  # rows read to tell a header
+_WORD = re.compile(r"[^\W\d](?:[ .:-]?[^\W\d])*")
+_NUMBER = re.compile(r"\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?\s*")
+_NO_SEPARATORS = str.maketrans("", "", " _.-")
+_USER_NAMES = {f"{name}{end}" for name in ("user", "customer", "client") for end in ("id", "")}
+_ITEM_NAMES = {
+    *(f"{name}{end}" for name in ("item", "product", "movie", "book") for end in ("id", ""))
+}
 _EXPLODE = "give [(row[0], item) for row in rows for item in row[1:]]"
 
 
@@ -140,10 +150,31 @@ def _placed(columns, width, names, n_rows):
     return found
 
 
+def _is_header(found):
+    """Do the first cells of columns name them: are they usual names, or words above numbers?"""
+    names = [
+        str(column[0]).removeprefix("\ufeff").removesuffix(":token")
+        for column in found.values()
+        if len(column)
+    ]
+    usual = [name.casefold().translate(_NO_SEPARATORS) for name in names[:2]]
+    if len(usual) == 2 and usual[0] in _USER_NAMES and usual[1] in _ITEM_NAMES:
+        return True
+    below = [cell for column in found.values() for cell in column[1:_SAMPLE]]
+    return bool(below) and all(map(_WORD.fullmatch, names)) and all(map(_is_number, below))
+
+
+def _is_number(cell):
+    if isinstance(cell, str):
+        return _NUMBER.fullmatch(cell) is not None
+    return isinstance(cell, numbers.Real)
+
+
 def _check_first_row(columns, found, by_name):
     """Raise an error if the first row is a header, or holds a table or a list."""
     first = [column[0] for column in columns if len(column)]
-    if by_name and all(isinstance(v, str) for v in first) and set(by_name) <= set(first):
+    configured = by_name and set(by_name) <= {v for v in first if isinstance(v, str)}
+    if all(isinstance(v, str) for v in first) and (configured or _is_header(found)):
         raise ValueError(
             f"Row 0 of X, {tuple(map(str, first))}, holds the names of the columns. Leave it out "
             "(rows[1:]), or read rows by name: list(csv.DictReader(file))."
