@@ -47,8 +47,9 @@ class BaseRecommender(BaseEstimator):
     It defines ``_fit(X)``, which learns from canonical CSR training rows, and
     ``_score_rows(X) -> ndarray of float32 (n_rows, n_items)``, where X is a canonical CSR block. A
     row's scores must depend on that row alone; those of a row without interactions are replaced by
-    the items' popularity in `fit` (users, or summed weights with ``values="weight"``). One that
-    names its fitted arrays in ``_saved_arrays`` can be saved.
+    the items' popularity in `fit` (users; with ``values="weight"`` each counts by the item's share
+    of the row's largest weight). One that names its fitted arrays in ``_saved_arrays`` can be
+    saved.
 
     Examples
     --------
