@@ -23,6 +23,7 @@ from ._utils.validation import (
     check_k,
     drop_labels,
     fit_context,
+    is_labels,
     item_filter,
     requested_rows,
     warn_without_order,
@@ -46,8 +47,9 @@ class BaseRecommender(BaseEstimator):
     It defines ``_fit(X)``, which learns from canonical CSR training rows, and
     ``_score_rows(X) -> ndarray of float32 (n_rows, n_items)``, where X is a canonical CSR block. A
     row's scores must depend on that row alone; those of a row without interactions are replaced by
-    the items' popularity in `fit` (users, or summed weights with ``values="weight"``). One that
-    names its fitted arrays in ``_saved_arrays`` can be saved.
+    the items' popularity in `fit` (users; with ``values="weight"`` each counts by the item's share
+    of the row's largest weight). One that names its fitted arrays in ``_saved_arrays`` can be
+    saved.
 
     Examples
     --------
@@ -141,10 +143,10 @@ class BaseRecommender(BaseEstimator):
             self._item_popularity = item_popularity(X, self.values)
         return X
 
-    def _check_rows(self, X, reset=False):
+    def _check_rows(self, X, reset=False, earliest=False):
         if self.values not in VALUES:
             raise ValueError(f"values must be one of {VALUES}, got {self.values!r}.")
-        return check_interactions(self, X, values=self.values, reset=reset)
+        return check_interactions(self, X, values=self.values, reset=reset, earliest=earliest)
 
     def recommend(
         self,
@@ -237,7 +239,8 @@ class BaseRecommender(BaseEstimator):
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
             Histories. With ``y=None`` a fifth of every row is held out (the latest items where the
-            values are times, else drawn by a hash of the row) and the rest is the history.
+            values are times, else drawn by a hash of the row) and the rest is the history. Of
+            several times of an entry the earliest counts there, as in the splitters.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Holdout items of the same users; must not overlap `X`. A 1-D `y` (labels that a tool
             passes along) is ignored, with a warning.
@@ -254,7 +257,8 @@ class BaseRecommender(BaseEstimator):
             or no user has a holdout item.
         """
         check_fitted(self)
-        X = self._check_rows(X)
+        alone = y is None or is_labels(y)
+        X = self._check_rows(X, earliest=alone)  # as in splitters: a repeat is no new item
         y = drop_labels(y, X.shape, stacklevel=2)
         if y is None:
             history, holdout = hide_for_score(X, self.values)

@@ -38,6 +38,31 @@ class TestScore:
             latest = np.where(held_out > 0, held_out, np.inf).min(axis=1)
             assert (latest > history.max(axis=1)).all()
 
+    def test_of_repeated_times_the_earliest_counts(self):
+        """What is held out is what the splitters hold out; `fit` and lists take the latest."""
+        times = np.array([1.0, 2, 3, 9, 4, 5, 6])
+        rows, items = [0, 0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2, 3]
+        X = sp.coo_array((times, (rows, items)), shape=(2, 12))
+        earliest = X.toarray()
+        earliest[0, 0] = 1  # dense, the sum
+        model = PopularityRecommender(values="time").fit(earliest)
+        with scored_blocks(model) as blocks:
+            score = model.score(X)
+        history, holdout = LastN(1).hide(X)
+        assert_array_equal(blocks[0].toarray(), history.toarray())
+        assert holdout.toarray()[0, 2] == 3
+        labels = np.zeros(2)
+        with pytest.warns(UserWarning, match="ignored"):
+            assert model.score(X, labels) == score
+        for split in (
+            RankingScorer().split(model, X),
+            RankingScorer(holdout=LastN(1)).split(model, X),
+        ):
+            assert_array_equal(split[0].toarray(), history.toarray())
+            assert_array_equal(split[1].toarray(), holdout.toarray())
+        assert RankingScorer()(model, X) == score == model.score(earliest)
+        assert model.fit(X)._fit_X[0, 0] == 9
+
     def test_is_seeded(self, fitted, interactions):
         assert fitted.score(interactions) == fitted.score(interactions)
 

@@ -202,8 +202,17 @@ class EstimateScores:
         )
 
 
-@in_own_state()
-def guided_lists(model, history, keys, scale, settings, k, *, filter_seen, items):
+def guided_lists(model, *args, **options):
+    """`_guided_lists`, whatever the host has set in torch; see there."""
+    run = _guided_lists
+    if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+        run = in_own_state()(run)  # else the two decorators do, in less time
+    return run(model, *args, **options)
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def _guided_lists(model, history, keys, scale, settings, k, *, filter_seen, items):
     """The k best items by `guided_scores`, which are never there as a whole.
 
     Parameters

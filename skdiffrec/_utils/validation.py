@@ -47,6 +47,7 @@ __all__ = [
     "check_scales",
     "check_user_ids",
     "drop_labels",
+    "is_labels",
     "fit_context",
     "item_filter",
     "requested_rows",
@@ -68,7 +69,7 @@ def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Me
     return _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
 
 
-def check_interactions(estimator, X, *, values, reset):
+def check_interactions(estimator, X, *, values, reset, earliest=False):
     """Validate user histories and bring them into one canonical form.
 
     Parameters
@@ -81,6 +82,8 @@ def check_interactions(estimator, X, *, values, reset):
         What the values mean. Duplicate entries add up as weights; of two times the later stays.
     reset : bool
         True in ``fit``.
+    earliest : bool
+        Of two times of an entry the earlier stays instead.
 
     Returns
     -------
@@ -108,7 +111,7 @@ def check_interactions(estimator, X, *, values, reset):
             f"Negative values in data passed to {type(estimator).__name__}: X holds "
             f"{entries.min()}. A value must be >= 0, and 0 where there is no interaction."
         )
-    X = canonical_csr(X, values)
+    X = canonical_csr(X, values, earliest)
     if reset:
         if values == "weight" or hasattr(estimator, "half_life"):  # else times change nothing
             warn_of_times(entries, values, stacklevel=7)
@@ -128,9 +131,14 @@ def check_values(constraints, values, caller):
     validate_parameter_constraints(constraints, values, caller)
 
 
+def is_labels(y):
+    """Is `y` 1-D, and so no matrix of holdout items?"""
+    return y is not None and not sp.issparse(y) and np.ndim(y) == 1
+
+
 def drop_labels(y, shape, stacklevel):
     """`y`, but None in place of labels that a tool passes along, with a warning."""
-    if y is None or sp.issparse(y) or np.ndim(y) != 1:
+    if not is_labels(y):
         return y
     warnings.warn(
         f"y of shape {np.shape(y)} holds no holdout items and is ignored; give a matrix of shape "

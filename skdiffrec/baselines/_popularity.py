@@ -14,12 +14,14 @@ class PopularityRecommender(BaseRecommender):
     Parameters
     ----------
     values : {"binary", "weight", "time"}, default="binary"
-        What the values of X mean. Items are counted; weights are summed instead.
+        What the values of X mean. Users of an item are counted. With weights, each user counts by
+        the share that the item's weight has of the largest weight in that user's row, so that
+        nobody counts more than once.
 
     Attributes
     ----------
     popularity_ : ndarray of float32, shape (n_items,)
-        Users, or summed weights, per item.
+        Users per item; with weights the sum of their shares.
     n_features_in_ : int
         Number of items.
 
@@ -29,6 +31,8 @@ class PopularityRecommender(BaseRecommender):
     >>> model = PopularityRecommender().fit([[1, 1, 0], [0, 1, 0], [0, 1, 1]])
     >>> model.recommend(0, k=1, filter_seen=False)[0]
     array([1])
+    >>> PopularityRecommender(values="weight").fit([[1, 4, 0], [100, 25, 0]]).popularity_
+    array([1.25, 1.25, 0.  ], dtype=float32)
     """
 
     _parameter_constraints = {"values": HISTORY_CONSTRAINTS["values"]}

@@ -60,7 +60,8 @@ class RankingScorer:
     holdout : object with a method ``hide(X) -> (history, holdout)``, default=None
         Holdout to apply if there is no `y`, such as ``LastN(1)``. None holds out the items that the
         estimator's `score` does: a fifth of each row, the latest items if its values are times,
-        else items drawn by a hash of the row. A `random_state` that is not an int is replaced by
+        else items drawn by a hash of the row. Of several times of an entry the earliest counts, as
+        in the splitters. A `random_state` that is not an int is replaced by
         one drawn seed when the scorer is created.
     convention : str or Convention, default="skdiffrec"
         The library whose definitions to use where they differ; see `skdiffrec.metrics`.
@@ -252,7 +253,8 @@ def split_for(scorer, estimator, X, y):
     if y is None:
         if scorer.holdout is not None:
             return recommender, *scorer.holdout.hide(X)
-        history, holdout = hide_for_score(canonical_csr(check_matrix(X), values), values)
+        rows = canonical_csr(check_matrix(X), values, earliest=True)  # as splitters do
+        history, holdout = hide_for_score(rows, values)
     else:
         history = canonical_csr(check_matrix(X), values)
         holdout = check_holdout(history, y)
