@@ -73,7 +73,11 @@ HOSTS = {
 }
 
 
-@pytest.fixture(params=HOSTS)
+ALIKE = ("no_grad", "deterministic")  # inference_mode and float64 ask for more
+CASES = [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in HOSTS]
+
+
+@pytest.fixture(params=CASES)
 def host(request):
     return HOSTS[request.param]
 
