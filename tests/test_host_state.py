@@ -121,6 +121,7 @@ def assert_same(found, expected):
         assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 class TestNumbers:
     def test_fit_and_ask_inside(self, plain, host, interactions, tmp_path):
         model, fitted, expected = plain

@@ -49,10 +49,12 @@ class TestLearning:
     def test_as_good_as_ease(self, binary, ease, evaluate):
         assert evaluate(binary) > 0.95 * ease
 
+    @pytest.mark.slow
     def test_the_network_alone_beats_popularity(self, drift_data, popularity, evaluate):
         parameters = {**WELL_TRAINED, "closed_form": None}
         assert evaluate(tiny_cfg(**parameters).fit(drift_data.train)) > 1.6 * popularity
 
+    @pytest.mark.slow
     def test_the_order_of_time_is_worth_something(self, timed, binary, evaluate):
         assert evaluate(timed) > 1.04 * evaluate(binary)
 
@@ -62,6 +64,7 @@ class TestLearning:
         turned.data = turned.data.max() + 1 - turned.data
         assert evaluate(timed) > 1.1 * timed.score(turned, drift_data.test)
 
+    @pytest.mark.slow
     def test_training_looks_forward_in_time(self, drift_data, evaluate):
         """Without recency weights what is left is the order of training: measured .244, .205."""
         turned = drift_data.train.copy()

@@ -17,6 +17,7 @@ from skdiffrec.baselines import (
 
 
 class TestConfigurations:
+    @pytest.mark.slow
     @pytest.mark.parametrize("latent_dim", [None, 8])
     @pytest.mark.parametrize("ranking_head", [True, False])
     @pytest.mark.parametrize("noise_schedule", ["linear", "cosine", "linear_variance"])

@@ -234,6 +234,7 @@ class TestPipeline:
         model = tiny_cfg().fit(interactions)
         assert pipeline.score(X, holdout) == model.score(interactions, holdout)
 
+    @pytest.mark.slow
     def test_search_over_a_step(self, interactions, holdout, everybody):
         pipeline = Pipeline([("values", Binarizer()), ("model", tiny_cfg())])
         for y, cv in ((None, 2), (holdout, everybody), (holdout, 2)):

@@ -95,6 +95,7 @@ def ease_of(X, reg, targets):
     return ease_of_gram(gram_matrix(X), reg, gram_matrix(X, targets))
 
 
+@pytest.mark.slow
 @properties
 @given(seeds, st.floats(0.5, 20))
 def test_the_exact_form_solves_the_constrained_regression(seed, reg):

@@ -110,6 +110,7 @@ def test_what_a_prediction_missed_is_made_up_for(schedule, eta):
 # Against the steps
 
 
+@pytest.mark.slow
 @properties
 @given(
     seed=seeds,
@@ -172,6 +173,7 @@ def test_smooth_denoisers_come_to_the_same_end(seed, schedule, eta, prediction_t
         assert_allclose(a[trusted], b[trusted], atol=3e-5 * float(expected[0].abs().max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", list(SCHEDULES))
 @pytest.mark.parametrize("prediction_type", ["x0", "v"])
 def test_most_rows_of_smooth_denoisers_are_trusted(schedule, prediction_type):

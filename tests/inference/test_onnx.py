@@ -75,6 +75,7 @@ def path(tmp_path):
     return str(tmp_path / "model.onnx")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_lists_of_recommend(case, interactions, path):
     """User 0 has no history; each user has a scale of their own, 0 and 1 among them."""

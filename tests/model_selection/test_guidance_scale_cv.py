@@ -20,6 +20,7 @@ SCALES = [0.0, 0.5, 1.0, 2.0]
 TINY = tiny_cfg(hidden_dims=(16, 16), latent_dim=8, max_epochs=2)
 
 
+@pytest.mark.slow
 @parametrize_with_checks([GuidanceScaleCV(TINY, cv=2, scoring=RankingScorer(k=1))])
 def test_estimator_checks(estimator, check):
     check(estimator)
@@ -44,6 +45,7 @@ def searched(X, y=None, model=None, **options):
 
 
 class TestAgainstGridSearch:
+    @pytest.mark.slow
     @pytest.mark.parametrize("parameters", [{}, {"values": "time"}, {"n_sampling_steps": 3}])
     def test_the_same_scores_for_fewer_fits(self, interactions, fits, parameters):
         model = tiny_cfg(**parameters)
@@ -91,6 +93,7 @@ class TestResults:
         assert found.n_splits_ == len(found.fit_times_) == len(found.score_times_) == 3
         assert (found.fit_times_ > 0).all() and (found.score_times_ > 0).all()
 
+    @pytest.mark.slow
     def test_it_finds_the_good_end(self, drift_data):
         found = searched(drift_data.train, scales=[-1.0, 0.0, 1.5], model=tiny_cfg(max_epochs=5))
         assert found.best_guidance_scale_ == 1.5

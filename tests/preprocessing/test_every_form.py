@@ -74,7 +74,7 @@ def best_lists(pairs, k):
     return {user: [i for i in order if (user, i) not in pairs][:k] for user in users}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(events_of.filter(lambda events: any(event[2] for event in events)))
 @pytest.mark.parametrize("values", ["binary", "weight", "time"])
 def test_one_matrix_and_the_lists_of_loops(values, events):
@@ -96,7 +96,7 @@ def test_one_matrix_and_the_lists_of_loops(values, events):
             assert [name for name in names if name is not None] == lists[user], form
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(events_of.filter(lambda events: any(event[2] for event in events)))
 def test_tables_of_lists(events):
     columns = dict(zip(NAMES, map(list, zip(*events, strict=True)), strict=True))

@@ -121,6 +121,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_differs_is_trained_anew(interactions, tmp_path, trainings, monkeypatch, change):
     tiny_cfg(memory=tmp_path).fit(interactions)

@@ -47,6 +47,7 @@ def loss_at_rest(denoiser, diffusion, X):
     return float(np.mean(losses))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
 @pytest.mark.parametrize("ranking", [False, True])
 def test_a_small_problem_is_learned(ranking, prediction_type):
