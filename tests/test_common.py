@@ -178,6 +178,7 @@ class TestInvariance:
         assert_same_lists(fitted.recommend(), (ids[60:180], scores[60:180]))
         assert_same_lists((ids[:7], scores[:7]), (ids[180:], scores[180:]))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("method", ["known", "rows", "decision_function", "score"])
     def test_memory_does_not_grow_with_the_users(self, fitted, interactions, method):
         """Never more scores at once than a block, however many users are asked for."""

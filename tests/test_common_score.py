@@ -66,6 +66,7 @@ class TestScore:
     def test_is_seeded(self, fitted, interactions):
         assert fitted.score(interactions) == fitted.score(interactions)
 
+    @pytest.mark.slow
     @given(order=st.permutations(range(3, N_USERS)), cut=st.integers(1, N_USERS - 4))
     @properties
     def test_what_is_held_out_of_a_user_ignores_the_others(self, fitted, interactions, order, cut):

@@ -56,8 +56,8 @@ def bad_rows_error(encoder, X, columns, names, values, backend):
             "Leave rows with something missing out, by "
             f"{_without_missing(keys, columns, backend)}, or fill it in."
         )
-    whats = {what for _, _, what, *_ in faults}
-    lines += [advice for what, advice in _ADVICE.items() if what in whats]
+    texts = {what for _, _, what, *_ in faults}
+    lines += [advice for what, advice in _ADVICE.items() if what in texts]
     return ValueError("\n".join(lines))
 
 

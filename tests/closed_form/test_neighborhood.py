@@ -141,6 +141,7 @@ def test_some_columns_alone(n_items):
         assert neighborhood_matrices(gram, [2.0], 7, columns[:0])[0].shape == (n_items, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("modules", "name", "size"),
     [

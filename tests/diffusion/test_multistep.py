@@ -261,6 +261,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parameters", MODELS.values(), ids=MODELS)
 def test_many_steps_give_the_scores_of_all_of_them(data, parameters, monkeypatch):
     model = fitted(data, **parameters)

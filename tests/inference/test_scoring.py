@@ -125,6 +125,7 @@ def slow_draw(model, X, scale, settings, key, draw):
     return uncond_scores + scale * (cond_scores + form - uncond_scores)
 
 
+@pytest.mark.slow
 @all_settings
 @all_types
 @pytest.mark.parametrize(
@@ -190,6 +191,7 @@ def test_scores_of_the_hidden_space_are_those_of_item_space(
     assert_allclose(hidden, items, rtol=1e-3, atol=2e-3)
 
 
+@pytest.mark.slow
 @SPACES
 @all_types
 @pytest.mark.parametrize("settings", [s for s in SETTINGS.values() if s.temperature])

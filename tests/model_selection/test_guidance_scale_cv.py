@@ -117,6 +117,7 @@ class TestResults:
         by_scorer = searched(interactions, scoring=RankingScorer("recall", 20))
         assert by_name.best_score_ == by_scorer.best_score_
 
+    @pytest.mark.slow
     def test_another_callable(self, interactions, fits):
         """As GridSearchCV calls it, for fewer fits."""
         found = searched(interactions, scoring=lambda model, X, y: model.score(X))
