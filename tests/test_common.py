@@ -225,6 +225,7 @@ class TestFit:
         assert_same_lists(fresh.recommend(), reused.recommend())
         assert_array_equal(fresh.decision_function(other), reused.decision_function(other))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("y", ["labels", "floats", "holdout", "nonsense"])
     def test_y_is_ignored(self, fitted, interactions, holdout, y):
         y = {

@@ -329,6 +329,7 @@ print(EASERecommender().fit(data.train).score(data.train, data.test))
     assert 0 < float(score) < 1
 
 
+@pytest.mark.slow
 def test_the_package_runs_without_extras():
     printed = run(
         """

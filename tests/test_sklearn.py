@@ -181,6 +181,7 @@ class TestSearch:
 
 
 class TestCrossValidation:
+    @pytest.mark.slow
     def test_cross_val_score(self, fitted, interactions):
         scores = cross_val_score(clone(fitted), interactions, cv=2, error_score="raise")
         for score, (train, test) in zip(scores, KFold(2).split(interactions), strict=True):

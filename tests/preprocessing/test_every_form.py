@@ -96,6 +96,7 @@ def test_one_matrix_and_the_lists_of_loops(values, events):
             assert [name for name in names if name is not None] == lists[user], form
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None)
 @given(events_of.filter(lambda events: any(event[2] for event in events)))
 def test_tables_of_lists(events):
