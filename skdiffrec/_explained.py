@@ -301,8 +301,7 @@ class ExplainedDiffusion(FittedDiffusion):
         item_ids, one_item = check_item_list("item_ids", item_ids, self.n_features_in_)
         items, places = np.unique(item_ids, return_inverse=True)
         score = model.score(row, scale, settings, items)[0]
-        # the unconditional branch, with the row's own random numbers
-        base = model.score(row, np.zeros(1), settings, items)[0]
+        base = model.score_without_history(row, settings, items)[0]
         without = model.leave_one_out(row, scale[0], settings, items)
         form = model.closed_form_contributions(row, scale[0], items)
         by_item = score, base, (score - without).T, *form

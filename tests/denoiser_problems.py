@@ -77,6 +77,7 @@ def make_denoiser(latent_dim=LATENT, ranking_head=True, widths=(8, 8), half_life
             parameter.normal_(0, 0.5, generator=generator)
     if ranking_head:
         denoiser.head.null_offset.normal_(0, 0.5, generator=generator)
+        denoiser.head.popularity.normal_(0, 0.5, generator=generator)
     return denoiser.eval()
 
 

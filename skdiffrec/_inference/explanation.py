@@ -17,7 +17,7 @@ def closed_form_contributions(model, history, scale, items):
     history : csr_array of float32, shape (1, n_items)
         As its reader gives it.
     scale : float
-        Guidance scale; counts as 0 where the history is empty.
+        Guidance scale.
     items : ndarray of int64, shape (k,)
 
     Returns
@@ -25,12 +25,11 @@ def closed_form_contributions(model, history, scale, items):
     contributions : ndarray of float32, shape (k, history.nnz)
         ``scale·a·D[i, j]·weight_i``: what the items of the history add.
     base : ndarray of float32, shape (k,)
-        What is there without them.
+        What is there without them; nothing for an empty history, which gets what is popular.
     """
     form, factor = model.closed_form, model.closed_form_scale
-    if not factor:
+    if not (factor and history.nnz):
         return np.zeros((len(items), history.nnz), np.float32), np.zeros(len(items), np.float32)
-    scale = scale if history.nnz else 0.0
     weights = model.reader.rows(history, "cpu").weighted(model.half_life).weights
     contributions = form.entries(history.indices, items).T * weights.numpy()
     base = (1 - scale) * factor * form.unknown[items].cpu().numpy()

@@ -242,6 +242,12 @@ class FittedModel:
         model, history, keys = self._inputs(X, settings)
         return guided_scores(model, history, keys, scale, settings, items)
 
+    def score_without_history(self, X: Rows, settings: SamplingSettings, items: Items) -> Scores:
+        """`score` of as many empty rows, with the random numbers of these."""
+        model, history, keys = self._inputs(X, settings)
+        empty = csr_array(history.shape, dtype=np.float32)
+        return guided_scores(model, empty, keys, np.zeros(X.shape[0]), settings, items)
+
     def stages(self, X: Rows, scale: Scales, settings: SamplingSettings) -> Iterator[Scores]:
         """`score` after each sampling step."""
         model, history, keys = self._inputs(X, settings)

@@ -151,7 +151,7 @@ class ServedProcess(ReverseProcess):
     takes_all_steps = True  # a graph takes one way for all rows
 
     def __init__(self, model, rows, scale, settings):
-        self.keys = None
+        self.keys = self.unknown = None
         self.n_rows = self.n_padded = scale.shape[0]
         self._begin(model, rows, scale, settings, one_scale=None)
 
@@ -202,9 +202,10 @@ class ServingGraph(nn.Module):
         reader = self.model.reader
         kind = PaddedAgedRows if reader.aged else PaddedRows
         rows = kind(items, reader.read_padded(values, known), known)
-        # nobody knows a user without history: the unconditional branch
-        scale = torch.where(known.any(1), scale, 0.0)[:, None]
-        scores = self._scores(rows, scale)
+        # nobody knows a user without history: the unconditional branch, which is what is popular
+        unknown = ~known.any(1, keepdim=True)
+        scale = torch.where(unknown, 0.0, scale[:, None])
+        scores = self._scores(rows, scale, unknown)
         n_items = self.denoiser.n_items
         excluded = [_marked(items, known, n_items)] if self.filter_seen else []
         if "blocked" in filters:
@@ -218,12 +219,12 @@ class ServingGraph(nn.Module):
         missing = max(0, self.k - n_items)
         return F.pad(ids, (0, missing), value=-1), F.pad(scores, (0, missing), value=-torch.inf)
 
-    def _scores(self, rows, scale):
+    def _scores(self, rows, scale, unknown):
         process = ServedProcess(self.model, rows, scale, self.settings)
         x_0, h = process.last_estimate()
         if not self.denoiser.head.ranks:
             return process.space.decode(x_0, rows.weighted(self.model.half_life))
-        scores = self.scores.features(h, scale) @ self.table.T
+        scores = self.scores.features(h, scale, unknown) @ self.table.T
         if self.closed_form is not None:
             history = self.scores.closed_form_history(rows, scale).dense(self.denoiser.n_items)
             scores = scores + self.closed_form(history)

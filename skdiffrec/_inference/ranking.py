@@ -119,7 +119,7 @@ class HeadScores:
         if self.scale:
             offset = offset + self.scale * closed_form.unknown
         weight, bias = head.write.weight.detach(), head.write.bias.detach()
-        table = torch.cat([weight, bias[:, None], offset[:, None]], 1)
+        table = torch.cat([weight, torch.stack([bias, offset, head.popularity], 1)], 1)
         self.table = F.pad(table, (0, -table.shape[1] % _WIDTH_MULTIPLE))
         # with items side by side, products of few rows are a third faster
         self.pieces = {
@@ -133,16 +133,19 @@ class HeadScores:
                 start: closed_form.columns(start, stop) for start, stop in tile_starts(len(table))
             }
 
-    def features(self, h, scale):
-        """(h, 1, 1 − scale), filled up to the width of the table."""
-        features = torch.cat([h, torch.ones_like(scale), 1 - scale], dim=1)
-        return F.pad(features, (0, self.table.shape[1] - h.shape[1] - 2))
+    def features(self, h, scale, unknown=None):
+        """(h, 1, 1 − scale, 0), or (0, 0, 0, 1) where `unknown`; as wide as the table."""
+        ones = torch.ones_like(scale)
+        features = torch.cat([h, ones, 1 - scale, 0 * ones], dim=1)
+        if unknown is not None:
+            features = torch.where(unknown, F.pad(ones, (features.shape[1] - 1, 0)), features)
+        return F.pad(features, (0, self.table.shape[1] - features.shape[1]))
 
     def closed_form_history(self, history, scale):
         """What the closed form reads: weighted rows, times its factor and the guidance scale."""
         return history.weighted(self.half_life).scaled(self.scale * scale[:, 0])
 
-    def tiles(self, estimate, history, scale, unseen=None, *, screen=False):
+    def tiles(self, estimate, history, scale, unseen=None, *, unknown=None, screen=False):
         """`Tiles` of scores of all items.
 
         Parameters
@@ -154,10 +157,12 @@ class HeadScores:
             Guidance scale.
         unseen : object
             Not used: noise reaches the head through h alone.
+        unknown : bool tensor (n, 1), default=None
+            Rows that get what is popular.
         screen : bool, default=False
             Whether the product is rounded to bfloat16.
         """
-        features = self.features(estimate[1], scale)
+        features = self.features(estimate[1], scale, unknown)
         add = self._closed_form_tiles(history, scale) if self.scale else None
         if screen:
             if not self._low_pieces:
@@ -194,7 +199,7 @@ class EstimateScores:
     def __init__(self, space, half_life):
         self.space, self.half_life = space, half_life
 
-    def tiles(self, estimate, history, scale, unseen=None, *, screen=False):
+    def tiles(self, estimate, history, scale, unseen=None, *, unknown=None, screen=False):
         """As `HeadScores.tiles`; ``unseen(dim)`` draws the noise that the space does not hold."""
         scores = self.space.decode(estimate[0], history.weighted(self.half_life), unseen)
         return Tiles(

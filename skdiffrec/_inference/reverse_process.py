@@ -79,7 +79,10 @@ class ReverseProcess:
         if keys is not None:
             self.keys = self._padded(keys.view(np.int64), np.int64, model.denoiser.device)
         scales = self._padded(scale, np.float32, model.denoiser.device)[:, None]
-        self._begin(model, rows, scales, settings, one_scale=float(scale[0]))
+        one_scale, self.unknown = float(scale[0]), None
+        if one_scale == 0 and not settings.temperature:  # drawn rows begin from noise
+            self.unknown = (rows.offsets.diff() == 0)[:, None]
+        self._begin(model, rows, scales, settings, one_scale)
 
     def _begin(self, model, rows, scale, settings, one_scale):
         """Prepare the steps; `one_scale` is 0 or 1 where all rows have that."""
@@ -258,7 +261,9 @@ class ReverseProcess:
             unseen = lambda dim: spread * self._normal(dim, draw, last)  # noqa: E731
 
         scale = self.scale if scale is None else torch.full_like(self.scale, scale)
-        return self.tables.scores.tiles(estimate, self.history, scale, unseen, screen=screen)
+        return self.tables.scores.tiles(
+            estimate, self.history, scale, unseen, unknown=self.unknown, screen=screen
+        )
 
     def _spread(self, step):
         """Standard deviation of an item's noise in x̂_0 after a step."""

@@ -20,12 +20,15 @@ class RankingHead(nn.Module):
     last_timestep_share = 0.5  # of the training rows: sampling starts there, and may end there
 
     null_offset: torch.Tensor  # float32 (n_items,)
+    popularity: torch.Tensor  # float32 (n_items,)
 
     def __init__(self, width, n_items):
         super().__init__()
         self.write = nn.Linear(width, n_items, dtype=torch.float32)
         # added to the scores of the unconditional branch, from `calibrate`
         self.register_buffer("null_offset", torch.zeros(n_items, dtype=torch.float32))
+        # the scores of a row without history
+        self.register_buffer("popularity", torch.zeros(n_items, dtype=torch.float32))
 
     @torch.no_grad()
     def initialize(self, item_counts, n_users):
@@ -36,13 +39,21 @@ class RankingHead(nn.Module):
     @torch.no_grad()
     def calibrate(self, h, item_counts):
         """Let the scores of a hidden layer h (1, H), that of the null token, be popularity."""
-        share = (item_counts + 0.5) / (item_counts + 0.5).sum()
-        prior = torch.as_tensor(np.log(share), dtype=torch.float32, device=h.device)
-        self.null_offset.copy_(prior - self.write(h)[0])
+        self.null_offset.copy_(_log_share(item_counts).to(h.device) - self.write(h)[0])
+
+    def keep_popularity(self, popularity):
+        """What a user without history gets: users per item, an ndarray (n_items,)."""
+        self.popularity.copy_(_log_share(popularity))
 
     def item_vectors(self, denoiser):
         """The vectors (n_items, H) whose products with h are the scores."""
         return self.write.weight
+
+
+def _log_share(counts):
+    """Logarithm of the items' shares, a float32 tensor (n_items,)."""
+    share = (counts + 0.5) / (counts + 0.5).sum()
+    return torch.as_tensor(np.log(share), dtype=torch.float32)
 
 
 class EstimateHead(nn.Module):
@@ -57,6 +68,9 @@ class EstimateHead(nn.Module):
 
     def calibrate(self, h, item_counts):
         """Nothing to calibrate."""
+
+    def keep_popularity(self, popularity):
+        """Nothing to keep: a row without history is scored by what the sampler makes of noise."""
 
     def item_vectors(self, denoiser):
         """The vectors (n_items, H) whose products with h are the differences of the scores."""

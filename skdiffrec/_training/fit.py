@@ -77,8 +77,9 @@ def fit_model(X, sample_weight, parameters, seed, device, callbacks):
     p = parameters
     X, weight = merge_rows(X, p.values, sample_weight)
     fraction = p.validation_fraction if p.early_stopping else 0.0
+    popularity = history_weights(X, p.values, None).T @ weight
     X, held_out = split_validation(X, weight, p.values, fraction, seed)
-    training = _Training(X, weight, held_out, p, seed, device)
+    training = _Training(X, weight, popularity, held_out, p, seed, device)
     shown = None if held_out is None else held_out[:2]
     with training_threads():
         ended_by = train(
@@ -106,12 +107,14 @@ class _Training:
     X : csr_array of shape (n_rows, n_items)
         Merged training rows.
     weight : ndarray of float64, shape (n_rows,)
+    popularity : ndarray of float64, shape (n_items,)
+        Of all rows, before any were held out.
     held_out : HeldOut or None
     parameters, seed, device
         As in `fit_model`.
     """
 
-    def __init__(self, X, weight, held_out, parameters, seed, device):
+    def __init__(self, X, weight, popularity, held_out, parameters, seed, device):
         self.p = p = parameters
         self.seed, self.history = seed, TrainingHistory()
         self.half_life = p.half_life if p.values == "time" else None
@@ -122,6 +125,7 @@ class _Training:
         self.counts = X.astype(bool).T @ weight
         self.denoiser = self._denoiser(X, weight).to(device)
         self.denoiser.initialize(generator, self.counts, weight.sum())
+        self.denoiser.head.keep_popularity(popularity)
         self.rows = TrainingRows(
             X,
             p.values,
