@@ -79,13 +79,15 @@ class TestRefused:
             persistence.load(path)
 
     @pytest.mark.parametrize("load", [persistence.load, CFGDiffusionRecommender.load])
-    def test_the_first_format(self, saved, path, load):
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_earlier_formats(self, saved, path, load, version):
         """Whatever is in it: one sentence says what it is, the next what to do."""
         _, tensors = contents(saved)
         parameters = {"item_path": "ease", "loss": "multinomial", "n_samples": 1}
-        record = {"format_version": 1, "library_version": "0.2.0", "parameters": parameters}
+        record = {"format_version": version, "library_version": "0.2.0", "parameters": parameters}
         forge(path, record, tensors)
-        says = "model.safetensors.*format 1 .*skdiffrec '0.2.0'.*reads format 2.*Fit and save again"
+        by = f"model.safetensors.*format {version} .*skdiffrec '0.2.0'"
+        says = f"{by}.*reads format 3.*Fit and save again"
         with pytest.raises(PersistenceError, match=says):
             load(path)
 
