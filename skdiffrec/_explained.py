@@ -195,7 +195,7 @@ class ExplainedDiffusion(FittedDiffusion):
 
         Notes
         -----
-        A user without history has the unconditional estimate alone, and a lift of 0. With several
+        A user without history has what is popular as both estimates, and a lift of 0. With several
         sampling steps guidance acts in each of them; the parts are the two estimates of the last
         step, both made from where the guided steps before have led to.
 

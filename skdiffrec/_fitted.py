@@ -114,7 +114,7 @@ class FittedDiffusion(BaseRecommender):
             Recommend only these: ids for everybody, or a matrix of each user's own.
         guidance_scale : float or array-like of float, shape (n,), default=None
             One scale for all users or one for each; None takes the estimator's. Users without any
-            history get the unconditional branch whatever the scale.
+            history get what is popular whatever the scale.
 
         Returns
         -------
