@@ -303,7 +303,7 @@ class ExplainedDiffusion(FittedDiffusion):
         score = model.score(row, scale, settings, items)[0]
         base = model.score_without_history(row, settings, items)[0]
         without = model.leave_one_out(row, scale[0], settings, items)
-        form = model.closed_form_contributions(row, scale[0], items)
+        form = model.closed_form_contributions(row, scale[0], settings, items)
         by_item = score, base, (score - without).T, *form
         asked = places[0] if one_item else places
         return Explanation(

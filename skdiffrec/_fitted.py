@@ -34,7 +34,7 @@ from .base import BaseRecommender
 class FittedDiffusion(BaseRecommender):
     """A recommender around a `FittedModel`; a subclass has its parameters and fits it."""
 
-    _keeps_popularity = False  # the unconditional branch ranks for users without history
+    _keeps_popularity = False  # the trained model does
     _model: FittedModel
     device: Any
     guidance_scale: Any

@@ -61,8 +61,8 @@ class TestGuidance:
 
     @pytest.mark.parametrize("parameters", [{}, {"n_sampling_steps": 4, "eta": 0.5}])
     def test_zero_ranks_alike_for_everybody(self, cfg, interactions, parameters):
-        cfg = changed(cfg, **parameters)
         """Whoever has a history; the first user, without one, gets what is popular."""
+        cfg = changed(cfg, **parameters)
         ids, scores = cfg.recommend(k=N_ITEMS, guidance_scale=0, filter_seen=False)
         filled = np.diff(interactions.indptr) > 0
         ids, scores = ids[filled], scores[filled]

@@ -8,7 +8,7 @@ from .scoring import guided_scores
 
 
 @in_own_state()
-def closed_form_contributions(model, history, scale, items):
+def closed_form_contributions(model, history, scale, settings, items):
     """The closed form's part of the scores of `items`, by item of the history.
 
     Parameters
@@ -17,7 +17,8 @@ def closed_form_contributions(model, history, scale, items):
     history : csr_array of float32, shape (1, n_items)
         As its reader gives it.
     scale : float
-        Guidance scale.
+        Guidance scale; counts as 0 where the history is empty.
+    settings : SamplingSettings
     items : ndarray of int64, shape (k,)
 
     Returns
@@ -25,11 +26,12 @@ def closed_form_contributions(model, history, scale, items):
     contributions : ndarray of float32, shape (k, history.nnz)
         ``scale·a·D[i, j]·weight_i``: what the items of the history add.
     base : ndarray of float32, shape (k,)
-        What is there without them; nothing for an empty history, which gets what is popular.
+        What is there without them: nothing where an empty history gets what is popular.
     """
     form, factor = model.closed_form, model.closed_form_scale
-    if not (factor and history.nnz):
+    if not factor or not (history.nnz or settings.temperature):
         return np.zeros((len(items), history.nnz), np.float32), np.zeros(len(items), np.float32)
+    scale = scale if history.nnz else 0.0
     weights = model.reader.rows(history, "cpu").weighted(model.half_life).weights
     contributions = form.entries(history.indices, items).T * weights.numpy()
     base = (1 - scale) * factor * form.unknown[items].cpu().numpy()

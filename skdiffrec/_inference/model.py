@@ -275,10 +275,10 @@ class FittedModel:
         return drawn_scores(model, history, keys, scale, settings, n_draws)
 
     def closed_form_contributions(
-        self, X: Rows, scale: float, items: Items
+        self, X: Rows, scale: float, settings: SamplingSettings, items: Items
     ) -> tuple[Scores, Scores]:
         """(contributions, base): the closed form's part of the scores of one row."""
-        return closed_form_contributions(self, self.reader.read(X), scale, items)
+        return closed_form_contributions(self, self.reader.read(X), scale, settings, items)
 
     def leave_one_out(
         self, X: Rows, scale: float, settings: SamplingSettings, items: Items

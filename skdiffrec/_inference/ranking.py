@@ -135,10 +135,10 @@ class HeadScores:
 
     def features(self, h, scale, unknown=None):
         """(h, 1, 1 − scale, 0), or (0, 0, 0, 1) where `unknown`; as wide as the table."""
-        ones = torch.ones_like(scale)
-        features = torch.cat([h, ones, 1 - scale, 0 * ones], dim=1)
+        one = torch.ones_like(scale)
+        features = torch.cat([h, one, 1 - scale, torch.zeros_like(scale)], dim=1)
         if unknown is not None:
-            features = torch.where(unknown, F.pad(ones, (features.shape[1] - 1, 0)), features)
+            features = torch.where(unknown, F.pad(one, (features.shape[1] - 1, 0)), features)
         return F.pad(features, (0, self.table.shape[1] - features.shape[1]))
 
     def closed_form_history(self, history, scale):

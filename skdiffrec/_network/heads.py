@@ -43,17 +43,26 @@ class RankingHead(nn.Module):
 
     def keep_popularity(self, popularity):
         """What a user without history gets: users per item, an ndarray (n_items,)."""
-        self.popularity.copy_(_log_share(popularity))
+        # below the least, so that users of tiny weights rank items as others do
+        smoothing = 0.5 * popularity[popularity > 0].min(initial=1.0)
+        scores = _log_share(popularity, smoothing).numpy()
+        # logarithms of neighbours can round to one number: the lower then gets the next below
+        different, place = np.unique(-popularity, return_inverse=True)
+        size = np.empty(len(different), np.float32)
+        size[place] = np.abs(scores)
+        step = np.arange(len(different), dtype=np.int32)
+        size = np.maximum.accumulate(size.view(np.int32) - step) + step
+        self.popularity.copy_(torch.from_numpy(-size.view(np.float32)[place]))
 
     def item_vectors(self, denoiser):
         """The vectors (n_items, H) whose products with h are the scores."""
         return self.write.weight
 
 
-def _log_share(counts):
+def _log_share(counts, smoothing=0.5):
     """Logarithm of the items' shares, a float32 tensor (n_items,)."""
-    share = (counts + 0.5) / (counts + 0.5).sum()
-    return torch.as_tensor(np.log(share), dtype=torch.float32)
+    counts = counts.astype(np.float64) + smoothing
+    return torch.as_tensor(np.log(counts / counts.sum()), dtype=torch.float32)
 
 
 class EstimateHead(nn.Module):

@@ -24,7 +24,7 @@ from .._parameters import (
     resolve_noise_schedule,
     resolve_target_share,
 )
-from .._utils.recency import history_weights
+from .._utils.recency import history_weights, item_popularity
 from .._utils.results import TrainingHistory
 from .._version import __version__
 from .batches import TrainingRows
@@ -77,7 +77,7 @@ def fit_model(X, sample_weight, parameters, seed, device, callbacks):
     p = parameters
     X, weight = merge_rows(X, p.values, sample_weight)
     fraction = p.validation_fraction if p.early_stopping else 0.0
-    popularity = history_weights(X, p.values, None).T @ weight
+    popularity = item_popularity(X, p.values, weight)
     X, held_out = split_validation(X, weight, p.values, fraction, seed)
     training = _Training(X, weight, popularity, held_out, p, seed, device)
     shown = None if held_out is None else held_out[:2]
@@ -107,7 +107,7 @@ class _Training:
     X : csr_array of shape (n_rows, n_items)
         Merged training rows.
     weight : ndarray of float64, shape (n_rows,)
-    popularity : ndarray of float64, shape (n_items,)
+    popularity : ndarray of float32, shape (n_items,)
         Of all rows, before any were held out.
     held_out : HeldOut or None
     parameters, seed, device

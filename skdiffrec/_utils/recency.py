@@ -94,6 +94,12 @@ def history_weights(X, values, half_life):
     return weights
 
 
-def item_popularity(X, values):
-    """Users of every item, float32 (n_items,); summed `history_weights` for "weight"."""
-    return np.asarray(history_weights(X, values, None).sum(axis=0), np.float32)
+def item_popularity(X, values, row_weight=None):
+    """Users of every item, float32 (n_items,); for "weight" the sum of their shares.
+
+    `row_weight` (n_rows,) is how many users a row stands for; None is one each. Summed in float64,
+    so that equal sums tie in whatever order they are summed.
+    """
+    shares = unit_free(X, values if values == "weight" else "binary")
+    weight = np.ones(X.shape[0]) if row_weight is None else row_weight
+    return (shares.T @ weight).astype(np.float32)

@@ -137,3 +137,11 @@ def test_the_diffusion_model_keeps_its_own(fitted, interactions):
     ids = fitted.recommend(X=EMPTY, k=10)[0][0]
     counts = popular(PopularityRecommender(), interactions)[0]
     assert counts[ids].mean() > 1.3 * counts.mean()
+
+
+def test_equal_sums_of_shares_tie():
+    """In whatever order they are summed: two columns hold the same shares of other users."""
+    shares = np.random.default_rng(0).integers(1, 6, 4_000).astype(float)
+    X = np.stack([np.full(4_000, 5.0), shares, np.sort(shares)], axis=1)
+    found = PopularityRecommender(values="weight").fit(X)
+    assert found.popularity_[1] == found.popularity_[2] == np.float32(shares.sum() / 5)

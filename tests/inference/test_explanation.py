@@ -127,6 +127,9 @@ class TestExplain:
         why = cfg.explain(0, [3, 4])
         assert why.total.shape == why.closed_form.shape == (2, 0)
         assert_array_equal(why.score, why.base)
+        form = cfg._model.closed_form
+        drawn = bool(cfg.temperature) and form is not None  # else it has what is popular alone
+        assert (np.abs(why.closed_form_base) > 0).any() == drawn
 
     def test_base_is_the_score_without_history(self, plain, interactions):
         nobody = csr_array((1, N_ITEMS))

@@ -12,7 +12,12 @@ from sklearn.exceptions import NotFittedError
 
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec._inference import onnx
-from skdiffrec.baselines import EASERecommender, ItemKNNRecommender, NeighborhoodRecommender
+from skdiffrec.baselines import (
+    EASERecommender,
+    ItemKNNRecommender,
+    NeighborhoodRecommender,
+    PopularityRecommender,
+)
 from skdiffrec.datasets import load_npz
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime runs the exported graphs")
@@ -103,6 +108,17 @@ def test_values(case, path, interactions):
     assert len(np.unique(X.data.astype(np.float32))) < len(np.unique(X.data))
     found = session(model, path).run(None, inputs(model, X, 1.5))
     assert_same_lists(found, model.recommend(X=X, guidance_scale=1.5))
+
+
+@pytest.mark.parametrize("values", ["binary", "weight", "time"])
+def test_a_user_without_history(values, path, interactions):
+    """What is popular, to the last tie."""
+    model = tiny_cfg(max_epochs=1, values=values).fit(interactions)
+    nobody = csr_array((1, interactions.shape[1]))
+    expected = PopularityRecommender(values=values).fit(interactions).recommend(X=nobody, k=50)[0]
+    for scale in (0.0, 2.0):
+        ids, _ = session(model, path, k=50).run(None, inputs(model, nobody, scale))
+        assert_array_equal(ids, expected)
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skdiffrec._closed_form.ease import ease_matrix
 from skdiffrec._inference.ranking import HeadScores
 from skdiffrec._network.denoiser import Dropout, sinusoidal
+from skdiffrec._network.heads import RankingHead
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 4, 7, 16])
@@ -148,3 +149,19 @@ def test_dropout_draws_from_its_generator():
     assert abs((first > 0).float().mean() - 0.6) < 4 * math.sqrt(0.24 / 10_000)
     assert dropout.eval()(x, None) is x
     assert Dropout(0.0)(x, None) is x
+
+
+@properties
+@given(st.lists(st.floats(0, 2e6, width=32), min_size=1, max_size=60))
+def test_the_popularity_that_is_kept_orders_items_as_it_is(popularity):
+    """Numbers that differ by their last digit too, whose logarithms round to one number."""
+    near = np.nextafter(np.float32(popularity), np.float32(np.inf))
+    popularity = np.concatenate([np.float32(popularity), near])
+    head = RankingHead(4, len(popularity))
+    head.keep_popularity(popularity)
+    kept = head.popularity.numpy()
+    assert_array_equal(
+        np.unique(kept, return_inverse=True)[1], np.unique(popularity, return_inverse=True)[1]
+    )
+    share = popularity.astype(float) + 0.5 * popularity[popularity > 0].min(initial=1)
+    assert_allclose(kept, np.log(share / share.sum()), rtol=1e-4, atol=1e-4)
