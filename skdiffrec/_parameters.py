@@ -16,6 +16,7 @@ from .baselines import ItemItemRecommender
 
 # Shares of a row that are the target: the latest items for times, else any.
 _TARGET_SHARE = {"binary": (0.3, 0.7), "weight": (0.3, 0.7), "time": (0.05, 0.5)}
+_EVERY_CUT = (0.0, 1.0)  # with a horizon
 
 # Of arXiv 2409.10494; what it leaves open is DDPM's (schedule) or DiffRec's (one hidden layer).
 PAPER = dict(
@@ -55,6 +56,7 @@ FREE_PARAMETERS = frozenset(
 # Of hidden layers; 600 is no better on any set, and more than twice as slow. The output layer has
 # two columns more, padded to a multiple of 16: 256 for this width, 272 for one of 256.
 _WIDTH = 240
+_ITEM_DIM = 64  # of the items' vectors, where histories are read in order
 
 
 def _at_least(low, closed="left", kind=numbers.Real):
@@ -70,6 +72,7 @@ PARAMETER_CONSTRAINTS = {
     "n_draws": [_at_least(1, kind=numbers.Integral)],
     "values": [StrOptions(set(VALUES))],
     "half_life": [_at_least(0, "neither"), None],
+    "horizon": [_at_least(1, kind=numbers.Integral), None],
     "target_share": [
         Interval(numbers.Real, 0, 1, closed="left"),
         "array-like",
@@ -106,11 +109,9 @@ def resolve_noise_schedule(noise_schedule, n_timesteps):
     return check_alpha_bar(noise_schedule)
 
 
-def resolve_batch_size(batch_size, n_users):
-    """Rows in a training step."""
-    if batch_size == "auto":
-        return min(max(n_users // 48, 64), 1024)
-    return int(batch_size)
+def resolve_batch_size(batch_size, rows):
+    """Users in a step of training on RowBatches."""
+    return rows.rows_of_step if batch_size == "auto" else int(batch_size)
 
 
 def resolve_dropout(dropout, X):
@@ -120,11 +121,17 @@ def resolve_dropout(dropout, X):
     return dropout
 
 
-def resolve_loss_items(n_loss_items, n_items):
+def resolve_loss_items(n_loss_items, n_items, horizon):
     """Items in the loss of a batch; None is all."""
     if n_loss_items == "auto":
-        return 4096 if n_items > 8192 else None
+        most = 4096 if horizon is None else 1024
+        return most if n_items > 2 * most else None
     return n_loss_items
+
+
+def resolve_item_dim(horizon):
+    """Length of the items' vectors; None where histories are read as bags."""
+    return None if horizon is None else _ITEM_DIM
 
 
 def resolve_hidden_dims(hidden_dims, X):
@@ -142,10 +149,10 @@ def resolve_hidden_dims(hidden_dims, X):
     return tuple(int(width) for width in widths)
 
 
-def resolve_target_share(target_share, values):
+def resolve_target_share(target_share, values, horizon=None):
     """The range of the target share as two floats, 0 ≤ low ≤ high < 1."""
     if isinstance(target_share, str):
-        return _TARGET_SHARE[values]
+        return _TARGET_SHARE[values] if horizon is None else _EVERY_CUT
     try:
         ends = np.asarray(target_share, dtype=float)
     except (TypeError, ValueError):
@@ -181,6 +188,28 @@ def _check_sampling_steps(n_sampling_steps, start_timestep, n_timesteps):
         raise ValueError(
             f"n_sampling_steps must be at most {name}, got n_sampling_steps={n_sampling_steps} "
             f"and {name}={first}. Each step needs a timestep of its own."
+        )
+
+
+def check_horizon(parameters):
+    """A horizon needs an order, and a target that is apart from what is shown."""
+    p, horizon = parameters, parameters.horizon
+    if horizon is None:
+        return
+    if p.values != "time":
+        raise ValueError(
+            f"horizon={horizon!r} asks for the next items, but values={p.values!r} have no order. "
+            'Give times and values="time", or use horizon=None.'
+        )
+    if p.half_life is None:
+        raise ValueError(
+            f"horizon={horizon!r} reads histories in order, but half_life=None reads no order. "
+            "Give a half_life, such as the default 5.0, or use horizon=None."
+        )
+    if resolve_target_share(p.target_share, p.values)[1] == 0:
+        raise ValueError(
+            f"horizon={horizon!r} predicts later items from earlier ones, but target_share=0 shows "
+            'the whole row. Use target_share="auto", or horizon=None.'
         )
 
 

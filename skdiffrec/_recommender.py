@@ -14,6 +14,7 @@ from ._parameters import (
     PAPER,
     PARAMETER_CONSTRAINTS,
     check_closed_form,
+    check_horizon,
     resolve_noise_schedule,
 )
 from ._training.cache import remembered
@@ -67,12 +68,20 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
     half_life : float or None, default=5.0
         Age, in items, at which the closed form gives an item of the history half the weight
         (``values="time"``); no weight falls below 0.1. The network reads the history at an eighth
-        of it, at half of it and at twice it. None gives all items the same weight.
+        of it, at half of it and at twice it. None gives all items the same weight. With a
+        `horizon` the closed form reads at this or at .4 of it, by what finds more, with no floor.
+    horizon : int or None, default=None
+        What is to be predicted from a history, where values are times: the next `horizon` items,
+        or None, everything later. A model is good at the question that it was trained for; `score`,
+        `RankingScorer` and early stopping ask it. With a horizon the network reads the last six
+        items each by weights of its own and the rest as sums that fade at half of `half_life`, at
+        1.5 and at 7 times it, and up to 100 moments of every row are examples in an epoch.
     target_share : "auto", float or tuple of 2 floats, default="auto"
         Share of a training row's items that are the target and that the condition does not show: a
         number, or a range from which each row draws its own. Drawn at random, or the latest items
         where values are times. 0 shows the whole row, which is then the target too, so that
-        copying solves the task. "auto" is (0.05, 0.5) for times, else (0.3, 0.7).
+        copying solves the task. "auto" is (0.05, 0.5) for times, else (0.3, 0.7); with a `horizon`,
+        where a row is cut at all moments within the range, it is everywhere.
     cond_drop_prob : float, default=0.2
         Probability that a training row's condition is replaced by the learned null token.
     n_timesteps : int, default=100
@@ -106,21 +115,25 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
     closed_form_weight : "auto" or float, default="auto"
         Weight of the closed form, where 1 makes its scores spread over the items as wide as the
         network's. "auto" takes the one of 0.5, 1, 2, 4, 16 and 64 that is best on the held-out
-        items of early stopping (0.5 without it).
+        items of early stopping (0.5 without it); with a `horizon` one of eight from 0.015 to 4
+        (0.06).
     max_epochs : int, default=40
         **Training.** Passes over the users.
     batch_size : "auto" or int, default="auto"
-        Users in a training step; "auto" makes about 48 steps an epoch, of 64 to 1,024 users.
+        Users in a training step; "auto" makes about 48 steps an epoch, of 64 to 1,024 users; with
+        a `horizon` steps of about 2,048 moments.
     n_loss_items : "auto", int or None, default="auto"
         Items that a step's ranking loss is computed on, its targets among them; drawn ones stand
-        for the rest. None is all; "auto" is 4,096 above 8,192 items.
+        for the rest. None is all; "auto" is 4,096 above 8,192 items, with a `horizon` 1,024 above
+        2,048.
     learning_rate : float, default=2e-3
         Of AdamW.
     early_stopping : bool, default=True
         Hold out a fifth of some users' items (the latest where values are times), stop when
-        nDCG@10 on them no longer rises, and keep the best weights.
+        nDCG@10 on them no longer rises, and keep the best weights. With a `horizon` the last
+        moments of these users are held out, each with the next items.
     validation_fraction : float, default=0.25
-        Share of users with held-out items, at most 1,000 users.
+        Share of users with held-out items, at most 1,000 users, 2,000 with a `horizon`.
     n_iter_no_change : int, default=10
         Epochs without a better nDCG@10 after which training stops.
     device : str or torch.device, default="auto"
@@ -193,6 +206,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         n_draws: int = 1,
         values: Values = "binary",
         half_life: float | None = 5.0,
+        horizon: int | None = None,
         target_share: float | tuple[float, float] | Literal["auto"] = "auto",
         cond_drop_prob: float = 0.2,
         n_timesteps: int = 100,
@@ -224,6 +238,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         self.n_draws = n_draws
         self.values = values
         self.half_life = half_life
+        self.horizon = horizon
         self.target_share = target_share
         self.cond_drop_prob = cond_drop_prob
         self.n_timesteps = n_timesteps
@@ -318,6 +333,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         alpha_bar = resolve_noise_schedule(self.noise_schedule, self.n_timesteps)
         self._settings(len(alpha_bar) - 1)
         check_closed_form(self.closed_form, self.ranking_head)
+        check_horizon(self)
         if self.guidance_scale != "auto":
             check_guidance_scale(self.guidance_scale, 1)
         device = resolve_device(self.device, fitting=True)

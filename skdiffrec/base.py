@@ -8,8 +8,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from ._utils.callbacks import CALLBACK_STATE
+from ._utils.cuts import OrderedRows
 from ._utils.recency import item_popularity
-from ._utils.rows import hide_items
+from ._utils.rows import hide_items, hide_last
 from ._utils.saving import load_model, restore_state, save_model, saved_state
 from ._utils.topk import EVERY_ITEM, masked_topk, row_blocks
 from ._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Values
@@ -36,9 +37,13 @@ _SCORE_K = 10
 _SCORE_HELD_OUT, _SCORE_SEED = 0.2, 0
 
 
-def hide_for_score(X, values):
+def hide_for_score(X, values, horizon=None):
     """(history, holdout) of canonical rows: what `score` holds out where there is no `y`."""
-    return hide_items(X, values, _SCORE_HELD_OUT, _SCORE_SEED)
+    if horizon is None:
+        return hide_items(X, values, _SCORE_HELD_OUT, _SCORE_SEED)
+    ordered = OrderedRows(X, _SCORE_SEED)
+    n_hidden = np.where(ordered.length > horizon, horizon, 0)
+    return hide_last(X, ordered.whole_moments(n_hidden), ordered.order)
 
 
 class BaseRecommender(BaseEstimator):
@@ -239,7 +244,8 @@ class BaseRecommender(BaseEstimator):
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
             Histories. With ``y=None`` a fifth of every row is held out (the latest items where the
-            values are times, else drawn by a hash of the row) and the rest is the history. Of
+            values are times, else drawn by a hash of the row) and the rest is the history; of a
+            model with a `horizon` as many of the latest items, with all of the same time. Of
             several times of an entry the earliest counts there, as in the splitters.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Holdout items of the same users; must not overlap `X`. A 1-D `y` (labels that a tool
@@ -261,7 +267,7 @@ class BaseRecommender(BaseEstimator):
         X = self._check_rows(X, earliest=alone)  # as in splitters: a repeat is no new item
         y = drop_labels(y, X.shape, stacklevel=2)
         if y is None:
-            history, holdout = hide_for_score(X, self.values)
+            history, holdout = hide_for_score(X, self.values, getattr(self, "horizon", None))
         else:
             check_holdout_names(self, y)
             history, holdout = X, check_holdout(X, y)

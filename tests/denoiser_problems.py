@@ -52,10 +52,10 @@ def tensor(seed, *shape):
     return torch.from_numpy(np.random.default_rng(seed).normal(size=shape)).float()
 
 
-def closed_form_of(X, weight, name):
+def closed_form_of(X, weight, name, half_life=None):
     """One of `CLOSED_FORMS` that is solved for rows of ones."""
     options = dict(values="binary", half_life=None, seed=0)
-    return ClosedForm(*closed_form_matrix(X, weight, CLOSED_FORMS[name], **options))
+    return ClosedForm(*closed_form_matrix(X, weight, CLOSED_FORMS[name], **options), half_life)
 
 
 def make_denoiser(latent_dim=LATENT, ranking_head=True, widths=(8, 8), half_life=None, seed=0):
@@ -94,7 +94,7 @@ def make_model(
 ):
     """A FittedModel around `make_denoiser`; a closed form joins where there is a ranking head."""
     if closed_form is not None and ranking_head:
-        closed_form = closed_form_of(random_csr(30, seed=99), np.ones(30), closed_form)
+        closed_form = closed_form_of(random_csr(30, seed=99), np.ones(30), closed_form, half_life)
     else:
         closed_form, closed_form_scale = None, 0.0
     return FittedModel(

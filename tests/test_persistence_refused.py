@@ -79,7 +79,7 @@ class TestRefused:
             persistence.load(path)
 
     @pytest.mark.parametrize("load", [persistence.load, CFGDiffusionRecommender.load])
-    @pytest.mark.parametrize("version", [1, 2])
+    @pytest.mark.parametrize("version", [1, 2, 3])
     def test_earlier_formats(self, saved, path, load, version):
         """Whatever is in it: one sentence says what it is, the next what to do."""
         _, tensors = contents(saved)
@@ -87,7 +87,7 @@ class TestRefused:
         record = {"format_version": version, "library_version": "0.2.0", "parameters": parameters}
         forge(path, record, tensors)
         by = f"model.safetensors.*format {version} .*skdiffrec '0.2.0'"
-        says = f"{by}.*reads format 3.*Fit and save again"
+        says = f"{by}.*reads format 4.*Fit and save again"
         with pytest.raises(PersistenceError, match=says):
             load(path)
 

@@ -52,7 +52,7 @@ class TestGuidance:
 
     def test_zero_is_the_unconditional_branch_alone(self, cfg, interactions):
         broken = copy.deepcopy(cfg).set_params(guidance_scale=0.0)
-        broken._model.denoiser.read_history[0].data.fill_(np.nan)
+        broken._model.denoiser.read_history.tables[0].data.fill_(np.nan)
         broken._model.closed_form.weights.fill_(1e6)
         cfg = changed(cfg, guidance_scale=0.0)
         assert_array_equal(

@@ -111,8 +111,9 @@ class TestTraining:
         assert resolve_hidden_dims("auto", sparse) == (240,)
         assert [resolve_dropout("auto", X) for X in (dense, sparse)] == [0.3, 0.5]
         assert resolve_dropout(0.1, dense) == 0.1
-        assert [resolve_loss_items("auto", n) for n in (8_192, 8_193)] == [None, 4_096]
-        assert resolve_loss_items(77, 100) == 77
+        assert [resolve_loss_items("auto", n, None) for n in (8_192, 8_193)] == [None, 4_096]
+        assert [resolve_loss_items("auto", n, 1) for n in (2_048, 2_049)] == [None, 1_024]
+        assert resolve_loss_items(77, 100, None) == 77
 
     def test_a_loss_on_some_items(self, interactions):
         some, all_items = (tiny_cfg(n_loss_items=n).fit(interactions) for n in (45, None))

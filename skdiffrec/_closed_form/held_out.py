@@ -5,9 +5,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
+from .._utils.cuts import OrderedRows
+from .._utils.rows import entry_rows, select_entries
 from ..metrics import ndcg_at_k
 
 K = 10  # length of the lists
+_MOST_MOMENTS = 3  # of a row, that are held out
 
 
 class HeldOut(NamedTuple):
@@ -22,3 +25,40 @@ class HeldOut(NamedTuple):
         values = np.asarray(ndcg_at_k(ids, self.holdout, k=K, per_user=True))
         counted = ~np.isnan(values)
         return float(np.average(values[counted], weights=self.weight[counted]))
+
+
+def hold_out_moments(X, chosen, row_weight, horizon, share, seed):
+    """Hold out the last moments of some rows of times, each a question: what is next?
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_rows, n_items)
+        Canonical.
+    chosen : ndarray of int64
+        Rows, ascending.
+    row_weight : ndarray of float64, shape (n_rows,)
+    horizon : int
+        How many items are next.
+    share : float
+        Of a row, in which these moments begin: three at the most, and one in any case.
+    seed : int
+        Decides the order of items of the same time.
+
+    Returns
+    -------
+    train : csr_array of shape (n_rows, n_items)
+        X without the first of these moments and what follows.
+    held_out : HeldOut or None
+        A row for every moment; None where no row has two.
+    """
+    ordered = OrderedRows(X[chosen], seed)
+    asked = ordered.latest_moments(share, _MOST_MOMENTS)
+    if not len(asked):
+        return X, None
+    n_kept = ordered.length.copy()
+    np.minimum.at(n_kept, ordered.row[asked], ordered.place[asked])
+    stays = np.ones(X.nnz, bool)
+    stays[np.isin(entry_rows(X), chosen)] = ordered.order < np.repeat(n_kept, ordered.length)
+    weight = row_weight[chosen][ordered.row[asked]]
+    history, holdout = ordered.next_items(asked, horizon)
+    return select_entries(X, stays), HeldOut(history, holdout, weight)

@@ -79,7 +79,7 @@ def _better_form(X, row_weight, held_out, values):
     """The closed form that finds most of the held-out items."""
     forms = dict(ClosedFormSolver(X, row_weight).solve(_WITHOUT_TIMES.values()))
     read = held_out._replace(history=history_weights(held_out.history, values, None))
-    return forms[_best_form({settings: _quality(B, read) for settings, B in forms.items()})]
+    return forms[_best_form({settings: held_out_quality(B, read) for settings, B in forms.items()})]
 
 
 def _best_form(found):
@@ -123,7 +123,7 @@ def choose_settings(X, row_weight, kinds, values, half_life, seed):
 
     def qualities(candidates):
         for settings, B in solver.solve(candidates):
-            yield settings, _quality(B, read, ranked)
+            yield settings, held_out_quality(B, read, ranked)
 
     return _search(qualities, kinds, cuts)
 
@@ -170,7 +170,7 @@ def _search(qualities, kinds, cuts):
     return best
 
 
-def _quality(B, held_out, ranked=None):
+def held_out_quality(B, held_out, ranked=None):
     """Mean nDCG@10 of held-out items, lists made of the `ranked` items (None: all).
 
     The history of `held_out` is weighted.

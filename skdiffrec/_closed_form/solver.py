@@ -97,14 +97,16 @@ class ClosedFormSolver:
         rows = self._rows(length_exponent)
         if not share:
             return SparseGram(rows)
-        return SparseGram(*mixed_pairs(rows, self._later(target_half_life), share))
+        later = self._later(target_half_life)
+        return SparseGram(*(mixed_pairs(rows, later, share) if share < 1 else later))
 
     def _dense_gram(self, length_exponent, share, target_half_life):
-        rows = self._kept("rows", length_exponent, lambda: [self._rows(length_exponent)])
+        if share < 1:
+            rows = self._kept("rows", length_exponent, lambda: [self._rows(length_exponent)])
         if not share:
             return rows
         later = self._kept("later", target_half_life, lambda: self._later(target_half_life))
-        return rows.mixed(later, share)
+        return rows.mixed(later, share) if share < 1 else later
 
     def _kept(self, what, setting, pairs):
         if (what, setting) not in self._dense:

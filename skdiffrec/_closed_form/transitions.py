@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from .._utils.cuts import OrderedRows
 from .._utils.recency import recency_of_ages
-from .._utils.rows import last_tied_rank, rank_in_rows, scale_rows, unit_free_keys
+from .._utils.rows import scale_rows
 
 MAX_CUTS = 48
 MAX_ENTRIES = 10_000_000
@@ -69,22 +70,16 @@ def transitions(X, half_life, seed, max_entries=MAX_ENTRIES):
     transitions : Transitions
         Rows of fewer than two items have none.
     """
-    order = rank_in_rows(X, X.data, unit_free_keys(X, "time", seed))
-    youngest = last_tied_rank(X, order)  # items of the same time are of the same age
-    length = np.diff(X.indptr).astype(np.int64)
-    rows, n_before = cut_places(length, max_entries)
-    cut = np.repeat(np.arange(len(rows)), length[rows])
-    first = np.cumsum(length[rows]) - length[rows]
-    entry = np.arange(len(cut)) + (X.indptr[:-1][rows] - first)[cut]
-    before = order[entry] < n_before[cut]
+    ordered = OrderedRows(X, seed)
+    rows, n_before = cut_places(ordered.length, max_entries)
+    cut, entry, before = ordered.cut(rows, n_before)
 
     def part(mask, data):
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(cut[mask], minlength=len(rows)))])
-        items = X.indices[entry[mask]]
-        return sp.csr_array((data.astype(np.float32), items, indptr), (len(rows), X.shape[1]))
+        return ordered.part(cut[mask], entry[mask], data.astype(np.float32), len(rows))
 
-    age = (n_before[cut[before]] - 1 - youngest[entry[before]]).clip(0)
-    steps = order[entry[~before]] - n_before[cut[~before]] + 1
+    # items of the same time are of the same age
+    age = (n_before[cut[before]] - 1 - ordered.last_tied[entry[before]]).clip(0)
+    steps = ordered.order[entry[~before]] - n_before[cut[~before]] + 1
     return Transitions(part(before, recency_of_ages(age, half_life)), part(~before, steps), rows)
 
 

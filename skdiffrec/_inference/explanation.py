@@ -32,7 +32,7 @@ def closed_form_contributions(model, history, scale, settings, items):
     if not factor or not (history.nnz or settings.temperature):
         return np.zeros((len(items), history.nnz), np.float32), np.zeros(len(items), np.float32)
     scale = scale if history.nnz else 0.0
-    weights = model.reader.rows(history, "cpu").weighted(model.half_life).weights
+    weights = model.reader.rows(history, "cpu").weighted(form.half_life, form.floor).weights
     contributions = form.entries(history.indices, items).T * weights.numpy()
     base = (1 - scale) * factor * form.unknown[items].cpu().numpy()
     return np.float32(scale * factor) * contributions, base.astype(np.float32)

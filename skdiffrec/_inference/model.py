@@ -133,8 +133,7 @@ class FittedModel:
         space = chain_space(self.denoiser, reference)
         scores: HeadScores | EstimateScores = EstimateScores(space, self.half_life)
         if self.denoiser.head.ranks:
-            form = self.closed_form, self.closed_form_scale
-            scores = HeadScores(self.denoiser.head, *form, self.half_life)
+            scores = HeadScores(self.denoiser.head, self.closed_form, self.closed_form_scale)
         return SamplingTables(self.denoiser, self.diffusion, space, scores)
 
     @in_own_state(device=True)
@@ -296,8 +295,9 @@ class FittedModel:
     def closed_form_scores(self, X: Rows) -> Scores:
         """Scores of the closed form alone, without its factor."""
         assert self.closed_form is not None
-        rows = self.reader.rows(self.reader.read(X), self.device).weighted(self.half_life)
-        return self.closed_form(rows)[: X.shape[0]].cpu().numpy()
+        form = self.closed_form
+        rows = self.reader.rows(self.reader.read(X), self.device)
+        return form(rows.weighted(form.half_life, form.floor))[: X.shape[0]].cpu().numpy()
 
     def __getstate__(self):
         """Numbers and NumPy arrays alone: what is pickled loads on a machine without a GPU."""

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .._network.sparse_rows import recency_of_ages
+from .._utils.recency import RECENCY_FLOOR
 from .._utils.tensor_file import replacing
 from .._version import __version__
 from .chain_spaces import HiddenChainSpace
@@ -114,7 +115,7 @@ class PaddedRows:
         self.items, self.known = items, known
         self.weights = weights * known
 
-    def weighted(self, half_life):
+    def weighted(self, half_life, floor=RECENCY_FLOOR):
         return self
 
     def scaled(self, factor):
@@ -140,8 +141,13 @@ class PaddedAgedRows:
     def __init__(self, items, ages, known):
         self.items, self.ages, self.known = items, ages, known
 
-    def weighted(self, half_life):
-        return PaddedRows(self.items, recency_of_ages(self.ages, half_life), self.known)
+    def weighted(self, half_life, floor=RECENCY_FLOOR):
+        weights = recency_of_ages(self.ages, half_life, floor)
+        return PaddedRows(self.items, weights, self.known)
+
+    def sums(self, weights, table):
+        weights = torch.stack(weights, 1) * self.known[:, None]
+        return weights @ table[self.items]
 
 
 class ServedProcess(ReverseProcess):

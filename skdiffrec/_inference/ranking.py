@@ -106,15 +106,12 @@ class HeadScores:
     closed_form : ClosedForm or None
     closed_form_scale : float
         Factor of its scores; 0 leaves it out.
-    half_life : float or None
-        With which it reads aged histories.
     """
 
     read_hidden = True  # scores are read off the last hidden layer alone
 
-    def __init__(self, head, closed_form, closed_form_scale, half_life):
-        self.closed_form, self.scale = closed_form, closed_form_scale
-        self.half_life = half_life
+    def __init__(self, head, closed_form, closed_form_scale):
+        self.head, self.closed_form, self.scale = head, closed_form, closed_form_scale
         offset = head.null_offset
         if self.scale:
             offset = offset + self.scale * closed_form.unknown
@@ -134,8 +131,12 @@ class HeadScores:
             }
 
     def features(self, h, scale, unknown=None):
-        """(h, 1, 1 − scale, 0), or (0, 0, 0, 1) where `unknown`; as wide as the table."""
+        """(h, 1, 1 − scale, 0), or (0, 0, 0, 1) where `unknown`; as wide as the table.
+
+        h is the last hidden layer as the head narrows it.
+        """
         one = torch.ones_like(scale)
+        h = self.head.narrow(h)
         features = torch.cat([h, one, 1 - scale, torch.zeros_like(scale)], dim=1)
         if unknown is not None:
             features = torch.where(unknown, F.pad(one, (features.shape[1] - 1, 0)), features)
@@ -143,7 +144,8 @@ class HeadScores:
 
     def closed_form_history(self, history, scale):
         """What the closed form reads: weighted rows, times its factor and the guidance scale."""
-        return history.weighted(self.half_life).scaled(self.scale * scale[:, 0])
+        form = self.closed_form
+        return history.weighted(form.half_life, form.floor).scaled(self.scale * scale[:, 0])
 
     def tiles(self, estimate, history, scale, unseen=None, *, unknown=None, screen=False):
         """`Tiles` of scores of all items.

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 
 from .._diffusion.process import PREDICTION_TYPES, Diffusion
-from .._network.build import new_head
+from .._network.build import assembled
 from .._network.closed_form import ClosedForm
-from .._network.denoiser import Denoiser
 from .._network.spaces import ItemSpace, LatentSpace
 from .._utils.results import TrainingHistory
 from .._utils.tensor_file import (
@@ -40,9 +39,12 @@ def model_state(model):
         "hidden_dims": list(denoiser.hidden_dims),
         "dropout": denoiser.dropout.p,
         "ranking_head": denoiser.head.ranks,
+        "item_dim": denoiser.item_dim,
         "latent_dim": denoiser.space.dim if isinstance(denoiser.space, LatentSpace) else None,
         "closed_form": None if form is None else "sparse" if form.sparse else "dense",
         "closed_form_entries": form.weights.numel() if form is not None else 0,
+        "closed_form_half_life": None if form is None else form.half_life,
+        "closed_form_floor": 0.0 if form is None else form.floor,
     }
     tensors = _arrays(_NETWORK, denoiser) | ({} if form is None else _arrays(_CLOSED_FORM, form))
     tensors["alpha_bar"] = model.diffusion.alpha_bar.numpy()
@@ -83,6 +85,8 @@ def restored(record, tensors):
         raise PersistenceError("'alpha_bar' is no noise schedule: it must fall from 1, above 0.")
     if record["half_life"] is not None and record["values"] != "time":
         raise PersistenceError("Its values are not times, but it has a half-life.")
+    if record["half_life"] is None and record["item_dim"] is not None:
+        raise PersistenceError("It reads histories in order, but it has no half-life.")
     diffusion = Diffusion(alpha_bar.copy(), record["prediction_type"])
     if record["closed_form"] is not None and not record["ranking_head"]:
         raise PersistenceError("A closed form needs a ranking head, which this model has not.")
@@ -126,14 +130,15 @@ def _blank_denoiser(record, n_timesteps):
     if latent_dim is not None:
         sizes = (n_items, latent_dim), (latent_dim,), (latent_dim,)
         space = LatentSpace(*map(torch.empty, sizes))
-    return Denoiser(
+    return assembled(
         n_items,
         space,
         hidden_dims,
+        ranking_head=record["ranking_head"],
+        item_dim=record["item_dim"],
+        half_life=record["half_life"],
         n_timesteps=n_timesteps,
         dropout=record["dropout"],
-        head=new_head(record["ranking_head"], hidden_dims, n_items),
-        half_life=record["half_life"],
     )
 
 
@@ -142,7 +147,8 @@ def _blank_form(record):
     if kind is None:
         return None
     entries = record["closed_form_entries"] if kind == "sparse" else None
-    return ClosedForm.blank(record["n_items"], entries)
+    reads = record["closed_form_half_life"], record["closed_form_floor"]
+    return ClosedForm.blank(record["n_items"], entries, *reads)
 
 
 def _schema(tensors):
@@ -154,13 +160,16 @@ def _schema(tensors):
         few = isinstance(value, list) and 0 < len(value) <= len(tensors)
         return few and all(map(length, value))
 
+    def is_half_life(value):
+        return value is None or (is_number(value) and value > 0)
+
     def is_bool(value):
         return isinstance(value, bool)
 
     return {
         "seed": is_integer(0, 2**63 - 1),
         "values": is_one_of(*VALUES),
-        "half_life": lambda value: value is None or (is_number(value) and value > 0),
+        "half_life": is_half_life,
         "closed_form_scale": is_number,
         "history": _is_history,
         "best_validation_score": lambda value: value is None or is_number(value),
@@ -172,9 +181,12 @@ def _schema(tensors):
         "hidden_dims": is_widths,
         "dropout": lambda value: is_number(value) and 0 <= value < 1,
         "ranking_head": is_bool,
+        "item_dim": lambda value: value is None or length(value),
         "latent_dim": lambda value: value is None or length(value),
         "closed_form": is_one_of("dense", "sparse", None),
         "closed_form_entries": is_integer(0, n_bytes),
+        "closed_form_half_life": is_half_life,
+        "closed_form_floor": lambda value: is_number(value) and 0 <= value <= 1,
     }
 
 

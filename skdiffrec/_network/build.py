@@ -5,16 +5,28 @@ import torch
 from sklearn.utils.extmath import randomized_svd
 
 from .._utils.rows import sampled_rows, scale_rows
-from .denoiser import Denoiser
+from .denoiser import BagReader, Denoiser
 from .heads import EstimateHead, RankingHead
+from .order_reader import OrderReader
 from .spaces import ItemSpace, LatentSpace
 
 _SVD_ENTRIES = 5_000_000  # interactions from which singular vectors are taken, at the most
 
 
-def new_head(ranking_head, hidden_dims, n_items):
-    """The head of a denoiser with these layers."""
-    return RankingHead(hidden_dims[-1], n_items) if ranking_head else EstimateHead()
+def assembled(
+    n_items, space, hidden_dims, *, ranking_head, item_dim, half_life, n_timesteps, dropout
+):
+    """A denoiser without its weights: with `item_dim`, one that reads histories in order."""
+    first, last = hidden_dims[0], hidden_dims[-1]
+    reader: BagReader | OrderReader
+    if item_dim is None:
+        reader = BagReader(n_items, first, half_life)
+    else:
+        reader = OrderReader(n_items, first, item_dim, half_life, dropout)
+    head = RankingHead(last, n_items, item_dim) if ranking_head else EstimateHead()
+    return Denoiser(
+        n_items, reader, space, hidden_dims, n_timesteps=n_timesteps, dropout=dropout, head=head
+    )
 
 
 def build_denoiser(
@@ -28,6 +40,7 @@ def build_denoiser(
     dropout,
     seed,
     half_life=None,
+    item_dim=None,
 ):
     """A denoiser for the rows of X, its weights not yet drawn.
 
@@ -40,6 +53,8 @@ def build_denoiser(
         As in `CFGDiffusionRecommender`.
     seed : int
         Of the randomised SVD.
+    item_dim : int or None
+        Length of the items' vectors, where histories are read in order.
 
     Returns
     -------
@@ -54,14 +69,15 @@ def build_denoiser(
         V = right_singular_vectors(weighted, min(latent_dim, *some.shape), seed)
         space = latent_space(some, V, weight)
     with torch.random.fork_rng(devices=[]):  # torch's layers draw weights, which ours replace
-        return Denoiser(
+        return assembled(
             n_items,
             space,
             hidden_dims,
+            ranking_head=ranking_head,
+            item_dim=item_dim,
+            half_life=half_life,
             n_timesteps=n_timesteps,
             dropout=dropout,
-            head=new_head(ranking_head, hidden_dims, n_items),
-            half_life=half_life,
         )
 
 

@@ -5,6 +5,7 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
+from .._utils.recency import RECENCY_FLOOR
 from .sparse_rows import SparseRows
 
 
@@ -17,6 +18,10 @@ class ClosedForm(nn.Module):
         Row i holds what item i of a history adds to the scores.
     mean_history : ndarray of shape (n_items,)
         What is read where a history is unknown.
+    half_life : float or None
+        With which aged histories are read.
+    floor : float
+        Of their weights.
     """
 
     weights: torch.Tensor  # float32 (n_items, n_items), or (nnz,) of a sparse D
@@ -24,8 +29,9 @@ class ClosedForm(nn.Module):
     offsets: torch.Tensor  # int64 (n_items + 1,)
     unknown: torch.Tensor  # float32 (n_items,): scores without a history
 
-    def __init__(self, D, mean_history):
+    def __init__(self, D, mean_history, half_life=None, floor=RECENCY_FLOOR):
         super().__init__()
+        self.half_life, self.floor = half_life, floor
         self.sparse = sp.issparse(D)
         mean_scores = mean_history.astype(np.float32) @ D  # in float64, D would be copied
         self.register_buffer("unknown", torch.as_tensor(mean_scores, dtype=torch.float32))
@@ -37,9 +43,9 @@ class ClosedForm(nn.Module):
             self.register_buffer(name, torch.as_tensor(value).to(dtype))
 
     @classmethod
-    def blank(cls, n_items, n_entries=None):
-        """One whose numbers are yet to be loaded; `n_entries` are those of a sparse D."""
-        form = cls(np.zeros((0, n_items)), np.zeros(0))
+    def blank(cls, n_items, n_entries, half_life, floor):
+        """One whose numbers are yet to be loaded; `n_entries` (or None) are those of a sparse D."""
+        form = cls(np.zeros((0, n_items)), np.zeros(0), half_life, floor)
         form.sparse = n_entries is not None
         if form.sparse:
             form.weights = torch.empty(n_entries, dtype=torch.float32)

@@ -4,10 +4,10 @@
     raw = R·h                               the estimate that drives the sampler (x_0, ε or v)
     scores = O·h + b                        ranking head, where there is one
 
-c is the weighted history; the null token stands in place of U·c where it is unknown. Where ages are
-known, U·c is a sum over three half-lives: how fast a part fades shows the order of the items. Every
-estimate is linear in h, so guidance can act on h, and item space is entered once, after the last
-step (`_inference.ranking`, where a closed-form model joins).
+c is the history as a reader gives it, linear in the items (`BagReader`, `OrderReader`); the null
+token stands in place of U·c where it is unknown. Every estimate is linear in h, so guidance can act
+on h, and item space is entered once, after the last step (`_inference.ranking`, where a closed-form
+model joins).
 """
 
 import math
@@ -18,8 +18,9 @@ from torch.nn import functional as F
 
 TIME_DIM = 16  # of the time embedding
 _HISTORY_NORM = 5.0  # length to which histories are scaled: some 25 items' worth
+_SPANS = (0.125, 0.5, 2.0)  # half-lives of the bags in which an aged history is read
+_VECTOR_DEVIATION = 0.1  # of items' vectors, where they have some of their own, at first
 _TURNS = 4 * math.pi  # angle that the fastest part of the time embedding covers
-_SPANS = (0.125, 0.5, 2.0)  # half-lives of the sums in which an aged history is read
 
 
 class Dropout(nn.Module):
@@ -61,6 +62,36 @@ class FeedForwardLayer(nn.Module):
         return torch.tanh(self.linear(h))
 
 
+class BagReader(nn.Module):
+    """U·c of bags c, each of length 5; of aged histories a bag for each of three half-lives.
+
+    How fast a part fades shows the order of the items.
+
+    Parameters
+    ----------
+    n_items, width : int
+        Shape of U.
+    half_life : float or None
+        Where given, histories are `AgedRows`.
+    """
+
+    item_dim = None
+
+    def __init__(self, n_items, width, half_life):
+        super().__init__()
+        self.half_lives = [None] if half_life is None else [half_life * s for s in _SPANS]
+        self.tables = nn.ParameterList(
+            torch.empty(n_items, width, dtype=torch.float32) for _ in self.half_lives
+        )
+
+    def forward(self, history, generator=None):
+        """U·c (n, H) of `SparseRows` or `AgedRows`."""
+        return sum(
+            history.weighted(half_life).normalized(_HISTORY_NORM).multiply(table)
+            for half_life, table in zip(self.half_lives, self.tables, strict=True)
+        )
+
+
 def sinusoidal(share, dim):
     """Sinusoidal embedding (n, dim) of shares t/T (n,) of all timesteps (Vaswani et al. 2017).
 
@@ -78,6 +109,8 @@ class Denoiser(nn.Module):
     Parameters
     ----------
     n_items : int
+    reader : BagReader or OrderReader
+        Of histories.
     space : ItemSpace or LatentSpace
         Where x_t lives.
     hidden_dims : sequence of int
@@ -86,31 +119,26 @@ class Denoiser(nn.Module):
         T.
     dropout : float
     head : RankingHead or EstimateHead
-    half_life : float or None
-        Where given, histories are `AgedRows`.
     time_dim : int
     """
 
     def __init__(
         self,
         n_items,
+        reader,
         space,
         hidden_dims,
         *,
         n_timesteps,
         dropout,
         head,
-        half_life=None,
         time_dim=TIME_DIM,
     ):
         super().__init__()
         self.n_items, self.space, self.time_dim = n_items, space, time_dim
         self.hidden_dims, self.n_timesteps = tuple(hidden_dims), n_timesteps
-        self.half_lives = [None] if half_life is None else [half_life * span for span in _SPANS]
         first, last = hidden_dims[0], hidden_dims[-1]
-        self.read_history = nn.ParameterList(
-            torch.empty(n_items, first, dtype=torch.float32) for _ in self.half_lives
-        )
+        self.read_history = reader
         self.null = nn.Parameter(torch.zeros(first, dtype=torch.float32))
         self.read_state = nn.Linear(space.dim, first, bias=False, dtype=torch.float32)
         self.read_time = nn.Linear(time_dim, first, dtype=torch.float32)
@@ -126,22 +154,27 @@ class Denoiser(nn.Module):
     def device(self):
         return self.null.device
 
+    @property
+    def item_dim(self):
+        """Length of the items' vectors where histories are read in order; else None."""
+        return self.read_history.item_dim
+
     def initialize(self, generator, item_counts, n_users):
         """Draw the weights; a ranking head starts from the items' popularity."""
+        vectors = ("read_history.items", "head.write.weight") if self.item_dim else ()
         for name, parameter in self.named_parameters():
-            if parameter.ndim == 2:
+            if name in vectors:
+                nn.init.normal_(parameter, std=_VECTOR_DEVIATION, generator=generator)
+            elif parameter.ndim == 2:
                 gain = 0.3 if name == "head.write.weight" else 1.0
                 nn.init.xavier_normal_(parameter, gain, generator=generator)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
         self.head.initialize(item_counts, n_users)
 
-    def condition(self, history, known=None):
-        """U·c (n, H) of `SparseRows` or `AgedRows`; the null token where `known` (n,) is false."""
-        u = sum(
-            history.weighted(half_life).normalized(_HISTORY_NORM).multiply(table)
-            for half_life, table in zip(self.half_lives, self.read_history, strict=True)
-        )
+    def condition(self, history, known=None, generator=None):
+        """U·c (n, H) of histories; the null token where `known` (n,) is false."""
+        u = self.read_history(history, generator)
         return u if known is None else torch.where(known[:, None], u, self.null)
 
     def unconditional(self, n):

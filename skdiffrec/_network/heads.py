@@ -13,6 +13,8 @@ class RankingHead(nn.Module):
     width : int
         H, of the last hidden layer.
     n_items : int
+    item_dim : int or None
+        Where given, O is a product of rank `item_dim`.
     """
 
     ranks = True
@@ -22,9 +24,13 @@ class RankingHead(nn.Module):
     null_offset: torch.Tensor  # float32 (n_items,)
     popularity: torch.Tensor  # float32 (n_items,)
 
-    def __init__(self, width, n_items):
+    def __init__(self, width, n_items, item_dim=None):
         super().__init__()
-        self.write = nn.Linear(width, n_items, dtype=torch.float32)
+        self.narrow: nn.Module = nn.Identity()
+        if item_dim is not None:
+            self.last_timestep_share = 0.9  # most of what is learned is learned there
+            self.narrow = nn.Linear(width, item_dim, dtype=torch.float32)
+        self.write = nn.Linear(item_dim or width, n_items, dtype=torch.float32)
         # added to the scores of the unconditional branch, from `calibrate`
         self.register_buffer("null_offset", torch.zeros(n_items, dtype=torch.float32))
         # the scores of a row without history
@@ -39,7 +45,8 @@ class RankingHead(nn.Module):
     @torch.no_grad()
     def calibrate(self, h, item_counts):
         """Let the scores of a hidden layer h (1, H), that of the null token, be popularity."""
-        self.null_offset.copy_(_log_share(item_counts).to(h.device) - self.write(h)[0])
+        scores = self.write(self.narrow(h))[0]
+        self.null_offset.copy_(_log_share(item_counts).to(h.device) - scores)
 
     def keep_popularity(self, popularity):
         """What a user without history gets: users per item, an ndarray (n_items,)."""
@@ -55,7 +62,7 @@ class RankingHead(nn.Module):
         self.popularity.copy_(torch.from_numpy(-size.view(np.float32)[place]))
 
     def item_vectors(self, denoiser):
-        """The vectors (n_items, H) whose products with h are the scores."""
+        """The vectors (n_items, d) whose products with what `narrow` gives are the scores."""
         return self.write.weight
 
 

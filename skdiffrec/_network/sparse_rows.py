@@ -45,7 +45,7 @@ class SparseRows(NamedTuple):
         """The row of every entry, int64 (nnz,)."""
         return torch.repeat_interleave(self.offsets.diff())
 
-    def weighted(self, half_life: float | None) -> "SparseRows":
+    def weighted(self, half_life: float | None, floor: float = RECENCY_FLOOR) -> "SparseRows":
         """The rows themselves: they have no ages (see `AgedRows.weighted`)."""
         return self
 
@@ -157,18 +157,23 @@ class AgedRows(NamedTuple):
         """As `SparseRows.from_csr`, of ages."""
         return cls(*SparseRows.from_csr(X, device, n_rows))
 
-    def weighted(self, half_life: float | None) -> SparseRows:
-        """The rows with recency weights; ones where `half_life` is None."""
+    def weighted(self, half_life: float | None, floor: float = RECENCY_FLOOR) -> SparseRows:
+        """The rows with recency weights, not below `floor`; ones where `half_life` is None."""
         if half_life is None:
             weights = torch.ones_like(self.ages)
         else:
-            weights = recency_of_ages(self.ages, half_life)
+            weights = recency_of_ages(self.ages, half_life, floor)
         return SparseRows(self.items, weights, self.offsets)
 
+    def sums(self, weights, table):
+        """The items' rows of `table` (n_items, d), summed by each of `weights`: (n, n_sums, d)."""
+        rows = (SparseRows(self.items, own, self.offsets).multiply(table) for own in weights)
+        return torch.stack(list(rows), 1)
 
-def recency_of_ages(ages, half_life):
+
+def recency_of_ages(ages, half_life, floor=RECENCY_FLOOR):
     """Recency weights of ages from 1 up, a float tensor of any shape."""
-    return (0.5 ** ((ages - 1) / half_life)).clamp(min=RECENCY_FLOOR)
+    return (0.5 ** ((ages - 1) / half_life)).clamp(min=floor)
 
 
 class HistoryReader:

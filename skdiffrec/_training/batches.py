@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from .._network.prefixes import Prefixes
 from .._network.sparse_rows import AgedRows, SparseRows
 from .._utils.recency import history_weights
 from .._utils.rows import last_tied_rank, rank_in_rows, unit_free_keys
@@ -16,58 +17,47 @@ _NEARNESS_FLOOR = 0.02
 class Batch(NamedTuple):
     """Rows cut in two: what the network is shown of them, and what it is to predict."""
 
-    condition: SparseRows | AgedRows
+    condition: SparseRows | AgedRows | Prefixes
     known: torch.Tensor  # bool (n,): where false, the condition is the null token
     target: SparseRows
     weight: torch.Tensor  # float32 (n,): of the rows in the loss
 
 
-class TrainingRows:
-    """Rows on a device, cut afresh for every batch into a condition and a target.
+class RowBatches:
+    """Rows on a device, in batches, each as often in an epoch as its weight says.
+
+    A subclass has ``cut(rows) -> Batch``, and `masked`: whether the items of the condition are left
+    out of the softmax.
 
     Parameters
     ----------
     X : csr_array of shape (n_rows, n_items)
         Canonical.
-    values : {"binary", "weight", "time"}
-        Times cut a row at a moment; else the condition drops items at random.
-    target_share : tuple of float
-        Range from which the share of a row that is not shown is drawn, per row. (0, 0) shows the
-        whole row, which then is also the target (the paper's condition).
     cond_drop_prob : float
-        Probability that a row's condition is the null token.
-    half_life : float or None
-        Where values are times, a condition holds ages instead of weights, and a target's weight
-        halves every ``2 * half_life`` items after the cut. None: ones.
-    row_weight : ndarray of float64, shape (n_rows,), default=None
-        How many users a row stands for; None is one each.
+        Probability that a condition is the null token.
     generator : torch.Generator
         Its device is that of the rows.
+    row_weight : ndarray of float64, shape (n_rows,), default=None
+        How many users a row stands for; None is one each.
     """
 
-    def __init__(
-        self, X, values, *, target_share, cond_drop_prob, half_life, generator, row_weight=None
-    ):
+    masked = True
+
+    def __init__(self, X, cond_drop_prob, generator, row_weight=None):
         self.device, self.generator = generator.device, generator
-        # one number an interaction: in the smallest type, and int64 only in a batch
-        self.items, self.indptr = self._tensor(X.indices, torch.int32), self._tensor(X.indptr)
-        self.order: torch.Tensor | None = None
-        self.age_rank: torch.Tensor | None = None
-        if values == "time":
-            order = rank_in_rows(X, X.data, unit_free_keys(X, values, generator.initial_seed()))
-            self.order = self._tensor(order, torch.int32)
-            # items of the same time are of the same age, that of the last of them
-            self.age_rank = self._tensor(last_tied_rank(X, order), torch.int32)
-        weights = history_weights(X, values, None)
-        self.weights = self._tensor(weights.data, torch.float32)
+        self.cond_drop_prob = cond_drop_prob
+        self.indptr = self._tensor(X.indptr)
         row_weight = np.ones(X.shape[0]) if row_weight is None else row_weight
         visits = visits_per_epoch(row_weight)
         self.visits = self._tensor(visits)
         # of a visit, scaled to mean 1
         self.row_weight = self._tensor(row_weight / visits, torch.float32)
         self.row_weight *= visits.sum() / row_weight.sum()
-        self.target_share, self.cond_drop_prob = target_share, cond_drop_prob
-        self.half_life = half_life
+
+    @property
+    def rows_of_step(self):
+        """Users in a training step, if nobody says how many."""
+        return min(max(int(self.visits.sum()) // 48, 64), 1024)
 
     def _tensor(self, array, dtype=torch.int64):
         return torch.as_tensor(array).to(self.device, dtype)
@@ -85,10 +75,56 @@ class TrainingRows:
 
     def cut(self, rows):
         """A `Batch` of the given rows."""
+        raise NotImplementedError
+
+    def _entries(self, rows):
+        """Every entry of the given rows: (row, place in it, entry), and each row's first."""
         start, length = self.indptr[rows], self.indptr[rows + 1] - self.indptr[rows]
         row = torch.repeat_interleave(length)
         first = torch.cumsum(length, 0) - length
-        entry = torch.arange(len(row), device=self.device) + (start - first)[row]
+        place = torch.arange(len(row), device=self.device) - first[row]
+        return row, place, place + start[row], first
+
+
+class TrainingRows(RowBatches):
+    """Rows that are cut afresh for every batch into a condition and a target.
+
+    Parameters
+    ----------
+    X, cond_drop_prob, generator, row_weight
+        As in `RowBatches`.
+    values : {"binary", "weight", "time"}
+        Times cut a row at a moment; else the condition drops items at random.
+    target_share : tuple of float
+        Range from which the share of a row that is not shown is drawn, per row. (0, 0) shows the
+        whole row, which then is also the target (the paper's condition).
+    half_life : float or None
+        Where values are times, a condition holds ages instead of weights, and a target's weight
+        halves every ``2 * half_life`` items after the cut. None: ones.
+    """
+
+    def __init__(
+        self, X, values, *, target_share, cond_drop_prob, half_life, generator, row_weight=None
+    ):
+        super().__init__(X, cond_drop_prob, generator, row_weight)
+        # one number an interaction: in the smallest type, and int64 only in a batch
+        self.items = self._tensor(X.indices, torch.int32)
+        self.order: torch.Tensor | None = None
+        self.age_rank: torch.Tensor | None = None
+        if values == "time":
+            order = rank_in_rows(X, X.data, unit_free_keys(X, values, generator.initial_seed()))
+            self.order = self._tensor(order, torch.int32)
+            # items of the same time are of the same age, that of the last of them
+            self.age_rank = self._tensor(last_tied_rank(X, order), torch.int32)
+        weights = history_weights(X, values, None)
+        self.weights = self._tensor(weights.data, torch.float32)
+        self.target_share, self.half_life = target_share, half_life
+        self.masked = target_share[1] > 0
+
+    def cut(self, rows):
+        """A `Batch` of the given rows."""
+        length = self.indptr[rows + 1] - self.indptr[rows]
+        row, _, entry, first = self._entries(rows)
         known = self._uniform(len(rows)) >= self.cond_drop_prob
         low, high = self.target_share
         if high == 0:

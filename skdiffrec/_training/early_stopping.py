@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from .._closed_form.held_out import HeldOut, K
+from .._closed_form.held_out import HeldOut, K, hold_out_moments
 from .._utils.rows import entry_rows, hide_items, select_entries
 from .._utils.topk import masked_topk
 
@@ -17,30 +17,41 @@ _MAX_USERS = 1_000
 # alone, while a young network has nothing to add.
 _CLOSED_FORM_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 16.0, 64.0)
 _DEFAULT_WEIGHT = 0.5
+# With a horizon the network is asked the same as in training, and its scores are those of a softmax
+# of one item, which spread far.
+_NEXT_ITEM_WEIGHTS = (0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 4.0)
+_NEXT_ITEM_WEIGHT = 0.06
 _SCALES = (0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
 
 
-def fixed_weight(closed_form_weight):
+def fixed_weight(closed_form_weight, horizon=None):
     """The weight of a closed form where no held-out items can choose it."""
-    automatic = isinstance(closed_form_weight, str)
-    return _DEFAULT_WEIGHT if automatic else float(closed_form_weight)
+    if isinstance(closed_form_weight, str):
+        return _DEFAULT_WEIGHT if horizon is None else _NEXT_ITEM_WEIGHT
+    return float(closed_form_weight)
 
 
-def split_validation(X, row_weight, values, fraction, seed):
-    """Hold out items of a share of the users (at most 1,000 users).
+def split_validation(X, row_weight, values, fraction, seed, horizon=None):
+    """Hold out items of a share of the users (at most 1,000 users; 2,000 with a horizon).
+
+    With a horizon the last moments of these users are held out, and each of them is a question of
+    its own: what are the next items after all that came before it?
 
     Returns
     -------
     train : csr_array of shape (n_users, n_items)
         `X` without the held-out items.
     held_out : HeldOut or None
-        Of the chosen users; None where the share is 0 or no row has two items.
+        Of the chosen users or, with a horizon, of their moments; None where the share is 0 or no
+        row has two items.
     """
     candidates = np.flatnonzero(np.diff(X.indptr) > 1)
     if not fraction or not len(candidates):
         return X, None
-    n = min(max(1, round(fraction * len(candidates))), _MAX_USERS)
+    n = min(max(1, round(fraction * len(candidates))), _MAX_USERS * (1 if horizon is None else 2))
     chosen = np.sort(np.random.default_rng(seed).choice(candidates, n, replace=False))
+    if horizon is not None:
+        return hold_out_moments(X, chosen, row_weight, horizon, _HELD_OUT, seed)
     history, holdout = hide_items(X[chosen], values, _HELD_OUT, seed)
     # both are sorted by (row, item), so held-out entries are found by bisection
     key = entry_rows(X) * X.shape[1] + X.indices
@@ -68,6 +79,8 @@ class Monitor:
     patience : int
         Epochs without a better value, at the best weight or in the mean over weights, after
         which `should_stop` is true.
+    horizon : int or None
+        As in `CFGDiffusionRecommender`.
     """
 
     def __init__(
@@ -79,11 +92,14 @@ class Monitor:
         blocks,
         closed_form_weight,
         patience,
+        horizon=None,
     ):
         self.held_out, self.blocks, self.patience = held_out, blocks, patience
         self.new_scorer, self.score_closed_form = new_scorer, score_closed_form
         self.weights: tuple[float, ...] = _CLOSED_FORM_WEIGHTS
         self.first = 1
+        if horizon is not None:
+            self.weights, self.first = _NEXT_ITEM_WEIGHTS, 0
         if score_closed_form is None:
             self.weights, self.first = (0.0,), 0
         elif not isinstance(closed_form_weight, str):

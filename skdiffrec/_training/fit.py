@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 import torch
 
+from .._closed_form.next_items import next_item_form
 from .._closed_form.selection import closed_form_matrix
 from .._diffusion.process import Diffusion
 from .._inference.device import training_threads
@@ -20,6 +21,7 @@ from .._parameters import (
     resolve_batch_size,
     resolve_dropout,
     resolve_hidden_dims,
+    resolve_item_dim,
     resolve_loss_items,
     resolve_noise_schedule,
     resolve_target_share,
@@ -30,6 +32,7 @@ from .._version import __version__
 from .batches import TrainingRows
 from .early_stopping import Monitor, fixed_weight, split_validation, spread_ratio
 from .loop import train
+from .prefix_rows import PrefixRows
 from .user_weights import merge_rows
 
 _N_SPREAD_ROWS = 1_000
@@ -78,7 +81,7 @@ def fit_model(X, sample_weight, parameters, seed, device, callbacks):
     X, weight = merge_rows(X, p.values, sample_weight)
     fraction = p.validation_fraction if p.early_stopping else 0.0
     popularity = item_popularity(X, p.values, weight)
-    X, held_out = split_validation(X, weight, p.values, fraction, seed)
+    X, held_out = split_validation(X, weight, p.values, fraction, seed, p.horizon)
     training = _Training(X, weight, popularity, held_out, p, seed, device)
     shown = None if held_out is None else held_out[:2]
     with training_threads():
@@ -90,8 +93,8 @@ def fit_model(X, sample_weight, parameters, seed, device, callbacks):
             training.history,
             learning_rate=p.learning_rate,
             max_epochs=p.max_epochs,
-            batch_size=resolve_batch_size(p.batch_size, int(training.rows.visits.sum())),
-            n_loss_items=resolve_loss_items(p.n_loss_items, X.shape[1]),
+            batch_size=resolve_batch_size(p.batch_size, training.rows),
+            n_loss_items=resolve_loss_items(p.n_loss_items, X.shape[1], p.horizon),
             verbose=p.verbose,
             before_epoch=callbacks.begin_epoch,
             after_epoch=lambda ema: callbacks.end_epoch(shown, lambda: training.model_so_far(ema)),
@@ -126,15 +129,7 @@ class _Training:
         self.denoiser = self._denoiser(X, weight).to(device)
         self.denoiser.initialize(generator, self.counts, weight.sum())
         self.denoiser.head.keep_popularity(popularity)
-        self.rows = TrainingRows(
-            X,
-            p.values,
-            target_share=resolve_target_share(p.target_share, p.values),
-            cond_drop_prob=p.cond_drop_prob,
-            half_life=p.half_life,
-            row_weight=weight,
-            generator=generator,
-        )
+        self.rows = self._rows(X, weight, generator)
         now = self._model(self.denoiser)
         self.sample = X[: min(_N_SPREAD_ROWS, now.blocks(X.shape[0])[0].stop)]
         self.monitor = None
@@ -146,7 +141,20 @@ class _Training:
                 blocks=now.blocks(held_out.history.shape[0]),
                 closed_form_weight=p.closed_form_weight,
                 patience=p.n_iter_no_change,
+                horizon=p.horizon,
             )
+
+    def _rows(self, X, weight, generator):
+        p = self.p
+        common = {
+            "target_share": resolve_target_share(p.target_share, p.values, p.horizon),
+            "cond_drop_prob": p.cond_drop_prob,
+            "row_weight": weight,
+            "generator": generator,
+        }
+        if p.horizon is not None:
+            return PrefixRows(X, horizon=p.horizon, **common)
+        return TrainingRows(X, p.values, half_life=p.half_life, **common)
 
     def _denoiser(self, X, weight):
         p = self.p
@@ -159,6 +167,7 @@ class _Training:
             n_timesteps=self.diffusion.n_timesteps,
             dropout=resolve_dropout(p.dropout, X),
             half_life=self.half_life,
+            item_dim=resolve_item_dim(p.horizon),
             seed=self.seed,
         )
 
@@ -166,16 +175,12 @@ class _Training:
         p = self.p
         if p.closed_form is None or not p.ranking_head:
             return None
-        D, mean_history = closed_form_matrix(
-            X,
-            weight,
-            p.closed_form,
-            values=p.values,
-            half_life=p.half_life,
-            seed=self.seed,
-            held_out=held_out,
-        )
-        return ClosedForm(D, mean_history).to(device)
+        common = {"half_life": p.half_life, "seed": self.seed, "held_out": held_out}
+        if p.horizon is not None and isinstance(p.closed_form, str):
+            D, mean, half_life = next_item_form(X, weight, horizon=p.horizon, **common)
+            return ClosedForm(D, mean, half_life, floor=0.0).to(device)
+        D, mean = closed_form_matrix(X, weight, p.closed_form, values=p.values, **common)
+        return ClosedForm(D, mean, self.half_life).to(device)
 
     def _model(self, denoiser, **parts):
         """A model of the weights as they are now."""
@@ -215,7 +220,8 @@ class _Training:
             return self.monitor.best_weight, self.monitor.best_factor
         if self.closed_form is None:
             return 0.0, 0.0
-        weight, model = fixed_weight(self.p.closed_form_weight), self._model(denoiser)
+        weight = fixed_weight(self.p.closed_form_weight, self.p.horizon)
+        model = self._model(denoiser)
         network, form = _conditional(model, self.sample), model.closed_form_scores(self.sample)
         return weight, weight * spread_ratio(network, form)
 

@@ -38,7 +38,7 @@ def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=No
     )
     noise = torch.randn(x_0.shape, dtype=torch.float32, device=x_0.device, generator=generator)
     x_t = diffusion.add_noise(x_0, noise, t)
-    u = denoiser.condition(condition, known)
+    u = denoiser.condition(condition, known, generator)
     raw, h = denoiser(x_t, t, diffusion.input_scale(t), u, generator)
     error = (raw - diffusion.target(x_0, noise, t)).square().mean(1)
     loss = (row_weight * error).mean()
@@ -47,11 +47,10 @@ def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=No
     _, sigma = diffusion.scales(t)
     # where x_t still shows the target, ranking it teaches nothing: weigh by the share of noise
     weight = row_weight * sigma[:, 0] ** 2
-    shown = condition.weighted(None)
-    blocks = loss_blocks(shown, target, denoiser.n_items, n_loss_items, generator)
-    return loss + multinomial_loss(
-        h, head.write.weight, head.write.bias, blocks, masked=masked, weight=weight
-    )
+    shown = condition.weighted(None) if masked else None
+    blocks = loss_blocks(target, shown, denoiser.n_items, n_loss_items, generator)
+    h, (table, bias) = head.narrow(h), (head.write.weight, head.write.bias)
+    return loss + multinomial_loss(h, table, bias, blocks, weight=weight)
 
 
 def epochs(
@@ -72,7 +71,7 @@ def epochs(
     ----------
     denoiser : Denoiser
     diffusion : Diffusion
-    rows : TrainingRows
+    rows : RowBatches
     optimizer : AdamW
     ema : EMA
         Updated after each step.
@@ -85,7 +84,6 @@ def epochs(
     ------
     record : EpochRecord
     """
-    masked = rows.target_share[1] > 0
     for epoch in range(1, max_epochs + 1):
         if before_epoch is not None:
             before_epoch()
@@ -96,7 +94,7 @@ def epochs(
                 denoiser,
                 diffusion,
                 batch,
-                masked=masked,
+                masked=rows.masked,
                 generator=rows.generator,
                 n_loss_items=n_loss_items,
             )

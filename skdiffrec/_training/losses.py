@@ -17,17 +17,25 @@ class Block(NamedTuple):
     rows: slice
     items: torch.Tensor | None  # int64 (n,), ascending; None is all
     log_weight: torch.Tensor | None  # float32 (n,): logarithm of how many items each stands for
-    condition: SparseRows  # of the rows, with places in `items` instead of items
-    target: SparseRows
+    target: SparseRows  # of the rows, with places in `items` instead of items
+    shown: SparseRows | None  # likewise: what is left out of the softmax
 
 
-def loss_blocks(condition, target, n_items, n_loss_items=None, generator=None):
+def loss_blocks(target, shown, n_items, n_loss_items=None, generator=None):
     """The rows of a batch in blocks that share the items of their loss.
 
     Of all items, or of all targets of the block and others drawn evenly until there are
     `n_loss_items`; a block holds as many rows as have that many targets, so that a row's loss costs
     the same whatever the size of the batch or the catalogue. In the softmax a drawn item stands for
     as many as were left out, so that the sum over items is unbiased.
+
+    Parameters
+    ----------
+    target : SparseRows
+    shown : SparseRows or None
+        Items that are left out of a row's softmax.
+    n_items, n_loss_items : int
+    generator : torch.Generator
 
     Returns
     -------
@@ -37,22 +45,24 @@ def loss_blocks(condition, target, n_items, n_loss_items=None, generator=None):
     if n_loss_items is None or n_loss_items >= n_items:
         size = max(_BLOCK_ROWS, _BLOCK_SCORES // n_items)
         slices = [slice(i, min(i + size, n_rows)) for i in range(0, n_rows, size)]
-        return [
-            Block(rows, None, None, condition.of_rows(rows), target.of_rows(rows))
-            for rows in slices
-        ]
+        return [Block(rows, None, None, *_of_rows(rows, target, shown)) for rows in slices]
     device = target.items.device
     pool = torch.randperm(n_items, generator=generator, device=device)
     place = torch.full((n_items,), -1, device=device)
     blocks = []
     for rows in _by_targets(target.offsets, n_loss_items):
-        own = condition.of_rows(rows), target.of_rows(rows)
-        items, log_weight = _draw(own[1].items.unique(), pool, place, n_loss_items)
+        goal, left_out = _of_rows(rows, target, shown)
+        items, log_weight = _draw(goal.items.unique(), pool, place, n_loss_items)
         place[items] = torch.arange(len(items), device=device)
-        own = (part.renumbered(place) for part in own)
-        blocks.append(Block(rows, items, log_weight, *own))
+        if left_out is not None:
+            left_out = left_out.renumbered(place)
+        blocks.append(Block(rows, items, log_weight, goal.renumbered(place), left_out))
         place[items] = -1
     return blocks
+
+
+def _of_rows(rows, target, shown):
+    return target.of_rows(rows), None if shown is None else shown.of_rows(rows)
 
 
 def _by_targets(offsets, n_targets):
@@ -78,7 +88,7 @@ def _draw(targets, pool, place, n_loss_items):
     return items, weight
 
 
-def multinomial_loss(h, table, bias, blocks, *, masked, weight):
+def multinomial_loss(h, table, bias, blocks, *, weight):
     """Negative log-likelihood of the target items (MultVAE, arXiv 1802.05814, eq. 2).
 
     Parameters
@@ -89,8 +99,6 @@ def multinomial_loss(h, table, bias, blocks, *, masked, weight):
         Scores are ``h @ table.T + bias``.
     blocks : list of Block
         From `loss_blocks`.
-    masked : bool
-        Whether items shown in the condition are left out of the softmax.
     weight : float tensor of shape (n,)
         Of the rows. A row counts, besides, as the square root of its number of targets: long rows
         say more, but not in proportion.
@@ -100,19 +108,19 @@ def multinomial_loss(h, table, bias, blocks, *, masked, weight):
     loss : float tensor of shape ()
         Mean over rows. The gradient of `table` is sparse where blocks have some of the items.
     """
-    return _MultinomialLoss.apply(h, table, bias, blocks, masked, weight / len(h))
+    return _MultinomialLoss.apply(h, table, bias, blocks, weight / len(h))
 
 
 class _MultinomialLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, h, table, bias, blocks, masked, weight):
+    def forward(ctx, h, table, bias, blocks, weight):
         loss, of_h, of_bias = h.new_zeros(()), torch.empty_like(h), torch.zeros_like(bias)
         if blocks[0].items is None:
             of_table = torch.zeros_like(table)
             for block in blocks:
                 some = h[block.rows]
                 scores = torch.addmm(bias, some, table.T)
-                loss += _to_gradient(scores, block, masked, weight[block.rows])
+                loss += _to_gradient(scores, block, weight[block.rows])
                 torch.mm(scores, table, out=of_h[block.rows])
                 of_table.addmm_(scores.T, some)
                 of_bias += scores.sum(0)
@@ -122,7 +130,7 @@ class _MultinomialLoss(torch.autograd.Function):
             for block, value in zip(blocks, values.split(lengths), strict=True):
                 some, own = h[block.rows], table[block.items]
                 scores = torch.addmm(bias[block.items] + block.log_weight, some, own.T)
-                loss += _to_gradient(scores, block, masked, weight[block.rows])
+                loss += _to_gradient(scores, block, weight[block.rows])
                 torch.mm(scores, own, out=of_h[block.rows])
                 torch.mm(scores.T, some, out=value)
                 of_bias.index_add_(0, block.items, scores.sum(0))
@@ -135,15 +143,15 @@ class _MultinomialLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, of_loss):
-        return *(part * of_loss for part in ctx.gradients), None, None, None
+        return *(part * of_loss for part in ctx.gradients), None, None
 
 
-def _to_gradient(scores, block, masked, weight):
+def _to_gradient(scores, block, weight):
     """The loss of a block; its scores (n, n_items) become their own gradient."""
-    condition, target = block.condition, block.target
+    target, shown = block.target, block.shown
     rows = target.rows
-    if masked:
-        scores.index_put_((condition.rows, condition.items), scores.new_tensor(-torch.inf))
+    if shown is not None:
+        scores.index_put_((shown.rows, shown.items), scores.new_tensor(-torch.inf))
     size = torch.zeros_like(weight).index_add_(0, rows, target.weights)
     picked = scores[rows, target.items] * target.weights
     log_likelihood = torch.zeros_like(size).index_add_(0, rows, picked)

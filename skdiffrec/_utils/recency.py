@@ -81,14 +81,14 @@ def recency_of_ages(age, half_life, floor=RECENCY_FLOOR):
     return np.maximum(floor, 0.5 ** (age / half_life)).astype(np.float32)
 
 
-def history_weights(X, values, half_life):
+def history_weights(X, values, half_life, floor=RECENCY_FLOOR):
     """What a model reads of canonical histories: a CSR of weights in (0, 1], float32.
 
     Ones for "binary"; the share of the row's largest value for "weight", so that the unit does
-    not matter; recency for "time" (ones if `half_life` is None).
+    not matter; recency, not below `floor`, for "time" (ones if `half_life` is None).
     """
     if values == "time" and half_life is not None:
-        return recency_of_canonical(X, half_life, RECENCY_FLOOR)
+        return recency_of_canonical(X, half_life, floor)
     weights = unit_free(X, values if values == "weight" else "binary")
     weights.data = weights.data.astype(np.float32)
     return weights

@@ -1,23 +1,22 @@
 """Holdouts: a part of each user's items is held out, the rest is the history."""
 
-import warnings
 from numbers import Integral, Real
 from typing import Literal
 
 import numpy as np
-import scipy.sparse as sp
 
 from .._utils.hashing import draw_seed
-from .._utils.rows import hide_last, select_entries, share_of_rows, unit_free_keys
+from .._utils.rows import hide_last, select_entries, share_of_rows
 from .._utils.typing import RandomState
 from .._utils.validation import Interval, StrOptions, canonical_csr, warn_without_order
 from ._holdout_base import BaseHoldout, check_matrix, seed_of
+from ._latest_items import hide_latest
 
 _FRACTION = Interval(Real, 0, 1, closed="neither")
 _COUNT = Interval(Integral, 1, None, closed="left")
 _MIN_HISTORY = Interval(Integral, 0, None, closed="left")
 _RANDOM_STATE = ["random_state", np.random.Generator]
-_TIE_SEED = 0  # as in `score`, so that both hold out the same items
+_TIES = StrOptions({"split", "together"})
 
 
 class SampleFraction(BaseHoldout):
@@ -127,6 +126,10 @@ class LastFraction(BaseHoldout):
     min_history : int, default=1
         Minimum number of items that stay in a user's history, whatever the share. A user with no
         more items than this has no holdout.
+    ties : {"split", "together"}, default="split"
+        Whether items of one time (an order, a session) may be parted. "together" cuts before the
+        first of them, so that a little more is held out; where too few items would stay, after
+        the last of them. Needs ``by="value"``.
 
     Warns
     -----
@@ -155,6 +158,7 @@ class LastFraction(BaseHoldout):
         "fraction": [_FRACTION],
         "by": [StrOptions({"value", "order"})],
         "min_history": [_MIN_HISTORY],
+        "ties": [_TIES],
     }
 
     def __init__(
@@ -163,14 +167,15 @@ class LastFraction(BaseHoldout):
         *,
         by: Literal["value", "order"] = "value",
         min_history: int = 1,
+        ties: Literal["split", "together"] = "split",
     ) -> None:
         self.fraction = fraction
         self.by = by
         self.min_history = min_history
+        self.ties = ties
 
     def _hide(self, X):
-        X, *keys = _in_sequence(X, self.by)
-        return hide_last(X, share_of_rows(X, self.fraction, self.min_history), *keys)
+        return hide_latest(self, X, lambda X: share_of_rows(X, self.fraction, self.min_history))
 
 
 class LastN(BaseHoldout):
@@ -184,6 +189,9 @@ class LastN(BaseHoldout):
         How to order a user's items in time, as in `LastFraction`.
     min_history : int, default=1
         A user with fewer than ``n + min_history`` items has no holdout.
+    ties : {"split", "together"}, default="split"
+        As in `LastFraction`. With "together" this is what `score` holds out for a model of
+        ``horizon=n``.
 
     Warns
     -----
@@ -205,18 +213,24 @@ class LastN(BaseHoldout):
         "n": [_COUNT],
         "by": [StrOptions({"value", "order"})],
         "min_history": [_MIN_HISTORY],
+        "ties": [_TIES],
     }
 
     def __init__(
-        self, n: int = 1, *, by: Literal["value", "order"] = "value", min_history: int = 1
+        self,
+        n: int = 1,
+        *,
+        by: Literal["value", "order"] = "value",
+        min_history: int = 1,
+        ties: Literal["split", "together"] = "split",
     ) -> None:
         self.n = n
         self.by = by
         self.min_history = min_history
+        self.ties = ties
 
     def _hide(self, X):
-        X, *keys = _in_sequence(X, self.by)
-        return hide_last(X, _n_of_rows(X, self.n, self.min_history), *keys)
+        return hide_latest(self, X, lambda X: _n_of_rows(X, self.n, self.min_history))
 
 
 class LeaveOneOut(BaseHoldout):
@@ -332,39 +346,6 @@ def _at_random(X, random_state):
     X = canonical_csr(check_matrix(X), "weight")
     rng = np.random.default_rng(draw_seed(seed_of(random_state)))
     return X, rng.integers(2**64, size=X.nnz, dtype=np.uint64)
-
-
-def _in_sequence(X, by):
-    """(canonical X, sort keys of its entries, which grow with time; the first key decides)."""
-    if by == "order":
-        return _as_stored(X)
-    X = canonical_csr(check_matrix(X), "time", earliest=True)
-    warn_without_order(X.data, 'by="value"', "Give times, or hold out random items.")
-    return X, X.data, unit_free_keys(X, "time", _TIE_SEED)
-
-
-def _as_stored(X):
-    """(canonical X, position of each of its entries in the storage of X; the first if repeated)."""
-    if not sp.issparse(X) or X.format != "csr":
-        kind = f"{X.format} format" if sp.issparse(X) else type(X).__name__
-        raise ValueError(
-            f'by="order" needs a CSR matrix, got {kind}: only CSR keeps the order in which the '
-            "items of a row were stored. Give a CSR matrix built in order of time, or times as "
-            'values and by="value".'
-        )
-    X = check_matrix(X)
-    places = np.where(X.data != 0, np.arange(1, len(X.data) + 1), 0)
-    places = sp.csr_array((places, X.indices, X.indptr), shape=X.shape)
-    places = canonical_csr(places, "time", earliest=True).data
-    X = canonical_csr(X, "weight")
-    if (np.diff(X.indptr) > 1).any() and (np.diff(places) > 0).all():
-        warnings.warn(
-            'Every row of X is stored in ascending order of item id, so by="order" holds out the '
-            "items with the highest ids. Was X sorted? Give a matrix in order of time, or times as "
-            'values and by="value".',
-            stacklevel=5,
-        )
-    return X, places
 
 
 def _n_of_rows(X, n, min_history):

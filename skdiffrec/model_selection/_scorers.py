@@ -60,9 +60,9 @@ class RankingScorer:
     holdout : object with a method ``hide(X) -> (history, holdout)``, default=None
         Holdout to apply if there is no `y`, such as ``LastN(1)``. None holds out the items that the
         estimator's `score` does: a fifth of each row, the latest items if its values are times,
-        else items drawn by a hash of the row. Of several times of an entry the earliest counts, as
-        in the splitters. A `random_state` that is not an int is replaced by
-        one drawn seed when the scorer is created.
+        else items drawn by a hash of the row; with a `horizon` as many of the latest. Of several
+        times of an entry the earliest counts, as in the splitters. A `random_state` that is not an
+        int is replaced by one drawn seed when the scorer is created.
     convention : str or Convention, default="skdiffrec"
         The library whose definitions to use where they differ; see `skdiffrec.metrics`.
 
@@ -248,26 +248,27 @@ def split_for(scorer, estimator, X, y):
     """
     new_users = y is None or np.ndim(y) == 1
     X, recommender = as_matrix(estimator, X, new_users=new_users)
-    values = values_of(recommender)
+    values, horizon = asked_of(recommender)
     y = drop_labels(y, np.shape(X), stacklevel=4)
     if y is None:
         if scorer.holdout is not None:
             return recommender, *scorer.holdout.hide(X)
         rows = canonical_csr(check_matrix(X), values, earliest=True)  # as splitters do
-        history, holdout = hide_for_score(rows, values)
+        history, holdout = hide_for_score(rows, values, horizon)
     else:
         history = canonical_csr(check_matrix(X), values)
         holdout = check_holdout(history, y)
     return recommender, history, holdout
 
 
-def values_of(estimator):
-    """The parameter `values` of an estimator, or of the one that it wraps: what X's values mean."""
+def asked_of(estimator):
+    """The parameters `values` and `horizon` of an estimator, or of the one that it wraps."""
     estimator = fitted_parts(estimator)[1]
     while not hasattr(estimator, "values") and hasattr(estimator, "estimator"):
         estimator = fitted_parts(estimator.estimator)[1]
     values = getattr(estimator, "values", None)
-    return values if values in VALUES else "binary"
+    values = values if values in VALUES else "binary"
+    return values, getattr(estimator, "horizon", None) if values == "time" else None
 
 
 def _with_fixed_seed(holdout):

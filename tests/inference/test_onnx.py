@@ -31,6 +31,8 @@ CASES = {
     "few neighbors": dict(closed_form=ItemKNNRecommender(n_neighbors=3), closed_form_weight=1.0),
     "weight": dict(values="weight"),
     "time": dict(values="time", closed_form=NeighborhoodRecommender()),
+    "horizon": dict(values="time", horizon=1, n_sampling_steps=2),
+    "horizon, no head": dict(values="time", horizon=3, ranking_head=False),
     "time without half-life": dict(values="time", half_life=None),
     "steps": dict(n_sampling_steps=5, eta=1.0),
     "from the history": dict(start_timestep=40, n_sampling_steps=3),

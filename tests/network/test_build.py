@@ -8,7 +8,7 @@ import torch
 from denoiser_problems import LATENT, N_ITEMS, T, make_denoiser, random_csr
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._network.denoiser import Denoiser
+from skdiffrec._network.denoiser import BagReader, Denoiser
 from skdiffrec._network.heads import EstimateHead, RankingHead
 from skdiffrec._network.spaces import ItemSpace, LatentSpace
 
@@ -37,6 +37,7 @@ def test_build_denoiser_assembles_what_was_asked_for(latent_dim, ranking_head):
 def fresh_denoiser(seed=0):
     denoiser = Denoiser(
         50,
+        BagReader(50, 30, None),
         ItemSpace(50),
         (30, 30),
         time_dim=8,

@@ -74,9 +74,7 @@ def scored(model, h, rows, scale):
     """Scores of all items."""
     out = torch.empty(len(h), N_ITEMS)
     form = model.closed_form, model.closed_form_scale
-    HeadScores(model.denoiser.head, *form, None).tiles((None, h), rows, scale).write(
-        0, N_ITEMS, out
-    )
+    HeadScores(model.denoiser.head, *form).tiles((None, h), rows, scale).write(0, N_ITEMS, out)
     return out
 
 
@@ -119,7 +117,7 @@ def test_the_condition_is_the_normalized_history_times_a_matrix(seed):
     denoiser = make_denoiser(seed=seed)
     X = random_csr(5, seed, weighted=True)
     u = denoiser.condition(to_rows(X))
-    assert_allclose(u, 5 * normalized(X) @ denoiser.read_history[0].numpy(), atol=1e-4)
+    assert_allclose(u, 5 * normalized(X) @ denoiser.read_history.tables[0].numpy(), atol=1e-4)
     assert_allclose(denoiser.condition(to_rows(X * 8)), u, atol=1e-4)
 
 

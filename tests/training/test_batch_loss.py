@@ -41,7 +41,7 @@ class FixedDenoiser:
                 self.head.write.bias.zero_()
         self.space = ItemSpace(N_ITEMS)
 
-    def condition(self, history, known):
+    def condition(self, history, known, generator):
         self.known = known
         return history
 

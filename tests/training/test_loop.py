@@ -114,13 +114,13 @@ def test_all_parameters_learn(target_share):
 def test_the_null_token_learns_from_unknown_rows_only(cond_drop_prob):
     denoiser, diffusion, rows = small_problem(cond_drop_prob=cond_drop_prob)
     before = denoiser.null.detach().clone()
-    history = denoiser.read_history[0].detach().clone()
+    history = denoiser.read_history.tables[0].detach().clone()
     optimizer = AdamW(denoiser.parameters(), learning_rate=1e-2)
     list(
         epochs(denoiser, diffusion, rows, optimizer, EMA(denoiser, 0.9), max_epochs=1, batch_size=8)
     )
     assert torch.equal(denoiser.null, before) == (cond_drop_prob == 0)
-    assert torch.equal(denoiser.read_history[0], history) == (cond_drop_prob == 1)
+    assert torch.equal(denoiser.read_history.tables[0], history) == (cond_drop_prob == 1)
 
 
 class ScriptedMonitor:

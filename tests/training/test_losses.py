@@ -46,7 +46,7 @@ def autograd_loss(h, table, bias, blocks, masked, weight):
         if block.log_weight is not None:
             scores = scores + block.log_weight
         if masked:
-            shown = block.condition.rows, block.condition.items
+            shown = block.shown.rows, block.shown.items
             scores = scores.index_put(shown, torch.tensor(-torch.inf))
         goal = torch.zeros(scores.shape).index_put(
             (block.target.rows, block.target.items), block.target.weights
@@ -59,9 +59,9 @@ def autograd_loss(h, table, bias, blocks, masked, weight):
 def loss_of_scores(scores, condition, target, *, masked, weight):
     """The loss of given scores: those of an identity table."""
     n_items = scores.shape[1]
-    blocks = loss_blocks(condition, target, n_items)
+    blocks = loss_blocks(target, condition if masked else None, n_items)
     table, bias = torch.eye(n_items), torch.zeros(n_items)
-    return multinomial_loss(scores, table, bias, blocks, masked=masked, weight=weight)
+    return multinomial_loss(scores, table, bias, blocks, weight=weight)
 
 
 @pytest.mark.parametrize("masked", [True, False])
@@ -94,8 +94,9 @@ def test_gradients_against_autograd(n_loss_items, rows, seed, masked, n_rows):
     with pytest.MonkeyPatch.context() as patch:  # so that all items come in several blocks too
         patch.setattr(losses, "_BLOCK_ROWS", n_rows)
         patch.setattr(losses, "_BLOCK_SCORES", 1)
-        blocks = loss_blocks(condition, target, N_ITEMS, n_loss_items, generator)
-    ours = 3 * multinomial_loss(*leaves, blocks, masked=masked, weight=weight.abs())
+        shown = condition if masked else None
+        blocks = loss_blocks(target, shown, N_ITEMS, n_loss_items, generator)
+    ours = 3 * multinomial_loss(*leaves, blocks, weight=weight.abs())
     theirs = 3 * autograd_loss(*leaves, blocks, masked, weight.abs())
     assert_allclose(ours.item(), theirs.item(), rtol=1e-4)
     found, expected = (torch.autograd.grad(loss, leaves) for loss in (ours, theirs))
@@ -119,8 +120,7 @@ def test_masked_items_get_no_gradient_and_the_others_a_finite_one():
 def test_blocks_share_out_the_rows_and_hold_their_targets(rows, seed, n_loss_items):
     condition, target = zip(*rows, strict=True)
     generator = torch.Generator().manual_seed(seed)
-    parts = to_sparse(condition), to_sparse(target)
-    blocks = loss_blocks(*parts, N_ITEMS, n_loss_items, generator)
+    blocks = loss_blocks(to_sparse(target), to_sparse(condition), N_ITEMS, n_loss_items, generator)
     assert [row for b in blocks for row in range(b.rows.start, b.rows.stop)] == [*range(len(rows))]
     for block in blocks:
         own = range(block.rows.start, block.rows.stop)
@@ -128,7 +128,7 @@ def test_blocks_share_out_the_rows_and_hold_their_targets(rows, seed, n_loss_ite
         assert sum(len(target[row]) for row in own[:-1]) < n_loss_items + 1
         items = block.items.tolist()
         assert items == sorted(set(items))
-        for held_rows, given_rows in ((block.condition, condition), (block.target, target)):
+        for held_rows, given_rows in ((block.shown, condition), (block.target, target)):
             for place, row in enumerate(own):
                 entries = slice(*held_rows.offsets[place : place + 2].tolist())
                 held = {
@@ -158,13 +158,13 @@ def cut_and_scores(n_items=60):
 
 def test_the_loss_on_all_but_one_item_is_nearly_that_on_all():
     condition, target, scores = cut_and_scores()
-    arguments = dict(masked=True, weight=torch.ones(5))
-    expected = loss_of_scores(scores, condition, target, **arguments)
-    blocks = loss_blocks(condition, target, 60, 59, torch.Generator())
+    weight = torch.ones(5)
+    expected = loss_of_scores(scores, condition, target, masked=True, weight=weight)
+    blocks = loss_blocks(target, condition, 60, 59, torch.Generator())
     assert len(blocks) == 1 and len(blocks[0].items) == 59
-    loss = multinomial_loss(scores, torch.eye(60), torch.zeros(60), blocks, **arguments)
+    loss = multinomial_loss(scores, torch.eye(60), torch.zeros(60), blocks, weight=weight)
     assert_allclose(loss, expected, rtol=0.02)
-    assert loss_blocks(condition, target, 60, 60)[0].items is None
+    assert loss_blocks(target, condition, 60, 60)[0].items is None
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_the_sum_over_drawn_items_is_unbiased(n_loss_items, n_blocks):
     condition, target, scores = cut_and_scores()
     generator, totals = torch.Generator().manual_seed(0), []
     for _ in range(4_000):
-        blocks = loss_blocks(condition, target, 60, n_loss_items, generator)
+        blocks = loss_blocks(target, condition, 60, n_loss_items, generator)
         assert len(blocks) == n_blocks
         if n_blocks == 1:
             assert len(blocks[0].items) == n_loss_items

@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 
 from skdiffrec._diffusion.process import Diffusion
 from skdiffrec._diffusion.schedules import cosine_schedule
-from skdiffrec._network.denoiser import Denoiser
+from skdiffrec._network.denoiser import BagReader, Denoiser
 from skdiffrec._network.heads import EstimateHead, RankingHead
 from skdiffrec._network.spaces import ItemSpace
 from skdiffrec._network.sparse_rows import SparseRows
@@ -93,6 +93,7 @@ def small_problem(ranking=True, prediction_type="x0", **changed):
     rows = training_rows(to_csr(marked_rows(8, N_ITEMS, 5)), **changed)
     denoiser = Denoiser(
         N_ITEMS,
+        BagReader(N_ITEMS, 32, None),
         ItemSpace(N_ITEMS),
         (32, 32),
         n_timesteps=10,

@@ -1,0 +1,57 @@
+"""How the network reads a history in order: the latest items one by one, the rest as sums."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .denoiser import Dropout
+from .prefixes import Prefixes
+
+_SPANS = (0.5, 1.5, 7.0)  # of the half-life, of the sums
+_N_LATEST = 6
+
+
+class OrderReader(nn.Module):
+    """The latest items, each by weights of its own, and the rest as sums that fade.
+
+    Every item has a vector e. What is read is ``Σ_j L_j·e(item of age j) + Σ_r S_r·Σ_i r^age·e_i``,
+    linear in the items, for the ages 1 to 6 and three decays r. Items of one time are of one age,
+    and neither before nor after one another.
+
+    Parameters
+    ----------
+    n_items, width : int
+    item_dim : int
+        Length of the items' vectors.
+    half_life : float
+        The sums' half-lives are .5, 1.5 and 7 times this.
+    dropout : float
+        Of the vectors, in training.
+    """
+
+    def __init__(self, n_items, width, item_dim, half_life, dropout):
+        super().__init__()
+        self.item_dim = item_dim
+        self.decays = [0.5 ** (1 / (half_life * span)) for span in _SPANS]
+        self.items = nn.Parameter(torch.empty(n_items, item_dim, dtype=torch.float32))
+        n_parts = _N_LATEST + len(self.decays)
+        self.mix = nn.Linear(n_parts * item_dim, width, bias=False, dtype=torch.float32)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, history, generator=None):
+        """What is read (n, H) of `AgedRows`, or of `Prefixes` at each of their cuts."""
+        if isinstance(history, Prefixes):
+            sparse = len(history.items) < len(self.items)
+            vectors = F.embedding(history.items, self.items, sparse=sparse)
+            parts = history.parts(self.dropout(vectors, generator), _N_LATEST, self.decays)
+        else:
+            parts = history.sums(age_weights(history.ages, _N_LATEST, self.decays), self.items)
+        return self.mix(parts.flatten(1))
+
+
+def age_weights(ages, n_latest, decays):
+    """Weights of items by age, one float tensor like `ages` for each part that is read."""
+    latest = [(ages == age).float() for age in range(1, n_latest + 1)]
+    return latest + [math.sqrt(1 - r * r) * r ** (ages - 1) for r in decays]

@@ -1,0 +1,96 @@
+"""Rows of times in their order, cut in two at some of their moments."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from .rows import entry_rows, last_tied_rank, rank_in_rows, share_of_rows, unit_free_keys
+
+
+class OrderedRows:
+    """The rows of a canonical CSR of times in their order, laid end to end.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_rows, n_items)
+    seed : int
+        Decides the order of items of the same time.
+
+    Attributes
+    ----------
+    items, row, place : ndarrays of int64, shape (nnz,)
+        In order: the item, its row, and its place there from 0.
+    first, stands : ndarrays of int64, shape (nnz,)
+        In order: the first and the last place of the same time.
+    begins : ndarray of bool, shape (nnz,)
+        In order: whether a moment begins here.
+    order, last_tied : ndarrays of int64, shape (nnz,)
+        As X is stored: the place of an entry, and the last one of the same time.
+    """
+
+    def __init__(self, X, seed):
+        self.X, self.length = X, np.diff(X.indptr).astype(np.int64)
+        self.start, self.row = X.indptr[:-1].astype(np.int64), entry_rows(X)
+        self.order = rank_in_rows(X, X.data, unit_free_keys(X, "time", seed))
+        self.last_tied = last_tied_rank(X, self.order)
+        at = self.start[self.row] + self.order
+        self.items, self.stands = np.empty(X.nnz, np.int64), np.empty(X.nnz, np.int64)
+        self.items[at], self.stands[at] = X.indices, self.last_tied
+        self.place = np.arange(X.nnz) - self.start[self.row]
+        self.begins = self.place == 0
+        self.begins[1:] |= self.stands[:-1] == self.place[:-1]
+        self.first = np.maximum.accumulate(np.where(self.begins, np.arange(X.nnz), 0))
+        self.first -= self.start[self.row]
+
+    def n_ahead(self, at, horizon):
+        """How many items are the next `horizon` from here on, with all of the last one's time."""
+        row = self.row[at]
+        last = np.minimum(self.place[at] + horizon, self.length[row]) - 1
+        return self.stands[self.start[row] + last] + 1 - self.place[at]
+
+    def latest_moments(self, share, most):
+        """Where the last moments of every row begin, in order.
+
+        Of those in the last `share` of a row the last `most`, and the last one in any case; never
+        the first of a row.
+        """
+        ending = np.cumsum(self.begins[::-1])[::-1]  # moments from here to the end of all rows
+        nth_last = ending - np.append(ending, 0)[self.X.indptr[1:]][self.row]
+        n_late = share_of_rows(self.X, share)
+        late = self.place >= (self.length - n_late)[self.row]
+        asked = (late & (nth_last <= most)) | (nth_last == 1)
+        return np.flatnonzero(self.begins & (self.place > 0) & asked)
+
+    def whole_moments(self, n_hidden, min_history=1):
+        """How many of the last items of every row to hide (n_rows,), so that no moment is parted.
+
+        A cut inside of a moment goes to its beginning, or to its end where fewer than `min_history`
+        items would stay.
+        """
+        n_kept = self.length - n_hidden
+        parted = np.flatnonzero(n_hidden > 0)
+        inside = self.start[parted] + n_kept[parted]
+        before, after = self.first[inside], self.stands[inside] + 1
+        n_kept[parted] = np.where(before >= min_history, before, after)
+        return self.length - n_kept
+
+    def cut(self, rows, n_before):
+        """(cut, entry, before): every entry of the rows of these cuts, and on which side it is."""
+        cut = np.repeat(np.arange(len(rows)), self.length[rows])
+        first = np.cumsum(self.length[rows]) - self.length[rows]
+        entry = np.arange(len(cut)) + (self.start[rows] - first)[cut]
+        return cut, entry, self.order[entry] < n_before[cut]
+
+    def next_items(self, at, horizon):
+        """Histories before some places and the next items there: (history, holdout)."""
+        n_before, n_ahead = self.place[at], self.n_ahead(at, horizon)
+        cut, entry, before = self.cut(self.row[at], n_before)
+        after = ~before & (self.order[entry] < (n_before + n_ahead)[cut])
+        return tuple(
+            self.part(cut[mask], entry[mask], self.X.data[entry[mask]], len(at))
+            for mask in (before, after)
+        )
+
+    def part(self, cut, entry, data, n_cuts):
+        """The CSR (n_cuts, n_items) of some entries with other data."""
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(cut, minlength=n_cuts))])
+        return sp.csr_array((data, self.X.indices[entry], indptr), (n_cuts, self.X.shape[1]))

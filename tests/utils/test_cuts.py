@@ -1,0 +1,90 @@
+"""Rows in the order of time, cut between their moments."""
+
+import numpy as np
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from skdiffrec._utils.cuts import OrderedRows
+
+properties = settings(max_examples=60, deadline=None)
+rows_of_times = st.lists(
+    st.dictionaries(st.integers(0, 11), st.integers(1, 6).map(float), max_size=10),
+    min_size=1,
+    max_size=6,
+)
+
+
+def to_csr(rows):
+    dense = np.zeros((len(rows), 12))
+    for row, times in zip(dense, rows, strict=True):
+        row[list(times)] = list(times.values())
+    return sp.csr_array(dense)
+
+
+def moments_of(times):
+    """Sets of items, in order."""
+    return [{i for i, t in times.items() if t == moment} for moment in sorted({*times.values()})]
+
+
+@properties
+@given(rows_of_times, st.integers(0, 5))
+def test_items_are_laid_out_in_order(rows, seed):
+    ordered = OrderedRows(to_csr(rows), seed)
+    at = 0
+    for row, times in enumerate(rows):
+        for moment in moments_of(times):
+            here = slice(at, at + len(moment))
+            assert {*ordered.items[here].tolist()} == moment
+            assert_array_equal(ordered.begins[here], [True] + [False] * (len(moment) - 1))
+            end = at + len(moment) - 1 - ordered.start[row]
+            assert_array_equal(ordered.stands[here], np.full(len(moment), end))
+            assert_array_equal(ordered.row[here], np.full(len(moment), row))
+            at += len(moment)
+    assert at == len(ordered.items)
+
+
+@properties
+@given(rows_of_times, st.integers(1, 4), st.floats(0.1, 0.9), st.integers(1, 3))
+def test_the_last_moments_ask_for_the_next_items(rows, horizon, share, most):
+    X = to_csr(rows)
+    ordered = OrderedRows(X, 0)
+    asked = ordered.latest_moments(share, most)
+    history, holdout = ordered.next_items(asked, horizon)
+    found = list(zip(ordered.row[asked], history.toarray(), holdout.toarray(), strict=True))
+    expected = []
+    for row, times in enumerate(rows):
+        moments = moments_of(times)
+        late = max(1, round(share * len(times)))
+        for number in range(max(1, len(moments) - most), len(moments)):
+            n_before = sum(map(len, moments[:number]))
+            if n_before >= len(times) - late or number == len(moments) - 1:
+                ahead, left = set(), moments[number:]
+                while left and len(ahead) < horizon:
+                    ahead |= left.pop(0)
+                expected.append((row, set().union(*moments[:number]), ahead))
+    assert len(found) == len(expected)
+    for (row, before, after), (own, shown, ahead) in zip(found, expected, strict=True):
+        assert row == own
+        assert {*np.flatnonzero(before).tolist()} == shown
+        assert {*np.flatnonzero(after).tolist()} == ahead
+        for part in (before, after):  # with their times
+            assert all(part[i] == rows[row][i] for i in np.flatnonzero(part).tolist())
+
+
+@properties
+@given(rows_of_times, st.integers(0, 5), st.integers(0, 3))
+def test_whole_moments_are_hidden(rows, wanted, min_history):
+    ordered = OrderedRows(to_csr(rows), 0)
+    n_hidden = np.minimum(wanted, (ordered.length - min_history).clip(0))
+    whole = ordered.whole_moments(n_hidden, min_history)
+    for times, asked, hidden in zip(rows, n_hidden, whole, strict=True):
+        ends = np.cumsum([0, *map(len, moments_of(times))])
+        kept = len(times) - hidden
+        assert not asked <= 0 or hidden == asked
+        if asked > 0:
+            assert kept in ends
+            below = [end for end in ends if end <= len(times) - asked]
+            above = [end for end in ends if end >= len(times) - asked]
+            assert kept == (below[-1] if below[-1] >= min_history else above[0])
