@@ -5,7 +5,7 @@
 
 Takes .npz files of the data folder and text files of lines "user item item ...". Protocol as in
 `sequences.py`. Baselines choose their settings on valid, on fits of the rest, of a fixed grid;
-CFGDiffusionRecommender has its defaults for all data. Every model is then fitted once a seed on the
+CFGDiffusionRecommender has its defaults and ``horizon=1`` for all data. Every model is then fitted once a seed on the
 rest, lists of test are made from rest and valid without a new fit. A curve holds the quality on
 valid of fits that end early, against their seconds. RecTools' models (`rectools_peers.py`) need an
 environment of their own; they stop early on valid or after `--max-minutes`. One JSON a data set and
@@ -83,6 +83,7 @@ GRIDS = {
     "Markov": (MarkovRecommender, {"reg": [1.0, 10.0, 100.0], "half_life": HALF_LIVES}),
 }
 OURS = "CFG"
+NEXT = {"values": "time", "horizon": 1, "device": "cpu"}
 
 
 def matrix(sequences, n_left_out):
@@ -135,18 +136,16 @@ def baseline(name, task, options):
 
 
 def ours(task, options):
-    """The defaults, every seed; the curve is that of seed 0."""
+    """The defaults for the next item, every seed; the curve is that of seed 0."""
     runs = []
     for seed in range(options.seeds):
-        model = CFGDiffusionRecommender(values="time", random_state=seed, device="cpu")
+        model = CFGDiffusionRecommender(**NEXT, random_state=seed)
         model, seconds = fitted(model, task.rest)
         runs.append((task.on_valid(model), *task.on_test(model), seconds))
     valid, test, list_seconds, fit_seconds = map(list, zip(*runs, strict=True))
     curve = []
     for epochs in CURVE_EPOCHS:
-        model = CFGDiffusionRecommender(
-            values="time", random_state=0, device="cpu", max_epochs=epochs
-        )
+        model = CFGDiffusionRecommender(**NEXT, random_state=0, max_epochs=epochs)
         model, seconds = fitted(model, task.rest)
         curve.append({"seconds": seconds, CHOSEN_BY: task.on_valid(model)[CHOSEN_BY]})
     curve.append({"seconds": fit_seconds[0], CHOSEN_BY: valid[0][CHOSEN_BY]})

@@ -75,7 +75,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         or None, everything later. A model is good at the question that it was trained for; `score`,
         `RankingScorer` and early stopping ask it. With a horizon the network reads the last six
         items each by weights of its own and the rest as sums that fade at half of `half_life`, at
-        1.5 and at 7 times it, and up to 100 moments of every row are examples in an epoch.
+        1.5 and at 7 times it, and up to 50 moments of every row are examples in an epoch.
     target_share : "auto", float or tuple of 2 floats, default="auto"
         Share of a training row's items that are the target and that the condition does not show: a
         number, or a range from which each row draws its own. Drawn at random, or the latest items

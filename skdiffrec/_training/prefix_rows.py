@@ -8,7 +8,7 @@ from .._network.sparse_rows import SparseRows
 from .._utils.cuts import OrderedRows
 from .batches import Batch, RowBatches
 
-_MOST_CUTS = 100  # of a row in an epoch
+_MOST_CUTS = 50  # of a row in an epoch
 _MOST_TARGETS = 4  # of a cut
 _CUTS_OF_STEP = 2048
 
@@ -16,7 +16,7 @@ _CUTS_OF_STEP = 2048
 class PrefixRows(RowBatches):
     """Rows in order of time, each an example of what came next at many of its moments.
 
-    Cuts lie between moments, evenly spread over a row, at most 100 of them in an epoch. Before the
+    Cuts lie between moments, evenly spread over a row, at most 50 of them in an epoch. Before the
     first item nothing is known: the condition is the null token. Targets are drawn from the
     `horizon` items that follow, and from all that have the time of the last of these.
 

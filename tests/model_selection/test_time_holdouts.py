@@ -10,6 +10,7 @@ from holdout_problems import (
     counts,
     fractions,
     hide,
+    histories,
     lengths,
     many_fixture,  # noqa: F401
     properties,
@@ -60,6 +61,43 @@ def test_equal_times_are_told_apart_without_the_item_id():
 def test_the_same_is_held_out_as_in_score(rows, fraction):
     X = to_csr(rows)
     assert_same(LastFraction(fraction).hide(X), hide_items(X, "time", fraction, seed=0))
+
+
+@properties
+@given(rows_of_times, st.one_of(counts.map(LastN), fractions.map(LastFraction)), histories)
+def test_ties_together_are_never_parted(rows, holdout, min_history):
+    holdout.set_params(min_history=min_history)
+    split = hide(holdout, rows)
+    together = hide(holdout.set_params(ties="together"), rows)
+    for row, apart, (stays, goes) in zip(rows, split[1], zip(*together, strict=True), strict=True):
+        assert stays | goes == row and len(stays) + len(goes) == len(row)
+        if goes and stays:
+            assert max(stays.values()) < min(goes.values())
+        if not apart:
+            assert not goes
+        elif goes:
+            assert len(stays) >= min_history
+            # the cut moves back, and forward only where too few would stay
+            assert (
+                len(goes) >= len(apart)
+                or sum(t < sorted(row.values())[-len(apart)] for t in row.values()) < min_history
+            )
+
+
+def test_ties_together_need_times():
+    X = to_csr([{1: 1.0, 3: 2.0}])
+    for holdout in (
+        LastN(1, by="order", ties="together"),
+        LastFraction(by="order", ties="together"),
+    ):
+        with pytest.raises(ValueError, match='ties="together" needs times.*by=.order.*by="value"'):
+            holdout.hide(X)
+    with pytest.raises(ValueError, match="ties"):
+        LastN(1, ties="keep").hide(X)
+    order = {0: 1.0, 1: 1.0, 2: 2.0, 3: 2.0}  # two orders of two items
+    assert hide(LastN(1, ties="together"), [order]) == [[{0: 1.0, 1: 1.0}], [{2: 2.0, 3: 2.0}]]
+    assert hide(LastN(3, ties="together"), [order]) == [[{0: 1.0, 1: 1.0}], [{2: 2.0, 3: 2.0}]]
+    assert hide(LastN(1, ties="together"), [{0: 1.0, 1: 1.0}]) == [[{0: 1.0, 1: 1.0}], [{}]]
 
 
 def test_by_order_hides_what_is_stored_last():

@@ -95,14 +95,14 @@ def test_the_share_that_follows_lies_in_the_range(rows, target_share, seed):
         assert at == (within or [max(end for end in ends if end <= nearest)])
 
 
-def test_a_long_row_is_cut_at_a_hundred_places_that_change():
+def test_a_long_row_is_cut_at_fifty_places_that_change():
     row = {item: 1.0 + item for item in range(450)}
     cutter = prefix_rows(to_csr([row], 450))
     first, again = (cutter.cut(torch.zeros(1, dtype=torch.int64)).condition.cuts for _ in "ab")
-    assert len(first) == len(again) == 100
+    assert len(first) == len(again) == 50
     assert (first != again).any()
-    edges = np.arange(101) * 450 // 100
-    for cuts in (first, again):  # one in every stretch of four or five items
+    edges = np.arange(51) * 450 // 50
+    for cuts in (first, again):  # one in every stretch of nine items
         at = cuts[1:].numpy() + 1
         assert ((edges[1:-1] <= at) & (at < edges[2:])).all()
 
@@ -133,4 +133,4 @@ def test_a_row_counts_as_its_users_do(weight):
 def test_steps_hold_about_as_many_cuts_for_short_rows_as_for_long_ones():
     short, long = (to_csr([{i: 1.0 + i for i in range(n)}] * 9, 300) for n in (4, 256))
     assert prefix_rows(short).rows_of_step == 512
-    assert prefix_rows(long).rows_of_step == 20
+    assert prefix_rows(long).rows_of_step == 40
