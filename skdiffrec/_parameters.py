@@ -91,7 +91,7 @@ PARAMETER_CONSTRAINTS = {
     "max_epochs": [_at_least(1, kind=numbers.Integral)],
     "batch_size": [_at_least(1, kind=numbers.Integral), StrOptions({"auto"})],
     "n_loss_items": [_at_least(1, kind=numbers.Integral), StrOptions({"auto"}), None],
-    "learning_rate": [_at_least(0, "neither")],
+    "learning_rate": [_at_least(0, "neither"), StrOptions({"auto"})],
     "early_stopping": ["boolean"],
     "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
     "n_iter_no_change": [_at_least(1, kind=numbers.Integral)],
@@ -127,6 +127,13 @@ def resolve_loss_items(n_loss_items, n_items, horizon):
         most = 4096 if horizon is None else 1024
         return most if n_items > 2 * most else None
     return n_loss_items
+
+
+def resolve_learning_rate(learning_rate, horizon):
+    """Of AdamW."""
+    if learning_rate == "auto":
+        return 2e-3 if horizon is None else 4e-3
+    return learning_rate
 
 
 def resolve_item_dim(horizon):

@@ -126,8 +126,8 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         Items that a step's ranking loss is computed on, its targets among them; drawn ones stand
         for the rest. None is all; "auto" is 4,096 above 8,192 items, with a `horizon` 1,024 above
         2,048.
-    learning_rate : float, default=2e-3
-        Of AdamW.
+    learning_rate : "auto" or float, default="auto"
+        Of AdamW; "auto" is 2e-3, with a `horizon` 4e-3.
     early_stopping : bool, default=True
         Hold out a fifth of some users' items (the latest where values are times), stop when
         nDCG@10 on them no longer rises, and keep the best weights. With a `horizon` the last
@@ -221,7 +221,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         max_epochs: int = 40,
         batch_size: int | Literal["auto"] = "auto",
         n_loss_items: int | Literal["auto"] | None = "auto",
-        learning_rate: float = 2e-3,
+        learning_rate: float | Literal["auto"] = "auto",
         early_stopping: bool = True,
         validation_fraction: float = 0.25,
         n_iter_no_change: int = 10,

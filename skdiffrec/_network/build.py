@@ -22,8 +22,10 @@ def assembled(
     if item_dim is None:
         reader = BagReader(n_items, first, half_life)
     else:
-        reader = OrderReader(n_items, first, item_dim, half_life, dropout)
-    head = RankingHead(last, n_items, item_dim) if ranking_head else EstimateHead()
+        reader = OrderReader(first, item_dim, half_life, dropout)
+    head: RankingHead | EstimateHead = EstimateHead(n_items, item_dim)
+    if ranking_head:
+        head = RankingHead(last, n_items, item_dim)
     return Denoiser(
         n_items, reader, space, hidden_dims, n_timesteps=n_timesteps, dropout=dropout, head=head
     )

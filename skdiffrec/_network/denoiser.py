@@ -84,8 +84,8 @@ class BagReader(nn.Module):
             torch.empty(n_items, width, dtype=torch.float32) for _ in self.half_lives
         )
 
-    def forward(self, history, generator=None):
-        """U·c (n, H) of `SparseRows` or `AgedRows`."""
+    def forward(self, history, items=None, generator=None):
+        """U·c (n, H) of `SparseRows` or `AgedRows`; items have no vectors beside U."""
         return sum(
             history.weighted(half_life).normalized(_HISTORY_NORM).multiply(table)
             for half_life, table in zip(self.half_lives, self.tables, strict=True)
@@ -161,7 +161,7 @@ class Denoiser(nn.Module):
 
     def initialize(self, generator, item_counts, n_users):
         """Draw the weights; a ranking head starts from the items' popularity."""
-        vectors = ("read_history.items", "head.write.weight") if self.item_dim else ()
+        vectors = ("head.items", "head.write.weight") if self.item_dim else ()
         for name, parameter in self.named_parameters():
             if name in vectors:
                 nn.init.normal_(parameter, std=_VECTOR_DEVIATION, generator=generator)
@@ -174,7 +174,7 @@ class Denoiser(nn.Module):
 
     def condition(self, history, known=None, generator=None):
         """U·c (n, H) of histories; the null token where `known` (n,) is false."""
-        u = self.read_history(history, generator)
+        u = self.read_history(history, self.head.items, generator)
         return u if known is None else torch.where(known[:, None], u, self.null)
 
     def unconditional(self, n):

@@ -14,7 +14,8 @@ class RankingHead(nn.Module):
         H, of the last hidden layer.
     n_items : int
     item_dim : int or None
-        Where given, O is a product of rank `item_dim`.
+        Where given, O is a product of rank `item_dim`: every item has a vector, by which it is read
+        in histories too.
     """
 
     ranks = True
@@ -35,6 +36,11 @@ class RankingHead(nn.Module):
         self.register_buffer("null_offset", torch.zeros(n_items, dtype=torch.float32))
         # the scores of a row without history
         self.register_buffer("popularity", torch.zeros(n_items, dtype=torch.float32))
+
+    @property
+    def items(self):
+        """The items' vectors (n_items, d)."""
+        return self.write.weight
 
     @torch.no_grad()
     def initialize(self, item_counts, n_users):
@@ -73,11 +79,24 @@ def _log_share(counts, smoothing=0.5):
 
 
 class EstimateHead(nn.Module):
-    """No head: items are ranked by the estimate of x_0 that drives the sampler."""
+    """No head: items are ranked by the estimate of x_0 that drives the sampler.
+
+    Parameters
+    ----------
+    n_items : int
+    item_dim : int or None
+        Length of the vectors by which items are read in histories, where they have some.
+    """
 
     ranks = False
     evaluation_steps = 10
     last_timestep_share = 0.0
+
+    def __init__(self, n_items, item_dim=None):
+        super().__init__()
+        self.items: nn.Parameter | None = None
+        if item_dim is not None:
+            self.items = nn.Parameter(torch.empty(n_items, item_dim, dtype=torch.float32))
 
     def initialize(self, item_counts, n_users):
         """Nothing to start from."""

@@ -16,13 +16,14 @@ _N_LATEST = 6
 class OrderReader(nn.Module):
     """The latest items, each by weights of its own, and the rest as sums that fade.
 
-    Every item has a vector e. What is read is ``Σ_j L_j·e(item of age j) + Σ_r S_r·Σ_i r^age·e_i``,
+    Every item has a vector e, which the head gives. What is read is ``Σ_j L_j·e(item of age j) + Σ_r S_r·Σ_i r^age·e_i``,
     linear in the items, for the ages 1 to 6 and three decays r. Items of one time are of one age,
     and neither before nor after one another.
 
     Parameters
     ----------
-    n_items, width : int
+    width : int
+        H.
     item_dim : int
         Length of the items' vectors.
     half_life : float
@@ -31,23 +32,24 @@ class OrderReader(nn.Module):
         Of the vectors, in training.
     """
 
-    def __init__(self, n_items, width, item_dim, half_life, dropout):
+    def __init__(self, width, item_dim, half_life, dropout):
         super().__init__()
         self.item_dim = item_dim
         self.decays = [0.5 ** (1 / (half_life * span)) for span in _SPANS]
-        self.items = nn.Parameter(torch.empty(n_items, item_dim, dtype=torch.float32))
         n_parts = _N_LATEST + len(self.decays)
         self.mix = nn.Linear(n_parts * item_dim, width, bias=False, dtype=torch.float32)
         self.dropout = Dropout(dropout)
 
-    def forward(self, history, generator=None):
-        """What is read (n, H) of `AgedRows`, or of `Prefixes` at each of their cuts."""
+    def forward(self, history, items, generator=None):
+        """What is read (n, H) of `AgedRows`, or of `Prefixes` at each of their cuts.
+
+        `items` (n_items, item_dim) are the items' vectors.
+        """
         if isinstance(history, Prefixes):
-            sparse = len(history.items) < len(self.items)
-            vectors = F.embedding(history.items, self.items, sparse=sparse)
+            vectors = F.embedding(history.items, items, sparse=len(history.items) < len(items))
             parts = history.parts(self.dropout(vectors, generator), _N_LATEST, self.decays)
         else:
-            parts = history.sums(age_weights(history.ages, _N_LATEST, self.decays), self.items)
+            parts = history.sums(age_weights(history.ages, _N_LATEST, self.decays), items)
         return self.mix(parts.flatten(1))
 
 

@@ -33,7 +33,7 @@ class FixedDenoiser:
 
     def __init__(self, raw, scores=None):
         self.raw = raw
-        self.scores, self.n_items, self.head = scores, N_ITEMS, EstimateHead()
+        self.scores, self.n_items, self.head = scores, N_ITEMS, EstimateHead(N_ITEMS)
         if scores is not None:  # its table leaves them as they are
             self.head = RankingHead(N_ITEMS, N_ITEMS)
             with torch.no_grad():

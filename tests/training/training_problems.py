@@ -98,7 +98,7 @@ def small_problem(ranking=True, prediction_type="x0", **changed):
         (32, 32),
         n_timesteps=10,
         dropout=0.0,
-        head=RankingHead(32, N_ITEMS) if ranking else EstimateHead(),
+        head=RankingHead(32, N_ITEMS) if ranking else EstimateHead(N_ITEMS),
         time_dim=8,
     )
     denoiser.initialize(torch.Generator().manual_seed(0), np.ones(N_ITEMS), 8)
