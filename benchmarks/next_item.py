@@ -5,11 +5,12 @@
 
 Takes .npz files of the data folder and text files of lines "user item item ...". Protocol as in
 `sequences.py`. Baselines choose their settings on valid, on fits of the rest, of a fixed grid;
-CFGDiffusionRecommender has its defaults and ``horizon=1`` for all data. Every model is then fitted once a seed on the
-rest, lists of test are made from rest and valid without a new fit. A curve holds the quality on
-valid of fits that end early, against their seconds. RecTools' models (`rectools_peers.py`) need an
-environment of their own; they stop early on valid or after `--max-minutes`. One JSON a data set and
-model in `--out`; what is there is not run again without `--force`.
+CFGDiffusionRecommender has ``horizon=1`` and else its defaults for all data. Every model is then
+fitted once a seed on the rest, lists of test are made from rest and valid without a new fit. A
+curve holds the quality on valid of fits that end early, against their seconds. RecTools' models
+(`rectools_peers.py`) need an environment of their own; they stop early on valid or after
+`--max-minutes`. One JSON a data set and model in `--out`; what is there is not run again without
+`--force`.
 """
 
 import argparse

@@ -16,9 +16,9 @@ _N_LATEST = 6
 class OrderReader(nn.Module):
     """The latest items, each by weights of its own, and the rest as sums that fade.
 
-    Every item has a vector e, which the head gives. What is read is ``Σ_j L_j·e(item of age j) + Σ_r S_r·Σ_i r^age·e_i``,
-    linear in the items, for the ages 1 to 6 and three decays r. Items of one time are of one age,
-    and neither before nor after one another.
+    Every item has a vector e, which the head gives. What is read is linear in the items,
+    ``Σ_j L_j·e(item of age j) + Σ_r S_r·√(1 − r²)·Σ_i r^(age of i − 1)·e_i``, for the ages 1 to 6
+    and three decays r. Items of one time are of one age, neither before nor after one another.
 
     Parameters
     ----------
