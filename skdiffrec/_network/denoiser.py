@@ -75,7 +75,7 @@ class BagReader(nn.Module):
         Where given, histories are `AgedRows`.
     """
 
-    item_dim = None
+    item_dim: int | None = None  # items have no vectors beside U
 
     def __init__(self, n_items, width, half_life):
         super().__init__()
@@ -174,7 +174,8 @@ class Denoiser(nn.Module):
 
     def condition(self, history, known=None, generator=None):
         """U·c (n, H) of histories; the null token where `known` (n,) is false."""
-        u = self.read_history(history, self.head.items, generator)
+        items = None if self.item_dim is None else self.head.items
+        u = self.read_history(history, items, generator)
         return u if known is None else torch.where(known[:, None], u, self.null)
 
     def unconditional(self, n):
