@@ -38,6 +38,7 @@ class FittedDiffusion(BaseRecommender):
     _model: FittedModel
     device: Any
     guidance_scale: Any
+    horizon: Any
     n_sampling_steps: int
     start_timestep: int | None
 
@@ -53,6 +54,12 @@ class FittedDiffusion(BaseRecommender):
         if model.denoiser.n_items != self.n_features_in_:
             raise PersistenceError("The network has another number of items than the model.")
         self._adopt(model.to(device))
+
+    def _asked_horizon(self):
+        if self.values != "time" or self.horizon is None:
+            return None
+        check_parameters(self, ["horizon"])
+        return self.horizon
 
     def _scales(self, n, scale=None):
         """One guidance scale for each of n rows; None is the estimator's."""

@@ -69,7 +69,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         Age, in items, at which the closed form gives an item of the history half the weight
         (``values="time"``); no weight falls below 0.1. The network reads the history at an eighth
         of it, at half of it and at twice it. None gives all items the same weight. With a
-        `horizon` the closed form reads at this or at .4 of it, by what finds more, with no floor.
+        `horizon` the closed form that "auto" chooses reads at this or at .4 of it, with no floor.
     horizon : int or None, default=None
         What is to be predicted from a history, where values are times: the next `horizon` items,
         or None, everything later. A model is good at the question that it was trained for; `score`,
@@ -80,8 +80,8 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         Share of a training row's items that are the target and that the condition does not show: a
         number, or a range from which each row draws its own. Drawn at random, or the latest items
         where values are times. 0 shows the whole row, which is then the target too, so that
-        copying solves the task. "auto" is (0.05, 0.5) for times, else (0.3, 0.7); with a `horizon`,
-        where a row is cut at all moments within the range, it is everywhere.
+        copying solves the task. "auto" is (0.05, 0.5) for times, else (0.3, 0.7). With a
+        `horizon` it says between which shares a row's moments are examples; "auto" is all of them.
     cond_drop_prob : float, default=0.2
         Probability that a training row's condition is replaced by the learned null token.
     n_timesteps : int, default=100
@@ -115,7 +115,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
     closed_form_weight : "auto" or float, default="auto"
         Weight of the closed form, where 1 makes its scores spread over the items as wide as the
         network's. "auto" takes the one of 0.5, 1, 2, 4, 16 and 64 that is best on the held-out
-        items of early stopping (0.5 without it); with a `horizon` one of eight from 0.015 to 4
+        items of early stopping (0.5 without it); with a `horizon` one of nine from 0.015 to 16
         (0.06).
     max_epochs : int, default=40
         **Training.** Passes over the users.

@@ -41,7 +41,7 @@ def hide_for_score(X, values, horizon=None):
     """(history, holdout) of canonical rows: what `score` holds out where there is no `y`."""
     if horizon is None:
         return hide_items(X, values, _SCORE_HELD_OUT, _SCORE_SEED)
-    ordered = OrderedRows(X, _SCORE_SEED)
+    ordered, horizon = OrderedRows(X, _SCORE_SEED), min(horizon, X.shape[1])
     n_hidden = np.where(ordered.length > horizon, horizon, 0)
     return hide_last(X, ordered.whole_moments(n_hidden), ordered.order)
 
@@ -116,6 +116,10 @@ class BaseRecommender(BaseEstimator):
             self.__dict__ = before | kept
             raise
         return self
+
+    def _asked_horizon(self):
+        """How many of the latest items `score` holds out; None is a fifth of a row."""
+        return None
 
     def _fit(self, X):
         raise NotImplementedError
@@ -267,7 +271,7 @@ class BaseRecommender(BaseEstimator):
         X = self._check_rows(X, earliest=alone)  # as in splitters: a repeat is no new item
         y = drop_labels(y, X.shape, stacklevel=2)
         if y is None:
-            history, holdout = hide_for_score(X, self.values, getattr(self, "horizon", None))
+            history, holdout = hide_for_score(X, self.values, self._asked_horizon())
         else:
             check_holdout_names(self, y)
             history, holdout = X, check_holdout(X, y)

@@ -162,3 +162,22 @@ def test_files_pickles_and_guidance(model, tmp_path):
         fitted.set_params(guidance_scale=s).decision_function(X) for s in (1.0, 0.0)
     )
     assert np.ptp(unconditional, axis=0).max() < 1e-4 < np.ptp(conditional, axis=0).max()
+
+
+def test_a_horizon_of_any_size_is_all_that_follows():
+    X = ring(30)
+    for horizon in (50, np.int64(2**62), 2**63 - 1):
+        model = next_model(max_epochs=1, horizon=horizon).fit(X)
+        assert np.isfinite(model.decision_function(X[:3])).all()
+        with pytest.raises(ValueError, match="No user has a holdout item"):
+            model.score(X)
+    assert not LastN(2**70, ties="together").hide(X)[1].nnz
+
+
+def test_score_checks_the_horizon_that_is_set_after_fit(model):
+    X = ring(20)
+    for horizon in ("x", 2.5, 0):
+        with pytest.raises(ValueError, match="horizon.*int"):
+            copy.deepcopy(model).set_params(horizon=horizon).score(X)
+    other = copy.deepcopy(model).set_params(values="binary")
+    assert other.score(X) == RankingScorer()(other, X)  # without times there is no horizon

@@ -28,7 +28,7 @@ class HeldOut(NamedTuple):
 
 
 def hold_out_moments(X, chosen, row_weight, horizon, share, seed):
-    """Hold out the last moments of some rows of times, each a question: what is next?
+    """Hold out the latest items of some rows of times, and ask at some moments: what is next?
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ def hold_out_moments(X, chosen, row_weight, horizon, share, seed):
     horizon : int
         How many items are next.
     share : float
-        Of a row, in which these moments begin: three at the most, and one in any case.
+        Of a row, in which these moments begin, three at the most, and one in any case; before the
+        last `horizon` items where a row has more.
     seed : int
         Decides the order of items of the same time.
 
@@ -52,7 +53,7 @@ def hold_out_moments(X, chosen, row_weight, horizon, share, seed):
         A row for every moment; None where no row has two.
     """
     ordered = OrderedRows(X[chosen], seed)
-    asked = ordered.latest_moments(share, _MOST_MOMENTS)
+    asked = ordered.latest_moments(share, _MOST_MOMENTS, horizon)
     if not len(asked):
         return X, None
     n_kept = ordered.length.copy()

@@ -16,7 +16,7 @@ from .transitions import Transitions
 
 # Chosen one after the other: the half-life (as a share of the estimator's) and the form, λ (as a
 # multiple of the mean diagonal of XᵀX), and whether whole rows have a share in the fit.
-_HALF_LIVES = (0.4, 1.0)
+_HALF_LIVES = (1.0, 0.4)
 _FIRST = (
     ClosedFormSettings("ease", 1.0, 0.0, transition_share=1.0),
     ClosedFormSettings("neighborhood", 3.0, 0.0, transition_share=0.75),
@@ -143,14 +143,15 @@ def next_transitions(ordered, horizon, half_life, max_entries=_MAX_ENTRIES):
     transitions : Transitions
         From the second moment of a row on.
     """
-    n_ages = 1 + int(half_life * math.log2(1 / _NEGLIGIBLE))
+    n_ages = 1 + int(min(half_life * math.log2(1 / _NEGLIGIBLE), ordered.X.shape[1]))
     cuts = np.flatnonzero(ordered.begins & (ordered.place > 0))
-    n_cuts = max(1, max_entries // n_ages)
-    if len(cuts) > n_cuts:
+    n_read = _n_read(ordered, cuts, n_ages)
+    if n_read.sum() > max_entries:
+        n_cuts = max(1, int(len(cuts) * max_entries / n_read.sum()))
         cuts = cuts[np.linspace(0, len(cuts) - 1, n_cuts).astype(np.int64)]
+        n_read = _n_read(ordered, cuts, n_ages)
     n_before = ordered.place[cuts]
-    farthest = ordered.first[cuts - np.minimum(n_before, n_ages)]
-    cut, back = _numbered(n_before - farthest)
+    cut, back = _numbered(n_read)
     entry = cuts[cut] - 1 - back
     age = n_before[cut] - 1 - ordered.stands[entry]
     before = (0.5 ** (age / half_life)).astype(np.float32), ordered.items[entry]
@@ -162,6 +163,12 @@ def next_transitions(ordered, horizon, half_life, max_entries=_MAX_ENTRIES):
         for part, owner in ((before, cut), (targets, after))
     )
     return Transitions(conditions, steps, ordered.row[cuts])
+
+
+def _n_read(ordered, cuts, n_ages):
+    """How many items before every cut have an age of so many at the most; whole moments."""
+    n_before = ordered.place[cuts]
+    return n_before - ordered.first[cuts - np.minimum(n_before, n_ages)]
 
 
 def _numbered(counts):

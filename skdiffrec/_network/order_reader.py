@@ -56,4 +56,6 @@ class OrderReader(nn.Module):
 def age_weights(ages, n_latest, decays):
     """Weights of items by age, one float tensor like `ages` for each part that is read."""
     latest = [(ages == age).float() for age in range(1, n_latest + 1)]
-    return latest + [math.sqrt(1 - r * r) * r ** (ages - 1) for r in decays]
+    # in float32 a power's last digit depends on where in the tensor it stands
+    older = ages.double() - 1
+    return latest + [(math.sqrt(1 - r * r) * r**older).float() for r in decays]

@@ -19,7 +19,7 @@ _CLOSED_FORM_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 16.0, 64.0)
 _DEFAULT_WEIGHT = 0.5
 # With a horizon the network is asked the same as in training, and its scores are those of a softmax
 # of one item, which spread far.
-_NEXT_ITEM_WEIGHTS = (0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 4.0)
+_NEXT_ITEM_WEIGHTS = (0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 4.0, 16.0)
 _NEXT_ITEM_WEIGHT = 0.06
 _SCALES = (0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
 

@@ -44,21 +44,25 @@ class OrderedRows:
     def n_ahead(self, at, horizon):
         """How many items are the next `horizon` from here on, with all of the last one's time."""
         row = self.row[at]
-        last = np.minimum(self.place[at] + horizon, self.length[row]) - 1
+        n_ahead = np.minimum(self.length[row] - self.place[at], min(horizon, self.X.shape[1]))
+        last = self.place[at] + n_ahead - 1
         return self.stands[self.start[row] + last] + 1 - self.place[at]
 
-    def latest_moments(self, share, most):
-        """Where the last moments of every row begin, in order.
+    def latest_moments(self, share, most, horizon):
+        """Where the last moments begin that have `horizon` items ahead, in order.
 
-        Of those in the last `share` of a row the last `most`, and the last one in any case; never
-        the first of a row.
+        The last one of every row, and `most` in all where more lie in the last `share` of it. Of a
+        row without such a moment the second one; never the first.
         """
-        ending = np.cumsum(self.begins[::-1])[::-1]  # moments from here to the end of all rows
+        length, horizon = self.length[self.row], min(horizon, self.X.shape[1])
+        second = self.begins & (self.place > 0)
+        second[1:] &= self.first[:-1] == 0
+        asked = self.begins & (self.place > 0) & ((self.place <= length - horizon) | second)
+        ending = np.cumsum(asked[::-1])[::-1]  # such moments from here to the end of all rows
         nth_last = ending - np.append(ending, 0)[self.X.indptr[1:]][self.row]
-        n_late = share_of_rows(self.X, share)
-        late = self.place >= (self.length - n_late)[self.row]
-        asked = (late & (nth_last <= most)) | (nth_last == 1)
-        return np.flatnonzero(self.begins & (self.place > 0) & asked)
+        n_late = share_of_rows(self.X, share)[self.row] + horizon - 1
+        late = self.place >= length - n_late
+        return np.flatnonzero(asked & ((late & (nth_last <= most)) | (nth_last == 1)))
 
     def whole_moments(self, n_hidden, min_history=1):
         """How many of the last items of every row to hide (n_rows,), so that no moment is parted.

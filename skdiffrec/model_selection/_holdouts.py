@@ -350,7 +350,8 @@ def _at_random(X, random_state):
 
 def _n_of_rows(X, n, min_history):
     """Number of entries to hold out per row: n, or 0 if the row has too few, (n_rows,)."""
-    return np.where(np.diff(X.indptr) >= n + min_history, n, 0)
+    n = min(n, X.shape[1] + 1)  # an int of any size
+    return np.where(np.diff(X.indptr) >= n + min(min_history, X.shape[1]), n, 0)
 
 
 def _latest_share(times, fraction):

@@ -13,13 +13,18 @@ from ._holdout_base import check_matrix
 _TIE_SEED = 0  # as in `score`, so that both hold out the same items
 
 
-def hide_latest(holdout, X, count):
-    """What a holdout of the latest items hides, ``count(X)`` (n_rows,) of every row."""
-    if holdout.ties == "together" and holdout.by != "value":
+def check_ties(holdout):
+    """An order has no ties to keep together."""
+    if getattr(holdout, "ties", "split") == "together" and holdout.by != "value":
         raise ValueError(
             f'ties="together" needs times, but by={holdout.by!r} has only an order, in which no '
             'two items are equal. Use by="value", or ties="split".'
         )
+
+
+def hide_latest(holdout, X, count):
+    """What a holdout of the latest items hides, ``count(X)`` (n_rows,) of every row."""
+    check_ties(holdout)
     X, *keys = _in_sequence(X, holdout.by)
     n_hidden = count(X)
     if holdout.ties == "together":

@@ -262,13 +262,13 @@ def split_for(scorer, estimator, X, y):
 
 
 def asked_of(estimator):
-    """The parameters `values` and `horizon` of an estimator, or of the one that it wraps."""
+    """What an estimator's values mean and which horizon it asks, or the one that it wraps."""
     estimator = fitted_parts(estimator)[1]
     while not hasattr(estimator, "values") and hasattr(estimator, "estimator"):
         estimator = fitted_parts(estimator.estimator)[1]
     values = getattr(estimator, "values", None)
     values = values if values in VALUES else "binary"
-    return values, getattr(estimator, "horizon", None) if values == "time" else None
+    return values, getattr(estimator, "_asked_horizon", lambda: None)()
 
 
 def _with_fixed_seed(holdout):

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from .._utils.rows import entry_rows
 from .._utils.validation import warn_without_order
 from ._holdouts import LastFraction, LastN, LeaveOneOut, TimeCut
+from ._latest_items import check_ties
 
 _IN_TIME = (TimeCut, LastN, LastFraction, LeaveOneOut)
 
@@ -96,6 +97,7 @@ def split_table(
         )
     if not isinstance(repeats, (bool, np.bool_)):
         raise TypeError(f"repeats must be True or False, got {repeats!r}.")
+    check_ties(splitter)
     by_order = getattr(splitter, "by", None) == "order"
     if encoder.timestamp is None and not by_order:
         raise ValueError(

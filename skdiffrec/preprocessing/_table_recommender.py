@@ -207,7 +207,8 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
             Histories: whole ones, which `fit` need not have seen.
         y : table, default=None
             Later events of the same users. Items that a user has in `X` already are left out. None
-            holds out a fifth of every history.
+            holds out what the recommender's `score` does: a fifth of every history, or with a
+            `horizon` as many of the latest items.
 
         Returns
         -------

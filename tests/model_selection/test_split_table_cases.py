@@ -213,3 +213,9 @@ def test_arguments_of_the_wrong_kind():
     with pytest.raises(ValueError, match="keeps none of 0 events in the history"):
         split_table(events[:0], TimeCut(5), encoder)
     assert sp.issparse(split_table(events, TimeCut(50), encoder)[1])  # nothing is later
+
+
+def test_an_order_has_no_ties_to_keep_together():
+    splitter = LastN(1, by="order", ties="together")
+    with pytest.raises(ValueError, match='ties="together" needs times'):
+        split_table([("ann", "tea"), ("ann", "jam")], splitter, InteractionEncoder(order=True))

@@ -50,16 +50,18 @@ def test_items_are_laid_out_in_order(rows, seed):
 def test_the_last_moments_ask_for_the_next_items(rows, horizon, share, most):
     X = to_csr(rows)
     ordered = OrderedRows(X, 0)
-    asked = ordered.latest_moments(share, most)
+    asked = ordered.latest_moments(share, most, horizon)
     history, holdout = ordered.next_items(asked, horizon)
     found = list(zip(ordered.row[asked], history.toarray(), holdout.toarray(), strict=True))
     expected = []
     for row, times in enumerate(rows):
         moments = moments_of(times)
-        late = max(1, round(share * len(times)))
-        for number in range(max(1, len(moments) - most), len(moments)):
-            n_before = sum(map(len, moments[:number]))
-            if n_before >= len(times) - late or number == len(moments) - 1:
+        late = max(1, round(share * len(times))) + horizon - 1
+        ends = np.cumsum([0, *map(len, moments)]).tolist()  # items before each moment
+        full = [n for n in range(1, len(moments)) if ends[n] <= len(times) - horizon]
+        full = full or [1] * (len(moments) > 1)
+        for number in full[-most:]:
+            if ends[number] >= len(times) - late or number == full[-1]:
                 ahead, left = set(), moments[number:]
                 while left and len(ahead) < horizon:
                     ahead |= left.pop(0)
