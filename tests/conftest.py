@@ -62,7 +62,9 @@ MODELS = {
     ),
     "cfg-weight": tiny_cfg(values="weight"),
     "cfg-time": tiny_cfg(values="time", guidance_scale=1.5),
-    "cfg-horizon": tiny_cfg(values="time", horizon=2, guidance_scale=1.5),
+    "cfg-horizon": tiny_cfg(
+        values="time", horizon=2, guidance_scale=1.5, closed_form=NeighborhoodRecommender()
+    ),
     "popularity": PopularityRecommender(),
     "ease": EASERecommender(reg=20.0),
     "ease-weight": EASERecommender(reg=20.0, values="weight"),

@@ -90,6 +90,7 @@ def test_score_does_not_part_what_has_one_time(model):
         assert not np.isin(after[after > 0], before).any()
 
 
+@pytest.mark.slow
 def test_a_search_over_the_horizon_asks_each_model_its_own_question():
     search = GridSearchCV(
         next_model(max_epochs=2, closed_form=EASERecommender(values="time")),
