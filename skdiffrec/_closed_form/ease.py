@@ -24,7 +24,7 @@ def ease_matrix(X, reg):
 
 
 def ease_of_gram(gram, reg, cross=None):
-    """EASE's weights from XᵀX, which is overwritten, and XᵀY (None: the same).
+    """EASE's weights from XᵀX, which is overwritten, and XᵀY (None: the same); λ may be an array.
 
     With Y other than X, rows of Y are predicted from rows of X, which is SLIST (Choi et al. 2021,
     arXiv 2103.16104) where both hold whole rows and transitions.
@@ -37,7 +37,8 @@ def ease_of_gram(gram, reg, cross=None):
     if info == 0:
         inverse, info = potri(factor, lower=1, overwrite_c=1)
     if info != 0:
-        raise ValueError(f"XᵀX + reg·I cannot be inverted with reg={reg}; use a larger value.")
+        least = np.min(reg)
+        raise ValueError(f"XᵀX + reg·I cannot be inverted with reg={least}; use a larger value.")
     inverse = inverse.T  # the same matrix in row order
     _mirror(inverse)
     if cross is None:

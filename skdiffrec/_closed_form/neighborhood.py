@@ -15,8 +15,8 @@ _BLOCK_NUMBERS = 250_000_000  # of local Gram matrices, held at once: 1 GB
 _PAIRS = 256  # rows of local Gram matrices that are copied at once: few enough for the cache
 
 
-def neighborhood_matrices(gram, regs, n_neighbors, columns=None):
-    """Weights for several λ from one pass over the data.
+def neighborhood_matrices(gram, regs, n_neighbors, columns=None, shrinkage=None):
+    """Weights for several λ from one pass over the data, and cosines of the same neighbours.
 
     Column j solves ``min ‖Y_j − X_N·b‖² + λ‖b‖²`` over the `n_neighbors` items N that are most
     similar to j by cosine (the neighbourhood form of SLIM, Ning and Karypis 2011, with a ridge
@@ -25,26 +25,34 @@ def neighborhood_matrices(gram, regs, n_neighbors, columns=None):
     Parameters
     ----------
     gram : SparseGram or DenseGram
-    regs : sequence of float
-        λ, added to the diagonal of XᵀX.
+    regs : sequence of float or ndarray of shape (n_items,)
+        λ, added to the diagonal of XᵀX: one for all items, or one for each.
     n_neighbors : int
     columns : ndarray of int, default=None
         The items whose columns are solved; None is all.
+    shrinkage : float, default=None
+        Added to the product of norms that a cosine divides by; None wants no cosines.
 
     Returns
     -------
     matrices : list of csr_array of float32, shape (n_items, n_columns)
-        One for each λ. Scores are ``X @ B``; an item's weight for itself is zero.
+        One for each λ, with the same pattern. Scores are ``X @ B``; an item's weight for itself is
+        zero. With `shrinkage` the last one holds cosines.
     """
     columns = np.arange(gram.n_items) if columns is None else columns
     n_neighbors = max(1, min(n_neighbors, gram.n_items - 1))  # memory grows with them
     n_batches = max(1, -(-len(columns) * n_neighbors**2 // _BLOCK_NUMBERS))
-    buffer = np.empty((-(-len(columns) // n_batches) * n_neighbors, n_neighbors), np.float32)
+    n_local = -(-len(columns) // n_batches) * n_neighbors if len(regs) else 0
+    buffer = np.empty((n_local, n_neighbors), np.float32)
     parts = []
     for items in np.array_split(columns, n_batches):
         neighbors, common, counts = nearest_items(gram, items, n_neighbors)
-        local = _local_grams(gram, neighbors, counts, buffer)
-        weights = _solved(local, common, counts, regs)
+        local = _local_grams(gram, neighbors, counts, buffer) if len(regs) else None
+        added = [np.broadcast_to(np.float32(reg), gram.n_items)[neighbors] for reg in regs]
+        weights = _solved(local, common, counts, added)
+        if shrinkage is not None:
+            cosines = shrunk_cosines(gram, items, neighbors, common, shrinkage)
+            weights = np.concatenate([weights, cosines[None]])
         filled = np.arange(n_neighbors) < counts[:, None]
         parts.append((counts, neighbors[filled], weights[:, filled]))
     counts, neighbors = (np.concatenate(part) for part in list(zip(*parts, strict=True))[:2])
@@ -54,8 +62,15 @@ def neighborhood_matrices(gram, regs, n_neighbors, columns=None):
         sp.csc_array(
             (np.concatenate([w[i] for _, _, w in parts]), neighbors, indptr), shape
         ).tocsr()
-        for i in range(len(regs))
+        for i in range(len(parts[0][2]))
     ]
+
+
+def shrunk_cosines(gram, items, neighbors, common, shrinkage):
+    """Cosines of `items` and their neighbours, with `shrinkage` added to the product of norms."""
+    norms = np.sqrt(gram.diagonal)
+    product = norms[neighbors] * norms[items, None] + shrinkage
+    return np.divide(common, product, out=np.zeros_like(common), where=product > 0)
 
 
 def nearest_items(gram, items, n_neighbors):
@@ -136,18 +151,18 @@ def _local_grams(gram, neighbors, counts, buffer):
     return local.reshape(n, k, k)
 
 
-def _solved(local, common, counts, regs):
-    """(local + λI)⁻¹·common for every λ: (n_regs, n, n_neighbors) of float32."""
-    weights = np.zeros((len(regs), *common.shape), np.float32)
+def _solved(local, common, counts, added):
+    """(local + λ)⁻¹·common for every λ (n, n_neighbors): (n_regs, n, n_neighbors) of float32."""
+    weights = np.zeros((len(added), *common.shape), np.float32)
     for item, n in enumerate(counts.tolist()):
-        for i, reg in enumerate(regs if n else ()):
+        for i, reg in enumerate(added if n else ()):
             matrix = local[item, :n, :n].copy()
-            matrix.ravel()[:: n + 1] += np.float32(reg)
+            matrix.ravel()[:: n + 1] += reg[item, :n]
             # transposed it is in LAPACK's order, and the same, being symmetric
             solution, info = lapack.sposv(matrix.T, common[item, :n], overwrite_a=1)[1:]
             if info != 0:
                 raise ValueError(
-                    f"XᵀX + reg·I of a neighbourhood cannot be inverted with reg={reg}; "
+                    f"XᵀX + reg·I of a neighbourhood cannot be inverted with reg={reg[item, 0]:g}; "
                     "use a larger value."
                 )
             weights[i, item, :n] = solution

@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._utils.rows import scale_rows
+from .blending import blended, popularity_discounts
 from .ease import ease_of_gram
 from .gram import DenseGram, SparseGram
 from .neighborhood import N_NEIGHBORS, neighborhood_matrices
@@ -14,14 +15,17 @@ from .transitions import scaled_pair
 
 # The exact form takes n_items² numbers and n_items³ operations: 0.1 GB and a few seconds here.
 EASE_MAX_ITEMS = 5_000
+_SHRINKAGE = 10.0  # of cosines, in users
 
 
 class ClosedFormSettings(NamedTuple):
     """Which closed form to solve.
 
     A user of n items counts as n ** -length_exponent users; λ is `ridge` times the mean of the
-    diagonal of the Gram matrix, or `reg` itself where that is given. Of what is fitted,
-    `transition_share` are transitions, their targets weighted with `target_half_life`.
+    diagonal of the Gram matrix, or `reg` itself where that is given, times an item's share of that
+    mean to the power `ridge_exponent`. Of what is fitted, `transition_share` are transitions, their
+    targets weighted with `target_half_life`. An item's weights are divided by its popularity to the
+    power `discount`, and get cosines of nearest items that spread `cosine_share` as far.
     """
 
     kind: str  # "ease" or "neighborhood"
@@ -30,6 +34,9 @@ class ClosedFormSettings(NamedTuple):
     reg: float | None = None
     transition_share: float = 0.0
     target_half_life: float | None = None
+    ridge_exponent: float = 0.0
+    discount: float = 0.0
+    cosine_share: float = 0.0
 
 
 class ClosedFormSolver:
@@ -58,33 +65,66 @@ class ClosedFormSolver:
     def solve(self, candidates):
         """Yield (settings, B) for all candidates; B has one column for each of `columns`."""
         for _, group in groupby(candidates, key=_fitted_on):
-            group = list(group)
-            yield from zip(group, self._matrices(group), strict=True)
+            yield from self._solved(list(group))
 
     def solve_once(self, settings):
         """The B of one ClosedFormSettings, in the place of its Gram matrix, which is not kept."""
-        B = next(iter(self._matrices([settings], overwrite=True)))
+        _, B = next(self._solved([settings], overwrite=True))
         self._dense.clear()
         return B
 
-    def _matrices(self, group, overwrite=False):
-        """B for each of ClosedFormSettings that are fitted on the same."""
+    def _solved(self, group, overwrite=False):
+        """Yield (settings, B) of those that are fitted on the same; each λ is solved once."""
         kind, *fitted_on = _fitted_on(group[0])
         dense = kind == "ease" or self.X.shape[1] <= EASE_MAX_ITEMS
         gram = (self._dense_gram if dense else self._sparse_gram)(*fitted_on)
-        regs = [
-            settings.ridge * gram.diagonal.mean() if settings.reg is None else settings.reg
-            for settings in group
-        ]
-        if kind == "ease":
-            return self._ease(gram, regs, overwrite)
-        return neighborhood_matrices(gram, regs, N_NEIGHBORS, self.columns)
+        of_ridge: dict[tuple[float, float | None, float], list[ClosedFormSettings]] = {}
+        for settings in group:
+            of_ridge.setdefault(_ridge_of(settings), []).append(settings)
+        regs = [_regularization(*ridge, gram.diagonal) for ridge in of_ridge]
+        shrinkage = None
+        if any(settings.cosine_share for settings in group):
+            shrinkage = _SHRINKAGE * gram.diagonal.sum() / self.X.nnz
+        solve = self._ease if kind == "ease" else self._neighborhood
+        cosines, matrices = solve(gram, regs, shrinkage, overwrite)
+        for B, alike in zip(matrices, of_ridge.values(), strict=True):
+            for settings in alike:
+                own = B if settings is alike[-1] else B.copy()
+                yield settings, self._finished(own, cosines, settings)
 
-    def _ease(self, gram, regs, overwrite):
+    def _neighborhood(self, gram, regs, shrinkage, _):
+        matrices = neighborhood_matrices(gram, regs, N_NEIGHBORS, self.columns, shrinkage)
+        return (None if shrinkage is None else matrices.pop()), matrices
+
+    def _ease(self, gram, regs, shrinkage, overwrite):
+        """(cosines, generator of B for every λ)"""
+        cosines = None
         cross = None if gram.whole_cross is gram.gram else gram.whole_cross
-        for reg in regs:
-            B = ease_of_gram(gram.gram if overwrite else gram.gram.copy(), reg, cross)
-            yield B if self.columns is None else B[:, self.columns]
+        if shrinkage is not None:
+            whole = gram if cross is None else self._dense_gram(0.0, 0.0, None)
+            cosines = neighborhood_matrices(whole, [], N_NEIGHBORS, None, shrinkage)[0]
+            cosines = cosines.T.tocsr()  # the nearest of every item that is read
+            cosines = cosines if self.columns is None else cosines[:, self.columns]
+
+        def matrices():
+            for reg in regs:
+                B = ease_of_gram(gram.gram if overwrite else gram.gram.copy(), reg, cross)
+                yield B if self.columns is None else B[:, self.columns]
+
+        return cosines, matrices()
+
+    def _finished(self, B, cosines, settings):
+        """B, which is overwritten, discounted and with its cosines."""
+        if settings.discount:
+            factor = popularity_discounts(self.X.T @ self.row_weight, settings.discount)
+            factor = factor if self.columns is None else factor[self.columns]
+            if sp.issparse(B):
+                B.data *= factor[B.indices]
+            else:
+                B *= factor
+        if settings.cosine_share:
+            B = blended(B, cosines, settings.cosine_share, self.X)
+        return B
 
     def _rows(self, length_exponent):
         lengths = np.maximum(np.diff(self.X.indptr), 1)
@@ -114,6 +154,17 @@ class ClosedFormSolver:
                 self._dense.clear()
             self._dense[what, setting] = DenseGram.of_rows(*pairs())
         return self._dense[what, setting]
+
+
+def _ridge_of(settings):
+    return settings.ridge, settings.reg, settings.ridge_exponent
+
+
+def _regularization(ridge, reg, exponent, diagonal):
+    """λ, one for all items, or one for each."""
+    mean = diagonal.mean()
+    reg = ridge * mean if reg is None else reg
+    return reg / popularity_discounts(diagonal, exponent) if exponent else reg
 
 
 def _fitted_on(settings):

@@ -176,9 +176,11 @@ class _Training:
         p = self.p
         if p.closed_form is None or not p.ranking_head:
             return None
-        common = {"half_life": p.half_life, "seed": self.seed, "held_out": held_out}
+        common = {"half_life": p.half_life, "seed": self.seed}
         if p.horizon is not None and isinstance(p.closed_form, str):
-            D, mean, half_life = next_item_form(X, weight, horizon=p.horizon, **common)
+            D, mean, half_life = next_item_form(
+                X, weight, horizon=p.horizon, held_out=held_out, **common
+            )
             return ClosedForm(D, mean, half_life, floor=0.0).to(device)
         D, mean = closed_form_matrix(X, weight, p.closed_form, values=p.values, **common)
         return ClosedForm(D, mean, self.half_life).to(device)

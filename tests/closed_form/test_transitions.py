@@ -149,11 +149,13 @@ def chains(n=300, n_items=60, length=3, seed=0):
     return sp.csr_array((times, (np.repeat(np.arange(n), length), items.ravel())), (n, n_items))
 
 
-@pytest.mark.parametrize("kind", ["ease", "neighborhood"])
-def test_transitions_are_chosen_where_order_predicts(kind):
+@pytest.mark.parametrize("wide", [False, True])
+def test_transitions_are_chosen_where_order_predicts(wide, monkeypatch):
+    if wide:
+        monkeypatch.setattr("skdiffrec._closed_form.selection.EASE_MAX_ITEMS", 0)
     X = chains()
-    chosen = choose_settings(X, np.ones(300), (kind,), "time", None, 0)
-    assert chosen.kind == kind and chosen.transition_share > 0
+    chosen = choose_settings(X, np.ones(300), None, 0)
+    assert chosen.transition_share > 0 and chosen.kind == "neighborhood" or not wide
     cuts = transitions(X, None, 0)
     ones = ones_of(X)
     B = dense(ClosedFormSolver(ones, np.ones(300), cuts).solve_once(chosen))
@@ -172,4 +174,4 @@ def test_rows_of_one_item_have_no_transitions():
     assert len(transitions(X, 5.0, 0).rows) == 0
     # and a closed form can be chosen all the same
     X = sp.vstack([X, X[:2] + 2 * X[1:3]], format="csr")
-    assert choose_settings(X, np.ones(6), ("ease",), "time", 5.0, 0).kind == "ease"
+    assert choose_settings(X, np.ones(6), 5.0, 0).transition_share == 0
