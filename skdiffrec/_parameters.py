@@ -10,6 +10,7 @@ import torch
 from ._diffusion.process import PREDICTION_TYPES
 from ._diffusion.schedules import SCHEDULES, check_alpha_bar
 from ._inference.settings import SamplingSettings
+from ._utils.cuts import moment_size
 from ._utils.rows import is_dense
 from ._utils.validation import VALUES, Interval, StrOptions, check_values
 from .baselines import ItemItemRecommender
@@ -139,6 +140,13 @@ def resolve_learning_rate(learning_rate, horizon):
 def resolve_item_dim(horizon):
     """Length of the items' vectors; None where histories are read as bags."""
     return None if horizon is None else _ITEM_DIM
+
+
+def resolve_half_life(half_life, values, X):
+    """Age in items at which an item weighs half; None reads no age."""
+    if values != "time" or half_life is None:
+        return None
+    return half_life * moment_size(X)
 
 
 def resolve_hidden_dims(hidden_dims, X):

@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from ._utils.callbacks import CALLBACK_STATE
-from ._utils.cuts import OrderedRows
+from ._utils.cuts import OrderedRows, comes_in_sets, hide_share
 from ._utils.recency import item_popularity
-from ._utils.rows import hide_items, hide_last
+from ._utils.rows import hide_last
 from ._utils.saving import load_model, restore_state, save_model, saved_state
 from ._utils.topk import EVERY_ITEM, masked_topk, row_blocks
 from ._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Values
@@ -40,7 +40,8 @@ _SCORE_HELD_OUT, _SCORE_SEED = 0.2, 0
 def hide_for_score(X, values, horizon=None):
     """(history, holdout) of canonical rows: what `score` holds out where there is no `y`."""
     if horizon is None:
-        return hide_items(X, values, _SCORE_HELD_OUT, _SCORE_SEED)
+        sets = comes_in_sets(X, values)
+        return hide_share(X, values, _SCORE_HELD_OUT, _SCORE_SEED, sets)
     ordered, horizon = OrderedRows(X, _SCORE_SEED), min(horizon, X.shape[1])
     n_hidden = np.where(ordered.length > horizon, horizon, 0)
     return hide_last(X, ordered.whole_moments(n_hidden), ordered.order)

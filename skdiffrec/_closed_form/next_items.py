@@ -10,12 +10,12 @@ from .._utils.cuts import OrderedRows
 from .._utils.recency import history_weights
 from .._utils.rows import sampled_rows
 from .held_out import hold_out_moments
-from .selection import held_out_quality, ranked_items
+from .selection import held_out_quality, last_changes, ranked_items
 from .solver import EASE_MAX_ITEMS, ClosedFormSettings, ClosedFormSolver
 from .transitions import Transitions
 
 # Chosen one after the other: the half-life (as a share of the estimator's) and the form, λ (as a
-# multiple of the mean diagonal of XᵀX), and whether whole rows have a share in the fit.
+# multiple of the mean diagonal of XᵀX), whether whole rows have a share in the fit, and what joins.
 _HALF_LIVES = (1.0, 0.4)
 _FIRST = (
     ClosedFormSettings("ease", 1.0, 0.0, transition_share=1.0),
@@ -78,6 +78,8 @@ def _search(X, row_weight, horizon, half_life, seed, held_out):
     assert best is not None
     best.evaluate(best.settings._replace(ridge=ridge) for ridge in _RIDGES)
     best.evaluate(best.settings._replace(transition_share=share) for share in _SHARES)
+    for change in last_changes(best.ranked):
+        best.evaluate([best.settings._replace(**change)])
     return best
 
 
@@ -93,6 +95,7 @@ class _Candidates:
         self.solver, self.half_life, self.quality = solver, half_life, -np.inf
         self.settings: Any = None
         self.tried: set[ClosedFormSettings] = set()
+        self.ranked: Any = None
         if held_out is None or not len(solver.transitions.rows):
             self.held_out = None
             return

@@ -4,8 +4,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
+from .._utils.cuts import comes_in_sets, divisible_rows, hide_share
 from .._utils.recency import history_weights
-from .._utils.rows import hide_items, is_dense, sampled_rows
+from .._utils.rows import is_dense, sampled_rows
 from .._utils.topk import masked_topk
 from .held_out import HeldOut, K
 from .solver import EASE_MAX_ITEMS, ClosedFormSettings, ClosedFormSolver
@@ -26,7 +27,8 @@ _MAX_ENTRIES, _CHOICE_ENTRIES = 20_000_000, 5_000_000  # of the rows in the fit,
 _CHOICE_CUT_ENTRIES = 3_000_000  # of transitions, while choosing
 # Of transitions in the fit: tried with both half-lives, then more and less of them.
 _SHARE, _MORE_SHARES, _TARGET_HALF_LIVES = 0.7, (0.4, 0.9), (10.0, None)
-_DISCOUNT, _COSINE_SHARES = 0.2, (0.3, 1.0)  # tried last, against 0
+# tried last, one after the other
+_LAST_CHANGES = ({"discount": 0.2}, {"cosine_share": 0.3}, {"cosine_share": 1.0})
 
 
 def closed_form_matrix(X, row_weight, closed_form, *, values, half_life, seed):
@@ -79,12 +81,13 @@ def choose_settings(X, row_weight, half_life, seed):
     -------
     settings : ClosedFormSettings
     """
-    divisible = np.flatnonzero(np.diff(X.indptr) > 1)
+    sets = comes_in_sets(X, "time")
+    divisible = divisible_rows(X, sets)
     if not len(divisible):
         return without_times(X)
     n_chosen = min(len(divisible), _MAX_USERS)
     chosen = np.sort(np.random.default_rng(seed).choice(divisible, n_chosen, replace=False))
-    history, holdout = hide_items(X[chosen], "time", _HELD_OUT, seed)
+    history, holdout = hide_share(X[chosen], "time", _HELD_OUT, seed, sets)
     others = np.setdiff1d(np.arange(X.shape[0]), chosen)
     if X.nnz > _CHOICE_ENTRIES:
         others = others[sampled_rows(X[others], _CHOICE_ENTRIES, seed)]
@@ -101,7 +104,7 @@ def choose_settings(X, row_weight, half_life, seed):
             yield settings, held_out_quality(B, read, ranked)
 
     kinds = ("ease", "neighborhood") if X.shape[1] <= EASE_MAX_ITEMS else ("neighborhood",)
-    return _search(qualities, kinds, len(cuts.rows) > 0)
+    return _search(qualities, kinds, len(cuts.rows) > 0, last_changes(ranked))
 
 
 def ranked_items(holdout, seed):
@@ -117,7 +120,12 @@ def ranked_items(holdout, seed):
     return np.sort(items)
 
 
-def _search(qualities, kinds, has_cuts):
+def last_changes(ranked):
+    """Changes of the settings that are tried last; among `ranked` items alone most look too good."""
+    return _LAST_CHANGES if ranked is None else _LAST_CHANGES[1:2]
+
+
+def _search(qualities, kinds, has_cuts, last):
     """One choice after the other: the form, its ridge, what it is fitted on, what joins it."""
     found: dict[ClosedFormSettings, float] = {}
 
@@ -140,8 +148,9 @@ def _search(qualities, kinds, has_cuts):
     if best.transition_share:
         best = best_of(best._replace(transition_share=share) for share in _MORE_SHARES)
         best = best_of(best._replace(ridge=ridge) for ridge in _RIDGES)
-    best = best_of([best._replace(discount=_DISCOUNT)])
-    return best_of(best._replace(cosine_share=share) for share in _COSINE_SHARES)
+    for change in last:
+        best = best_of([best._replace(**change)])
+    return best
 
 
 def held_out_quality(B, held_out, ranked=None):

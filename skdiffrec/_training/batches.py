@@ -7,8 +7,8 @@ import torch
 
 from .._network.prefixes import Prefixes
 from .._network.sparse_rows import AgedRows, SparseRows
+from .._utils.cuts import OrderedRows, comes_in_sets
 from .._utils.recency import history_weights
-from .._utils.rows import last_tied_rank, rank_in_rows, unit_free_keys
 from .user_weights import visits_per_epoch
 
 _NEARNESS_FLOOR = 0.02
@@ -111,11 +111,14 @@ class TrainingRows(RowBatches):
         self.items = self._tensor(X.indices, torch.int32)
         self.order: torch.Tensor | None = None
         self.age_rank: torch.Tensor | None = None
+        self.cut_places: torch.Tensor | None = None
         if values == "time":
-            order = rank_in_rows(X, X.data, unit_free_keys(X, values, generator.initial_seed()))
-            self.order = self._tensor(order, torch.int32)
+            ordered = OrderedRows(X, generator.initial_seed())
+            self.order = self._tensor(ordered.order, torch.int32)
             # items of the same time are of the same age, that of the last of them
-            self.age_rank = self._tensor(last_tied_rank(X, order), torch.int32)
+            self.age_rank = self._tensor(ordered.last_tied, torch.int32)
+            if comes_in_sets(X, values):
+                self.cut_places = self._tensor(ordered.cut_places(), torch.int32)
         weights = history_weights(X, values, None)
         self.weights = self._tensor(weights.data, torch.float32)
         self.target_share, self.half_life = target_share, half_life
@@ -132,7 +135,10 @@ class TrainingRows(RowBatches):
             n_shown = torch.where(known, length, 0)
         else:
             share = 1 - low - (high - low) * self._uniform(len(rows))
-            n_shown = torch.minimum((share * length).long(), length - 1) * known
+            n_shown = torch.minimum((share * length).long(), length - 1)
+            if self.cut_places is not None:
+                n_shown = self.cut_places[self.indptr[rows] + n_shown].long()
+            n_shown = n_shown * known
             shown = self._ranks(entry, row, first) < n_shown[row]
             target = ~shown
         items, weights = self.items[entry].long(), self.weights[entry]

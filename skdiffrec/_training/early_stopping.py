@@ -6,7 +6,8 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from .._closed_form.held_out import HeldOut, K, hold_out_moments
-from .._utils.rows import entry_rows, hide_items, select_entries
+from .._utils.cuts import comes_in_sets, divisible_rows, hide_share
+from .._utils.rows import entry_rows, select_entries
 from .._utils.topk import masked_topk
 
 _HELD_OUT = 0.2
@@ -45,14 +46,15 @@ def split_validation(X, row_weight, values, fraction, seed, horizon=None):
         Of the chosen users or, with a horizon, of their moments; None where the share is 0 or no
         row has two items.
     """
-    candidates = np.flatnonzero(np.diff(X.indptr) > 1)
+    sets = horizon is None and comes_in_sets(X, values)
+    candidates = divisible_rows(X, sets)
     if not fraction or not len(candidates):
         return X, None
     n = min(max(1, round(fraction * len(candidates))), _MAX_USERS * (1 if horizon is None else 2))
     chosen = np.sort(np.random.default_rng(seed).choice(candidates, n, replace=False))
     if horizon is not None:
         return hold_out_moments(X, chosen, row_weight, horizon, _HELD_OUT, seed)
-    history, holdout = hide_items(X[chosen], values, _HELD_OUT, seed)
+    history, holdout = hide_share(X[chosen], values, _HELD_OUT, seed, sets)
     # both are sorted by (row, item), so held-out entries are found by bisection
     key = entry_rows(X) * X.shape[1] + X.indices
     held_out = chosen[entry_rows(holdout)] * X.shape[1] + holdout.indices

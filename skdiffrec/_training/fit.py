@@ -20,6 +20,7 @@ from .._network.closed_form import ClosedForm
 from .._parameters import (
     resolve_batch_size,
     resolve_dropout,
+    resolve_half_life,
     resolve_hidden_dims,
     resolve_item_dim,
     resolve_learning_rate,
@@ -121,7 +122,7 @@ class _Training:
     def __init__(self, X, weight, popularity, held_out, parameters, seed, device):
         self.p = p = parameters
         self.seed, self.history = seed, TrainingHistory()
-        self.half_life = p.half_life if p.values == "time" else None
+        self.half_life = resolve_half_life(p.half_life, p.values, X)
         alpha_bar = resolve_noise_schedule(p.noise_schedule, p.n_timesteps)
         self.diffusion = Diffusion(alpha_bar, p.prediction_type)
         self.closed_form = self._closed_form(X, weight, held_out, device)
@@ -155,7 +156,7 @@ class _Training:
         }
         if p.horizon is not None:
             return PrefixRows(X, horizon=p.horizon, **common)
-        return TrainingRows(X, p.values, half_life=p.half_life, **common)
+        return TrainingRows(X, p.values, half_life=self.half_life, **common)
 
     def _denoiser(self, X, weight):
         p = self.p
@@ -176,7 +177,7 @@ class _Training:
         p = self.p
         if p.closed_form is None or not p.ranking_head:
             return None
-        common = {"half_life": p.half_life, "seed": self.seed}
+        common = {"half_life": self.half_life, "seed": self.seed}
         if p.horizon is not None and isinstance(p.closed_form, str):
             D, mean, half_life = next_item_form(
                 X, weight, horizon=p.horizon, held_out=held_out, **common

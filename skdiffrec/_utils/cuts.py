@@ -3,7 +3,55 @@
 import numpy as np
 import scipy.sparse as sp
 
-from .rows import entry_rows, last_tied_rank, rank_in_rows, share_of_rows, unit_free_keys
+from .rows import (
+    entry_rows,
+    hide_items,
+    hide_last,
+    last_tied_rank,
+    rank_in_rows,
+    share_of_rows,
+    unit_free_keys,
+)
+
+# Orders hold more items at once than a second of clicks does, and users come back.
+_SET_SIZE, _MOMENTS_OF_ROW = 4, 1.5
+
+
+def moment_size(X):
+    """Items of one moment, the mean, where items come in sets such as orders; else 1.
+
+    They do where a moment holds four items and more, and most rows several moments.
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_rows, n_items)
+        Canonical, of times.
+    """
+    n_moments, n_filled = OrderedRows(X, 0).begins.sum(), np.count_nonzero(np.diff(X.indptr))
+    sets = X.nnz >= _SET_SIZE * n_moments and n_moments >= _MOMENTS_OF_ROW * n_filled
+    return X.nnz / n_moments if sets and n_moments else 1.0
+
+
+def comes_in_sets(X, values):
+    """Whether items of canonical rows come in sets, see `moment_size`."""
+    return values == "time" and moment_size(X) > 1
+
+
+def divisible_rows(X, sets):
+    """Rows of two items and more, or of two sets and more."""
+    if not sets:
+        return np.flatnonzero(np.diff(X.indptr) > 1)
+    ordered = OrderedRows(X, 0)
+    return np.flatnonzero(np.bincount(ordered.row[ordered.begins], minlength=X.shape[0]) > 1)
+
+
+def hide_share(X, values, fraction, seed, sets):
+    """`hide_items`, but whole moments where items come in sets; a row of one set keeps it."""
+    if not sets:
+        return hide_items(X, values, fraction, seed)
+    ordered = OrderedRows(X, seed)
+    n_hidden = ordered.whole_moments(share_of_rows(X, fraction))
+    return hide_last(X, n_hidden, ordered.order)
 
 
 class OrderedRows:
@@ -76,6 +124,15 @@ class OrderedRows:
         before, after = self.first[inside], self.stands[inside] + 1
         n_kept[parted] = np.where(before >= min_history, before, after)
         return self.length - n_kept
+
+    def cut_places(self):
+        """Where a cut at every place goes, in order, so that no moment is parted.
+
+        To the beginning of its moment, or of the first to its end; a row of one moment is cut in it.
+        """
+        after = self.stands + 1
+        whole = after == self.length[self.row]
+        return np.where(self.first > 0, self.first, np.where(whole, self.place, after))
 
     def cut(self, rows, n_before):
         """(cut, entry, before): every entry of the rows of these cuts, and on which side it is."""

@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skdiffrec._utils.cuts import OrderedRows
+from skdiffrec._utils.cuts import (
+    OrderedRows,
+    comes_in_sets,
+    divisible_rows,
+    hide_share,
+    moment_size,
+)
+from skdiffrec._utils.rows import hide_items, share_of_rows
 
 properties = settings(max_examples=60, deadline=None)
 rows_of_times = st.lists(
@@ -90,3 +97,70 @@ def test_whole_moments_are_hidden(rows, wanted, min_history):
             below = [end for end in ends if end <= len(times) - asked]
             above = [end for end in ends if end >= len(times) - asked]
             assert kept == (below[-1] if below[-1] >= min_history else above[0])
+
+
+def orders(sizes, seed=0, n_items=60):
+    """Rows of orders: for every row the sizes of its orders, whose times are 1, 2, ..."""
+    rng, dense = np.random.default_rng(seed), np.zeros((len(sizes), n_items))
+    for row, of_row in zip(dense, sizes, strict=True):
+        times = np.repeat(np.arange(1.0, len(of_row) + 1), of_row)
+        row[rng.permutation(n_items)[: len(times)]] = times
+    return sp.csr_array(dense)
+
+
+def test_orders_are_sets_and_clicks_are_not():
+    assert moment_size(orders([[4, 4], [8, 2, 2]])) == 4
+    assert moment_size(orders([[4, 4], [8, 2, 1]])) == 1
+    assert moment_size(orders([[9], [9], [3, 5]])) == 1  # most rows have one moment alone
+    assert moment_size(orders([[1] * 20, [1] * 9])) == 1
+    assert moment_size(sp.csr_array((3, 5))) == 1
+    X = orders([[4, 4], [8, 2, 2]])
+    assert comes_in_sets(X, "time")
+    assert not comes_in_sets(X, "weight") and not comes_in_sets(X, "binary")
+
+
+def test_rows_that_can_be_divided():
+    X = orders([[4], [4, 4], [1], [], [1, 9]])
+    assert_array_equal(divisible_rows(X, sets=True), [1, 4])
+    assert_array_equal(divisible_rows(X, sets=False), [0, 1, 4])
+
+
+@properties
+@given(rows_of_times, st.floats(0.1, 0.9), st.integers(0, 3))
+def test_a_share_of_a_row_is_whole_sets(rows, fraction, seed):
+    X = to_csr(rows)
+    history, hidden = hide_share(X, "time", fraction, seed, sets=True)
+    assert_array_equal((history + hidden).toarray(), X.toarray())
+    wanted = share_of_rows(X, fraction)
+    for row, (stays, goes) in enumerate(zip(history.toarray(), hidden.toarray(), strict=True)):
+        stays, goes = stays[stays > 0], goes[goes > 0]
+        if len(set(rows[row].values())) < 2:
+            assert not len(goes)
+            continue
+        assert stays.max() < goes.min()
+        first = (goes == goes.min()).sum()
+        at_the_end = (stays == stays.max()).all()  # one moment alone could stay
+        assert len(goes) - first < wanted[row] <= len(goes) or at_the_end
+    for part, plain in zip(
+        hide_share(X, "time", fraction, seed, sets=False),
+        hide_items(X, "time", fraction, seed),
+        strict=True,
+    ):
+        assert_array_equal(part.toarray(), plain.toarray())
+
+
+@properties
+@given(rows_of_times, st.integers(0, 3))
+def test_cuts_fall_between_sets(rows, seed):
+    X = to_csr(rows)
+    ordered = OrderedRows(X, seed)
+    places = ordered.cut_places()
+    for row, times in enumerate(rows):
+        ends = np.cumsum([0, *map(len, moments_of(times))]).tolist()
+        for place in range(len(times)):
+            cut = places[ordered.start[row] + place]
+            if len(ends) == 2:  # one moment alone is cut inside
+                assert cut == place
+            else:
+                before = max(end for end in ends if end <= place)
+                assert cut == (before or ends[1])
