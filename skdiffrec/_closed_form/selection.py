@@ -14,11 +14,10 @@ from .transitions import transitions
 
 # Items that are held out at random are more like those that stay than what users take next: they
 # choose too little ridge and too popular items. So without times all is given. Fewer variables need
-# less ridge; where rows are dense, cosines find much of what users take next.
-_SPARSE_ROWS = ClosedFormSettings("neighborhood", 3.0, 0.5, discount=0.2, cosine_share=0.3)
-_DENSE_ROWS = ClosedFormSettings(
-    "ease", 10.0, 0.0, ridge_exponent=0.5, discount=0.2, cosine_share=1.0
-)
+# less ridge; the more is filled, the more of what users take next is found by cosines.
+_SPARSE_ROWS = ClosedFormSettings("neighborhood", 3.0, 0.5, discount=0.2)
+_DENSE_ROWS = ClosedFormSettings("ease", 10.0, 0.0, ridge_exponent=0.5, discount=0.2)
+_COSINE_SHARES, _OF_FILLED = (0.3, 1.0), 100.0  # within these, so many times the filled share of X
 _RIDGES = (3.0, 10.0, 30.0)  # candidates for λ, as multiples of the mean diagonal of XᵀX
 _LENGTH_EXPONENT = 0.5  # tried once, against 0
 _HELD_OUT, _MAX_USERS = 0.2, 2_000
@@ -66,7 +65,9 @@ def closed_form_matrix(X, row_weight, closed_form, *, values, half_life, seed):
 
 def without_times(X):
     """ClosedFormSettings of rows that do not say when."""
-    return _DENSE_ROWS if is_dense(X) and X.shape[1] <= EASE_MAX_ITEMS else _SPARSE_ROWS
+    settings = _DENSE_ROWS if is_dense(X) and X.shape[1] <= EASE_MAX_ITEMS else _SPARSE_ROWS
+    filled = X.nnz / (X.shape[0] * X.shape[1])
+    return settings._replace(cosine_share=float(np.clip(_OF_FILLED * filled, *_COSINE_SHARES)))
 
 
 def choose_settings(X, row_weight, half_life, seed):
@@ -121,7 +122,7 @@ def ranked_items(holdout, seed):
 
 
 def last_changes(ranked):
-    """Changes of the settings that are tried last; among `ranked` items alone most look too good."""
+    """Changes of settings that are tried last; among `ranked` items alone most look too good."""
     return _LAST_CHANGES if ranked is None else _LAST_CHANGES[1:2]
 
 

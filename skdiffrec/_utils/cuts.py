@@ -128,7 +128,7 @@ class OrderedRows:
     def cut_places(self):
         """Where a cut at every place goes, in order, so that no moment is parted.
 
-        To the beginning of its moment, or of the first to its end; a row of one moment is cut in it.
+        To the beginning of its moment, or of the first to its end; a row of one is cut inside it.
         """
         after = self.stands + 1
         whole = after == self.length[self.row]
