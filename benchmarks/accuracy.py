@@ -10,7 +10,8 @@ are evaluated on test, once: means over the users with a test item, and over see
 random. Input "train": fitted on train, lists made from train, leaving out train and valid. Input
 "train+valid": the same settings, fitted on both, lists made from both. The table "sets" is of
 models that see which items a user took, the table "times" of models that also see when.
-What is in the output folder already is not run again. At the end the paired bootstraps between the
+What is in the output folder already is not run again; with --again it is, with the settings that are
+there and without a search. At the end the paired bootstraps between the
 records are written into summary.json beside them; `make_page.py` makes the tables.
 """
 
@@ -153,7 +154,7 @@ def test(spec, task, chosen, options, step):
 
 
 def chosen_before(spec, task, options):
-    """Settings, trials and valid of the record of input "train", for "train+valid"."""
+    """Settings, trials and valid of the record of input "train"."""
     path = path_of(options.out, task.name, task.table, "train", spec.name)
     if not path.exists():
         raise FileNotFoundError(
@@ -169,7 +170,7 @@ def chosen_before(spec, task, options):
 
 def run(spec, task, options, step):
     """Search or look up the settings, evaluate them on test, write the record."""
-    if task.input == "train":
+    if task.input == "train" and not options.again:
         trials, valid = search(spec, task, options, step), None
         chosen = max(trials, key=lambda t: t["valid N@10"])["settings"] if trials else {}
     else:
@@ -184,7 +185,7 @@ def run(spec, task, options, step):
         "settings": chosen,
         "n_seeds": len(found["test_by_seed"]),
         "n_trials": len(trials),
-        "valid": valid or found.pop("valid"),
+        "valid": found.pop("valid", valid),
         **found,
         "trials": trials,
         "versions": versions(),
@@ -231,12 +232,13 @@ def needed(spec, task, options):
     if spec.recbole and not options.recbole_python:
         return False
     path = path_of(options.out, task.name, task.table, task.input, spec.name)
-    return options.force or not path.exists()
+    return options.force or (path.exists() if options.again else not path.exists())
 
 
 def n_steps_of(spec, task, options):
     """Trials and fits for test, for the progress bar."""
-    spaces = candidates(spec, task, options) if task.input == "train" else []
+    searches = task.input == "train" and not options.again
+    spaces = candidates(spec, task, options) if searches else []
     searched = 0 if spaces == [{}] and len(spec.free) == 1 else len(spaces)
     return searched + (options.seeds if spec.random else 1)
 
@@ -265,6 +267,7 @@ def parsed():
     parser.add_argument("--cache", help="for values per user; default .cache in --out")
     parser.add_argument("--recbole-python", help="the Python of an environment with recbole")
     parser.add_argument("--force", action="store_true", help="run again what is there")
+    parser.add_argument("--again", action="store_true", help="the same, with the settings there")
     options = parser.parse_args()
     options.trials_large = options.trials_large or options.trials
     if min(options.trials, options.trials_large, options.seeds) < 1:

@@ -67,7 +67,9 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         recency.
     half_life : float or None, default=5.0
         Age, in items, at which the closed form gives an item of the history half the weight
-        (``values="time"``); no weight falls below 0.1. The network reads the history at an eighth
+        (``values="time"``); no weight falls below 0.1. Where items come in sets such as orders
+        (four and more of one time, on average) it is an age in sets, counted as so many items of
+        the mean size. The network reads the history at an eighth
         of it, at half of it and at twice it. None gives all items the same weight. With a
         `horizon` the closed form that "auto" chooses reads at this or at .4 of it, with no floor.
     horizon : int or None, default=None
@@ -109,9 +111,10 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         training. A recommender of `skdiffrec.baselines` (`EASERecommender`,
         `NeighborhoodRecommender`, `ItemKNNRecommender`) is cloned and fitted; its parameters are
         ``closed_form__reg`` and so on in searches. "auto" is EASE where at least 1.5 % of X is
-        filled, and the neighbourhood form above 5,000 items; else it chooses on held-out items of
-        the training rows. With times it also chooses the ridge, and how much of the model is fitted
-        on transitions from earlier to later items (SLIST, arXiv 2103.16104).
+        filled and there are at most 5,000 items, else the neighbourhood form; popular items get
+        less, and cosines of the nearest items join. With times held-out items choose all of that,
+        the ridge, and how much of the model is fitted on transitions from earlier to later items
+        (SLIST, arXiv 2103.16104).
     closed_form_weight : "auto" or float, default="auto"
         Weight of the closed form, where 1 makes its scores spread over the items as wide as the
         network's. "auto" takes the one of 0.5, 1, 2, 4, 16 and 64 that is best on the held-out
