@@ -17,7 +17,7 @@ from .transitions import transitions
 # less ridge; the more is filled, the more of what users take next is found by cosines.
 _SPARSE_ROWS = ClosedFormSettings("neighborhood", 3.0, 0.5, discount=0.2)
 _DENSE_ROWS = ClosedFormSettings("ease", 10.0, 0.0, ridge_exponent=0.5, discount=0.2)
-_COSINE_SHARES, _OF_FILLED = (0.3, 1.0), 100.0  # within these, so many times the filled share of X
+_COSINE_SHARES, _FILLED = (0.3, 1.0), 0.01  # the second from this share of X on that is filled
 _RIDGES = (3.0, 10.0, 30.0)  # candidates for λ, as multiples of the mean diagonal of XᵀX
 _LENGTH_EXPONENT = 0.5  # tried once, against 0
 _HELD_OUT, _MAX_USERS = 0.2, 2_000
@@ -66,8 +66,8 @@ def closed_form_matrix(X, row_weight, closed_form, *, values, half_life, seed):
 def without_times(X):
     """ClosedFormSettings of rows that do not say when."""
     settings = _DENSE_ROWS if is_dense(X) and X.shape[1] <= EASE_MAX_ITEMS else _SPARSE_ROWS
-    filled = X.nnz / (X.shape[0] * X.shape[1])
-    return settings._replace(cosine_share=float(np.clip(_OF_FILLED * filled, *_COSINE_SHARES)))
+    much = X.nnz >= _FILLED * X.shape[0] * X.shape[1]
+    return settings._replace(cosine_share=_COSINE_SHARES[int(much)])
 
 
 def choose_settings(X, row_weight, half_life, seed):
