@@ -10,9 +10,9 @@ are evaluated on test, once: means over the users with a test item, and over see
 random. Input "train": fitted on train, lists made from train, leaving out train and valid. Input
 "train+valid": the same settings, fitted on both, lists made from both. The table "sets" is of
 models that see which items a user took, the table "times" of models that also see when.
-What is in the output folder already is not run again; with --again it is, with the settings that are
-there and without a search. At the end the paired bootstraps between the
-records are written into summary.json beside them; `make_page.py` makes the tables.
+What is in the output folder already is not run again; with --again it is, without a search, with
+the settings that are there. At the end the paired bootstraps between the records are written into
+summary.json beside them; `make_page.py` makes the tables.
 """
 
 import argparse

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 from conftest import tiny_cfg
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 from recommender_models import assert_same_lists, cfg_fixture, changed, plain_fixture  # noqa: F401
 from scipy.sparse import csr_array
 from sklearn.base import clone

@@ -48,8 +48,7 @@ def neighborhood_matrices(gram, regs, n_neighbors, columns=None, shrinkage=None)
     for items in np.array_split(columns, n_batches):
         neighbors, common, counts = nearest_items(gram, items, n_neighbors)
         local = _local_grams(gram, neighbors, counts, buffer) if len(regs) else None
-        added = [np.broadcast_to(np.float32(reg), gram.n_items)[neighbors] for reg in regs]
-        weights = _solved(local, common, counts, added)
+        weights = _solved(local, common, counts, neighbors, regs)
         if shrinkage is not None:
             cosines = shrunk_cosines(gram, items, neighbors, common, shrinkage)
             weights = np.concatenate([weights, cosines[None]])
@@ -151,18 +150,20 @@ def _local_grams(gram, neighbors, counts, buffer):
     return local.reshape(n, k, k)
 
 
-def _solved(local, common, counts, added):
-    """(local + λ)⁻¹·common for every λ (n, n_neighbors): (n_regs, n, n_neighbors) of float32."""
-    weights = np.zeros((len(added), *common.shape), np.float32)
+def _solved(local, common, counts, neighbors, regs):
+    """(local + λ)⁻¹·common for every λ: (n_regs, n, n_neighbors) of float32."""
+    weights = np.zeros((len(regs), *common.shape), np.float32)
+    added = [np.asarray(reg, np.float32) for reg in regs]
     for item, n in enumerate(counts.tolist()):
         for i, reg in enumerate(added if n else ()):
             matrix = local[item, :n, :n].copy()
-            matrix.ravel()[:: n + 1] += reg[item, :n]
+            matrix.ravel()[:: n + 1] += reg[neighbors[item, :n]] if reg.ndim else reg
             # transposed it is in LAPACK's order, and the same, being symmetric
             solution, info = lapack.sposv(matrix.T, common[item, :n], overwrite_a=1)[1:]
             if info != 0:
+                least = np.min(regs[i])
                 raise ValueError(
-                    f"XᵀX + reg·I of a neighbourhood cannot be inverted with reg={reg[item, 0]:g}; "
+                    f"XᵀX + reg·I of a neighbourhood cannot be inverted with reg={least}; "
                     "use a larger value."
                 )
             weights[i, item, :n] = solution
