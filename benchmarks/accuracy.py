@@ -274,7 +274,8 @@ def parsed():
         parser.error("--trials, --trials-large and --seeds must be at least 1")
     options.inputs = [input for input in INPUTS if input in options.inputs]  # train comes first
     options.cache = options.cache or pathlib.Path(options.out) / ".cache"
-    found = {path.stem: path for path in sorted(options.folder.glob("*.npz"))}
+    paths = sorted(options.folder.glob("*.npz"))
+    found = {path.stem: path for path in paths if ".features" not in path.name}
     unknown = sorted(set(options.data or ()) - set(found))
     if unknown or not found:
         parser.error(f"no data set {unknown} in {options.folder}; it holds {sorted(found)}")

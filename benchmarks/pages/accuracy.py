@@ -32,6 +32,7 @@ SPLITS = {
     "ml-1m_clean": "MovieLens 1M, ratings of 4 and more; DiffRec's, in time",
     "ml-1m_noisy": "the same, with low ratings left in train and valid",
     "onlineretail": "UCI Online Retail; in time, but inside orders",
+    "onlineretail-orders": "the same; in time, between orders",
     "yelp2018-13k": "the first users of Yelp2018; as gowalla",
 }
 
