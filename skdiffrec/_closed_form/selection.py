@@ -13,11 +13,17 @@ from .solver import EASE_MAX_ITEMS, ClosedFormSettings, ClosedFormSolver
 from .transitions import transitions
 
 # Items that are held out at random are more like those that stay than what users take next: they
-# choose too little ridge and too popular items. So without times all is given. Fewer variables need
-# less ridge; the more is filled, the more of what users take next is found by cosines.
-_SPARSE_ROWS = ClosedFormSettings("neighborhood", 3.0, 0.5, discount=0.2)
-_DENSE_ROWS = ClosedFormSettings("ease", 10.0, 0.0, ridge_exponent=0.5, discount=0.2)
-_COSINE_SHARES, _FILLED = (0.3, 1.0), 0.01  # the second from this share of X on that is filled
+# choose too little ridge and too popular items. So without times all is given, by the share of X
+# that is filled. Fewer variables need less ridge; the more is filled, the more of what users take
+# next is found by cosines.
+_SPARSE_ROWS = ClosedFormSettings("neighborhood", 3.0, 0.5)
+_FILLED_ROWS = (
+    (0.004, _SPARSE_ROWS._replace(discount=0.2, cosine_share=0.3)),
+    (0.010, _SPARSE_ROWS._replace(discount=0.2, cosine_share=1.0)),
+)
+_DENSE_ROWS = ClosedFormSettings(
+    "ease", 10.0, 0.0, ridge_exponent=0.5, discount=0.2, cosine_share=1.0
+)
 _RIDGES = (3.0, 10.0, 30.0)  # candidates for λ, as multiples of the mean diagonal of XᵀX
 _LENGTH_EXPONENT = 0.5  # tried once, against 0
 _HELD_OUT, _MAX_USERS = 0.2, 2_000
@@ -65,9 +71,12 @@ def closed_form_matrix(X, row_weight, closed_form, *, values, half_life, seed):
 
 def without_times(X):
     """ClosedFormSettings of rows that do not say when."""
-    settings = _DENSE_ROWS if is_dense(X) and X.shape[1] <= EASE_MAX_ITEMS else _SPARSE_ROWS
-    much = X.nnz >= _FILLED * X.shape[0] * X.shape[1]
-    return settings._replace(cosine_share=_COSINE_SHARES[int(much)])
+    if is_dense(X) and X.shape[1] <= EASE_MAX_ITEMS:
+        return _DENSE_ROWS
+    filled, settings = X.nnz / (X.shape[0] * X.shape[1]), _SPARSE_ROWS
+    for least, of_filled in _FILLED_ROWS:
+        settings = of_filled if filled >= least else settings
+    return settings
 
 
 def choose_settings(X, row_weight, half_life, seed):

@@ -34,14 +34,30 @@ def matrix_of(X, row_weight, closed_form="auto", **options):
     return closed_form_matrix(X, row_weight, closed_form, **OPTIONS | options)[0]
 
 
-@pytest.mark.parametrize(("n_filled", "kind"), [(24, "ease"), (23, "neighborhood")])
+@pytest.mark.parametrize(
+    ("n_filled", "kind", "discount", "cosine_share"),
+    [
+        (24, "ease", 0.2, 1.0),
+        (23, "neighborhood", 0.2, 1.0),
+        (16, "neighborhood", 0.2, 1.0),
+        (15, "neighborhood", 0.2, 0.3),
+        (7, "neighborhood", 0.2, 0.3),
+        (6, "neighborhood", 0.0, 0.0),
+    ],
+)
 @pytest.mark.parametrize("values", ["binary", "weight"])
-def test_without_times_the_form_follows_from_how_much_is_filled(n_filled, kind, values):
-    """EASE from 1.5 % of the cells on; items held out at random would choose too little ridge."""
+def test_without_times_the_form_follows_from_how_much_is_filled(
+    n_filled, kind, discount, cosine_share, values
+):
+    """1.5, 1 and .4 % of 1,600 cells; items held out at random would choose too little ridge."""
     cells = np.random.default_rng(0).permutation(1600)[:n_filled]
     X = sp.csr_array((np.ones(n_filled, np.float32), divmod(cells, 4)), (400, 4))
     settings = without_times(X)
-    assert settings.kind == kind
+    assert (settings.kind, settings.discount, settings.cosine_share) == (
+        kind,
+        discount,
+        cosine_share,
+    )
     expected = ClosedFormSolver(X, np.ones(400)).solve_once(settings)
     found = matrix_of(X, np.ones(400), values=values)
     assert_array_equal(dense(found), dense(expected))
