@@ -10,7 +10,6 @@ import torch
 from ._diffusion.process import PREDICTION_TYPES
 from ._diffusion.schedules import SCHEDULES, check_alpha_bar
 from ._inference.settings import SamplingSettings
-from ._utils.cuts import moment_size
 from ._utils.rows import is_dense
 from ._utils.validation import VALUES, Interval, StrOptions, check_values
 from .baselines import ItemItemRecommender
@@ -142,11 +141,9 @@ def resolve_item_dim(horizon):
     return None if horizon is None else _ITEM_DIM
 
 
-def resolve_half_life(half_life, values, X):
+def resolve_half_life(half_life, values, set_size):
     """Age in items at which an item weighs half; None reads no age."""
-    if values != "time" or half_life is None:
-        return None
-    return half_life * moment_size(X)
+    return None if values != "time" or half_life is None else half_life * set_size
 
 
 def resolve_hidden_dims(hidden_dims, X):

@@ -42,13 +42,29 @@ def test_score_holds_out_whole_orders(orders, model):
         assert stays.max() < goes[goes > 0].min()
 
 
-def test_the_order_of_items_in_an_order_changes_nothing(orders):
-    """Columns may come in any order: ties are not broken by it in what is read."""
+@pytest.mark.parametrize("sizes", [[5, 5], [3, 5], [3, 3, 7]])
+def test_what_is_held_out_or_merged_does_not_decide(sizes):
+    """Whether items come in sets, and of what size, is seen in all of X."""
+    rng, dense = np.random.default_rng(0), np.zeros((100, 30))
+    for row in dense[:60]:
+        times = np.repeat(np.arange(1.0, len(sizes) + 1), sizes)
+        row[rng.permutation(30)[: len(times)]] = times
+    dense[60:, :5] = 1  # the same order of many users
+    size = np.count_nonzero(dense) / (60 * len(sizes) + 40)
+    for changes in ({}, {"early_stopping": False}, {"validation_fraction": 0.9}):
+        model = CFGDiffusionRecommender(**TINY | changes).fit(dense)
+        assert model._model.half_life == pytest.approx(5 * size)
+
+
+def test_items_of_an_order_are_of_one_age(orders):
+    """Which of them has the higher id changes nothing in what is read of a history."""
     model = CFGDiffusionRecommender(**TINY).fit(orders)
-    again = orders.tocoo()
-    shuffled = np.random.default_rng(2).permutation(orders.nnz)
-    rows, columns = again.coords
-    again = sp.coo_array(
-        (again.data[shuffled], (rows[shuffled], columns[shuffled])), shape=orders.shape
-    )
-    assert_array_equal(model.recommend(X=again.tocsr(), k=5)[0], model.recommend(X=orders, k=5)[0])
+    row = orders[:1].toarray()
+    found = model.decision_function(row)
+    for order in (1.0, 2.0):
+        turned = row.copy()
+        first, *_, last = np.flatnonzero(row == order)
+        turned[0, [first, last]] += 1e-3, 2e-3  # no set any more
+        assert np.abs(model.decision_function(turned) - found).max() > 1e-6
+    stretched = np.where(row > 0, row**2 + 7, 0)
+    assert_array_equal(model.decision_function(stretched), found)

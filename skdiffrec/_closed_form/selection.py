@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from .._utils.cuts import comes_in_sets, divisible_rows, hide_share
+from .._utils.cuts import divisible_rows, hide_share
 from .._utils.recency import history_weights
 from .._utils.rows import is_dense, sampled_rows
 from .._utils.topk import masked_topk
@@ -36,7 +36,7 @@ _SHARE, _MORE_SHARES, _TARGET_HALF_LIVES = 0.7, (0.4, 0.9), (10.0, None)
 _LAST_CHANGES = ({"discount": 0.2}, {"cosine_share": 0.3}, {"cosine_share": 1.0})
 
 
-def closed_form_matrix(X, row_weight, closed_form, *, values, half_life, seed):
+def closed_form_matrix(X, row_weight, closed_form, *, values, half_life, seed, sets=False):
     """The item-item weights of canonical rows, and what they read where a history is unknown.
 
     Parameters
@@ -49,6 +49,8 @@ def closed_form_matrix(X, row_weight, closed_form, *, values, half_life, seed):
     values, half_life
         As in `CFGDiffusionRecommender`.
     seed : int
+    sets : bool, default=False
+        Whether items of one time are a set, such as an order.
 
     Returns
     -------
@@ -64,7 +66,7 @@ def closed_form_matrix(X, row_weight, closed_form, *, values, half_life, seed):
     ones = history_weights(X, "binary", None)
     if values != "time":
         return ClosedFormSolver(ones, row_weight).solve_once(without_times(X)), mean_history
-    settings = choose_settings(X, row_weight, half_life, seed)
+    settings = choose_settings(X, row_weight, half_life, seed, sets)
     cuts = transitions(X, half_life, seed) if settings.transition_share else None
     return ClosedFormSolver(ones, row_weight, cuts).solve_once(settings), mean_history
 
@@ -79,19 +81,18 @@ def without_times(X):
     return settings
 
 
-def choose_settings(X, row_weight, half_life, seed):
+def choose_settings(X, row_weight, half_life, seed, sets=False):
     """The settings whose closed form finds most of the latest items of up to 2,000 users.
 
     Parameters
     ----------
-    X, row_weight, half_life, seed
+    X, row_weight, half_life, seed, sets
         As in `closed_form_matrix`, of times.
 
     Returns
     -------
     settings : ClosedFormSettings
     """
-    sets = comes_in_sets(X, "time")
     divisible = divisible_rows(X, sets)
     if not len(divisible):
         return without_times(X)

@@ -7,7 +7,7 @@ import torch
 
 from .._network.prefixes import Prefixes
 from .._network.sparse_rows import AgedRows, SparseRows
-from .._utils.cuts import OrderedRows, comes_in_sets
+from .._utils.cuts import OrderedRows
 from .._utils.recency import history_weights
 from .user_weights import visits_per_epoch
 
@@ -101,10 +101,21 @@ class TrainingRows(RowBatches):
     half_life : float or None
         Where values are times, a condition holds ages instead of weights, and a target's weight
         halves every ``2 * half_life`` items after the cut. None: ones.
+    sets : bool, default=False
+        Whether items of one time are a set, such as an order, that is not cut.
     """
 
     def __init__(
-        self, X, values, *, target_share, cond_drop_prob, half_life, generator, row_weight=None
+        self,
+        X,
+        values,
+        *,
+        target_share,
+        cond_drop_prob,
+        half_life,
+        generator,
+        row_weight=None,
+        sets=False,
     ):
         super().__init__(X, cond_drop_prob, generator, row_weight)
         # one number an interaction: in the smallest type, and int64 only in a batch
@@ -117,7 +128,7 @@ class TrainingRows(RowBatches):
             self.order = self._tensor(ordered.order, torch.int32)
             # items of the same time are of the same age, that of the last of them
             self.age_rank = self._tensor(ordered.last_tied, torch.int32)
-            if comes_in_sets(X, values):
+            if sets:
                 self.cut_places = self._tensor(ordered.cut_places(), torch.int32)
         weights = history_weights(X, values, None)
         self.weights = self._tensor(weights.data, torch.float32)

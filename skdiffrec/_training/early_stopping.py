@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from .._closed_form.held_out import HeldOut, K, hold_out_moments
-from .._utils.cuts import comes_in_sets, divisible_rows, hide_share
+from .._utils.cuts import divisible_rows, hide_share
 from .._utils.rows import entry_rows, select_entries
 from .._utils.topk import masked_topk
 
@@ -32,11 +32,12 @@ def fixed_weight(closed_form_weight, horizon=None):
     return float(closed_form_weight)
 
 
-def split_validation(X, row_weight, values, fraction, seed, horizon=None):
+def split_validation(X, row_weight, values, fraction, seed, horizon=None, *, sets=False):
     """Hold out items of a share of the users (at most 1,000 users; 2,000 with a horizon).
 
     With a horizon the last moments of these users are held out, and each of them is a question of
-    its own: what are the next items after all that came before it?
+    its own: what are the next items after all that came before it? Where items come in `sets`,
+    whole ones are held out.
 
     Returns
     -------
@@ -46,8 +47,7 @@ def split_validation(X, row_weight, values, fraction, seed, horizon=None):
         Of the chosen users or, with a horizon, of their moments; None where the share is 0 or no
         row has two items.
     """
-    sets = horizon is None and comes_in_sets(X, values)
-    candidates = divisible_rows(X, sets)
+    candidates = divisible_rows(X, sets and horizon is None)
     if not fraction or not len(candidates):
         return X, None
     n = min(max(1, round(fraction * len(candidates))), _MAX_USERS * (1 if horizon is None else 2))

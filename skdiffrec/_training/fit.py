@@ -28,6 +28,7 @@ from .._parameters import (
     resolve_noise_schedule,
     resolve_target_share,
 )
+from .._utils.cuts import moment_size
 from .._utils.recency import history_weights, item_popularity
 from .._utils.results import TrainingHistory
 from .._version import __version__
@@ -80,11 +81,14 @@ def fit_model(X, sample_weight, parameters, seed, device, callbacks):
     model : FittedModel
     """
     p = parameters
+    # of all that is given, before rows are merged or parted
+    set_size = moment_size(X) if p.values == "time" else 1.0
     X, weight = merge_rows(X, p.values, sample_weight)
     fraction = p.validation_fraction if p.early_stopping else 0.0
     popularity = item_popularity(X, p.values, weight)
-    X, held_out = split_validation(X, weight, p.values, fraction, seed, p.horizon)
-    training = _Training(X, weight, popularity, held_out, p, seed, device)
+    sets = set_size > 1
+    X, held_out = split_validation(X, weight, p.values, fraction, seed, p.horizon, sets=sets)
+    training = _Training(X, weight, popularity, held_out, set_size, p, seed, device)
     shown = None if held_out is None else held_out[:2]
     with training_threads():
         ended_by = train(
@@ -115,14 +119,17 @@ class _Training:
     popularity : ndarray of float32, shape (n_items,)
         Of all rows, before any were held out.
     held_out : HeldOut or None
+    set_size : float
+        Items of one moment, the mean, where items come in sets; else 1.
     parameters, seed, device
         As in `fit_model`.
     """
 
-    def __init__(self, X, weight, popularity, held_out, parameters, seed, device):
+    def __init__(self, X, weight, popularity, held_out, set_size, parameters, seed, device):
         self.p = p = parameters
         self.seed, self.history = seed, TrainingHistory()
-        self.half_life = resolve_half_life(p.half_life, p.values, X)
+        self.sets = set_size > 1
+        self.half_life = resolve_half_life(p.half_life, p.values, set_size)
         alpha_bar = resolve_noise_schedule(p.noise_schedule, p.n_timesteps)
         self.diffusion = Diffusion(alpha_bar, p.prediction_type)
         self.closed_form = self._closed_form(X, weight, held_out, device)
@@ -156,7 +163,7 @@ class _Training:
         }
         if p.horizon is not None:
             return PrefixRows(X, horizon=p.horizon, **common)
-        return TrainingRows(X, p.values, half_life=self.half_life, **common)
+        return TrainingRows(X, p.values, half_life=self.half_life, sets=self.sets, **common)
 
     def _denoiser(self, X, weight):
         p = self.p
@@ -183,7 +190,9 @@ class _Training:
                 X, weight, horizon=p.horizon, held_out=held_out, **common
             )
             return ClosedForm(D, mean, half_life, floor=0.0).to(device)
-        D, mean = closed_form_matrix(X, weight, p.closed_form, values=p.values, **common)
+        D, mean = closed_form_matrix(
+            X, weight, p.closed_form, values=p.values, sets=self.sets, **common
+        )
         return ClosedForm(D, mean, self.half_life).to(device)
 
     def _model(self, denoiser, **parts):

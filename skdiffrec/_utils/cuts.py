@@ -13,23 +13,23 @@ from .rows import (
     unit_free_keys,
 )
 
-# Orders hold more items at once than a second of clicks does, and users come back.
-_SET_SIZE, _MOMENTS_OF_ROW = 4, 1.5
+_SET_SIZE = 4  # orders hold more items at once than a second of clicks does
 
 
 def moment_size(X):
     """Items of one moment, the mean, where items come in sets such as orders; else 1.
 
-    They do where a moment holds four items and more, and most rows several moments.
+    They do where a moment holds four items and more, and a quarter of the rows several moments.
 
     Parameters
     ----------
     X : csr_array of shape (n_rows, n_items)
         Canonical, of times.
     """
-    n_moments, n_filled = OrderedRows(X, 0).begins.sum(), np.count_nonzero(np.diff(X.indptr))
-    sets = X.nnz >= _SET_SIZE * n_moments and n_moments >= _MOMENTS_OF_ROW * n_filled
-    return X.nnz / n_moments if sets and n_moments else 1.0
+    n_moments, n_filled = _moments_of_rows(X), np.count_nonzero(np.diff(X.indptr))
+    several = (n_moments > 1).sum()
+    in_sets = X.nnz >= _SET_SIZE * n_moments.sum() and 4 * several >= n_filled > 0
+    return X.nnz / n_moments.sum() if in_sets else 1.0
 
 
 def comes_in_sets(X, values):
@@ -41,8 +41,12 @@ def divisible_rows(X, sets):
     """Rows of two items and more, or of two sets and more."""
     if not sets:
         return np.flatnonzero(np.diff(X.indptr) > 1)
+    return np.flatnonzero(_moments_of_rows(X) > 1)
+
+
+def _moments_of_rows(X):
     ordered = OrderedRows(X, 0)
-    return np.flatnonzero(np.bincount(ordered.row[ordered.begins], minlength=X.shape[0]) > 1)
+    return np.bincount(ordered.row[ordered.begins], minlength=X.shape[0])
 
 
 def hide_share(X, values, fraction, seed, sets):

@@ -64,6 +64,24 @@ def test_without_times_the_form_follows_from_how_much_is_filled(
     assert sp.issparse(found) == (kind == "neighborhood")
 
 
+def test_the_closed_form_is_chosen_on_whole_orders(monkeypatch):
+    rng, dense_rows = np.random.default_rng(0), np.zeros((60, 30))
+    for row in dense_rows:
+        row[rng.permutation(30)[:15]] = np.repeat([1.0, 2.0, 3.0], 5)
+    X, asked = sp.csr_array(dense_rows), []
+    true = selection.held_out_quality
+
+    def quality(B, held_out, *args):
+        asked.append(held_out)
+        return true(B, held_out, *args)
+
+    monkeypatch.setattr(selection, "held_out_quality", quality)
+    for sets in (True, False):
+        choose_settings(X, np.ones(60), 5.0, 0, sets)
+        sizes = np.diff(asked[-1].holdout.indptr)
+        assert (sizes == (5 if sets else 3)).all()
+
+
 def test_large_dense_catalogues_have_the_neighborhood_form(monkeypatch):
     X = random_csr(50, n_items=40)
     assert without_times(X).kind == "ease"

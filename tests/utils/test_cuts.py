@@ -111,7 +111,10 @@ def orders(sizes, seed=0, n_items=60):
 def test_orders_are_sets_and_clicks_are_not():
     assert moment_size(orders([[4, 4], [8, 2, 2]])) == 4
     assert moment_size(orders([[4, 4], [8, 2, 1]])) == 1
-    assert moment_size(orders([[9], [9], [3, 5]])) == 1  # most rows have one moment alone
+    assert (
+        moment_size(orders([[4, 4], [9], [9], [9]])) == 35 / 5
+    )  # a quarter of the rows come again
+    assert moment_size(orders([[4] * 9, [9], [9], [9], [9]])) == 1
     assert moment_size(orders([[1] * 20, [1] * 9])) == 1
     assert moment_size(sp.csr_array((3, 5))) == 1
     X = orders([[4, 4], [8, 2, 2]])
