@@ -64,7 +64,7 @@ def _at_least(low, closed="left", kind=numbers.Real):
 
 
 PARAMETER_CONSTRAINTS = {
-    "guidance_scale": [numbers.Real, StrOptions({"auto"})],
+    "guidance_scale": [numbers.Real, StrOptions({"auto"}), dict],
     "n_sampling_steps": [_at_least(1, kind=numbers.Integral)],
     "start_timestep": [_at_least(1, kind=numbers.Integral), None],
     "eta": [Interval(numbers.Real, 0, 1, closed="both")],

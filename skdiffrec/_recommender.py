@@ -1,13 +1,14 @@
 """CFGDiffusionRecommender: its parameters and `fit`."""
 
 import os
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, Literal, Self
 
 import torch
 from joblib import Memory
 
-from ._explained import ExplainedDiffusion
+from ._fitted.explained import ExplainedDiffusion
 from ._inference.device import resolve_device
 from ._parameters import (
     FREE_PARAMETERS,
@@ -21,11 +22,13 @@ from ._training.cache import remembered
 from ._training.fit import fit_model, training_key
 from ._training.user_weights import check_sample_weight
 from ._utils.callbacks import CallbackSupportMixin, EpochCallbacks
+from ._utils.guidance_scales import check_scale_parameter
 from ._utils.hashing import draw_seed
 from ._utils.results import TrainingHistory
 from ._utils.saving import add_library_classes
 from ._utils.typing import ArrayLike, MatrixLike, RandomState, Values
-from ._utils.validation import check_guidance_scale
+from ._utils.user_features import check_user_features
+from ._utils.user_rows import UserRows
 from .baselines import (
     EASERecommender,
     ItemItemRecommender,
@@ -44,11 +47,11 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
 
     Parameters
     ----------
-    guidance_scale : float or "auto", default=1.0
+    guidance_scale : float, "auto" or dict, default=1.0
         **Guidance and sampling**: these parameters do not affect `fit`; change them later with
-        `set_params`. Weight of the conditional branch, between -1000 and 1000. "auto" is the best
-        of seven from 0.5 to 3 on the held-out items of early stopping (1 without it, or with
-        ``ranking_head=False``).
+        `set_params`. Weight of the conditional branch, between -1000 and 1000; a dict has one
+        for each condition (see `recommend`). "auto" is the best of seven from 0.5 to 3 on the
+        held-out items of early stopping (1 without it, or with ``ranking_head=False``).
     n_sampling_steps : int, default=1
         Denoiser evaluations at prediction, from `start_timestep` down.
     start_timestep : int or None, default=None
@@ -166,6 +169,8 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         Best nDCG@10 of held-out items.
     closed_form_weight_ : float
         The weight of the closed form that is used.
+    n_user_features_in_ : int
+        Number of columns of `user_features`, where some were given.
     best_guidance_scale_ : float
         What ``guidance_scale="auto"`` is.
 
@@ -201,7 +206,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
     def __init__(
         self,
         *,
-        guidance_scale: float | Literal["auto"] = 1.0,
+        guidance_scale: float | Literal["auto"] | Mapping[str, float] = 1.0,
         n_sampling_steps: int = 1,
         start_timestep: int | None = None,
         eta: float = 0.0,
@@ -282,7 +287,14 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         """
         return cls(**{**PAPER, **parameters})
 
-    def fit(self, X: MatrixLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        user_features: MatrixLike | None = None,
+    ) -> Self:
         """Fit to the rows of X.
 
         Parameters
@@ -294,6 +306,11 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         sample_weight : float or array-like of float, shape (n_users,), default=None
             Weight of each user: 2 has the effect of a second copy of the row, 0 that of leaving it
             out. None gives all users the same weight.
+        user_features : {array-like, sparse matrix, data frame} of shape \
+(n_users, n_user_features), default=None
+            What is known of users beside their histories, as finite numbers; a row of zeros is a
+            user of whom nothing is. With them the model has a second condition, "user_features",
+            and makes personal lists for users without a history.
 
         Returns
         -------
@@ -307,7 +324,8 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         ------
         ValueError
             If `X` has missing, infinite or negative values or no interaction, `sample_weight` is
-            negative or has another length, or a parameter is out of its range.
+            negative or has another length, `user_features` have another number of rows or are not
+            finite, or a parameter is out of its range.
 
         Notes
         -----
@@ -316,7 +334,8 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         ``ScoringMonitor(scoring={"ndcg": RankingScorer("ndcg")})``; without early stopping on `X`
         and `y`. A callback may end training; such a model is not kept in `memory`.
         """
-        self._fit_or_restore(X, y=y, sample_weight=sample_weight)
+        known = {"sample_weight": sample_weight, "user_features": user_features}
+        self._fit_or_restore(X, y=y, **known)
         if self._model.training.ended_by == "interrupt" and self._is_clone:
             raise KeyboardInterrupt
         return self
@@ -329,7 +348,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         clone._is_clone = True
         return clone
 
-    def _fit(self, X, y=None, sample_weight=None):
+    def _fit(self, X, y=None, sample_weight=None, user_features=None):
         sample_weight = check_sample_weight(sample_weight, X.shape[0])
         parameters = {k: v for k, v in vars(self).items() if not (k[0] == "_" or k[-1] == "_")}
         parameters = SimpleNamespace(**parameters)  # get_params leaves out what a subclass fixes
@@ -337,8 +356,9 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         self._settings(len(alpha_bar) - 1)
         check_closed_form(self.closed_form, self.ranking_head)
         check_horizon(self)
-        if self.guidance_scale != "auto":
-            check_guidance_scale(self.guidance_scale, 1)
+        check_scale_parameter(self.guidance_scale)
+        user_features = check_user_features(self, user_features, X.shape[0], reset=True)
+        rows = UserRows(X, user_features)
         device = resolve_device(self.device, fitting=True)
         seed = draw_seed(self.random_state)
         given_seed = None if self.random_state is None else seed
@@ -346,10 +366,11 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         callbacks = EpochCallbacks(self, self.max_epochs, X, y)
         model = remembered(
             self.memory,
-            lambda: training_key(X, sample_weight, of_training, given_seed, device),
-            lambda: fit_model(X, sample_weight, parameters, seed, device, callbacks),
+            lambda: training_key(rows, sample_weight, of_training, given_seed, device),
+            lambda: fit_model(rows, sample_weight, parameters, seed, device, callbacks),
             keep=lambda model: model.training.ended_by == "training",
         )
+        self._fit_user_features = user_features
         self._adopt(model)
         callbacks.end()
 

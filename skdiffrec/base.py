@@ -128,6 +128,10 @@ class BaseRecommender(BaseEstimator):
     def _score_rows(self, X):
         raise NotImplementedError
 
+    def _users(self, X):
+        """Canonical rows with what else is known of the users, as `_rank` takes them."""
+        return X
+
     def _scores(self, X):
         """Scores of a block of canonical rows: popularity where there is no history."""
         scores = self._score_rows(X)
@@ -267,17 +271,21 @@ class BaseRecommender(BaseEstimator):
             If `X` and `y` overlap, differ in shape or (data frames) in the names of their columns,
             or no user has a holdout item.
         """
+        return self._score(X, y)
+
+    def _score(self, X, y, **known):
+        """`score`, given what else is known of the users."""
         check_fitted(self)
         alone = y is None or is_labels(y)
         X = self._check_rows(X, earliest=alone)  # as in splitters: a repeat is no new item
-        y = drop_labels(y, X.shape, stacklevel=2)
+        y = drop_labels(y, X.shape, stacklevel=3)
         if y is None:
             history, holdout = hide_for_score(X, self.values, self._asked_horizon())
         else:
             check_holdout_names(self, y)
             history, holdout = X, check_holdout(X, y)
         check_any_holdout(holdout)
-        ids, _ = self._rank(history, None, _SCORE_K)
+        ids, _ = self._rank(self._users(history, **known), None, _SCORE_K)
         return float(ndcg_at_k(ids, holdout, k=_SCORE_K))
 
     def save(self, path: str | os.PathLike[str], *, include_data: bool = True) -> None:

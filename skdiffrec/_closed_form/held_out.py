@@ -7,6 +7,7 @@ from scipy.sparse import csr_array
 
 from .._utils.cuts import OrderedRows
 from .._utils.rows import entry_rows, select_entries
+from .._utils.user_rows import UserRows
 from ..metrics import ndcg_at_k
 
 K = 10  # length of the lists
@@ -19,6 +20,12 @@ class HeldOut(NamedTuple):
     history: csr_array  # (n_rows, n_items)
     holdout: csr_array  # (n_rows, n_items)
     weight: np.ndarray  # float64 (n_rows,): how many users a row stands for
+    user_features: csr_array | None = None  # (n_rows, n_user_features)
+
+    @property
+    def rows(self):
+        """The histories, with what else is known of these users."""
+        return UserRows(self.history, self.user_features)
 
     def ndcg(self, ids):
         """Mean nDCG@10 of lists (n_rows, 10); rows without held-out items do not count."""
@@ -27,12 +34,12 @@ class HeldOut(NamedTuple):
         return float(np.average(values[counted], weights=self.weight[counted]))
 
 
-def hold_out_moments(X, chosen, row_weight, horizon, share, seed):
+def hold_out_moments(rows, chosen, row_weight, horizon, share, seed):
     """Hold out the latest items of some rows of times, and ask at some moments: what is next?
 
     Parameters
     ----------
-    X : csr_array of shape (n_rows, n_items)
+    rows : UserRows
         Canonical.
     chosen : ndarray of int64
         Rows, ascending.
@@ -48,10 +55,11 @@ def hold_out_moments(X, chosen, row_weight, horizon, share, seed):
     Returns
     -------
     train : csr_array of shape (n_rows, n_items)
-        X without the first of these moments and what follows.
+        The histories without the first of these moments and what follows.
     held_out : HeldOut or None
         A row for every moment; None where no row has two.
     """
+    X, features = rows.history, rows.user_features
     ordered = OrderedRows(X[chosen], seed)
     asked = ordered.latest_moments(share, _MOST_MOMENTS, horizon)
     if not len(asked):
@@ -60,6 +68,7 @@ def hold_out_moments(X, chosen, row_weight, horizon, share, seed):
     np.minimum.at(n_kept, ordered.row[asked], ordered.place[asked])
     stays = np.ones(X.nnz, bool)
     stays[np.isin(entry_rows(X), chosen)] = ordered.order < np.repeat(n_kept, ordered.length)
-    weight = row_weight[chosen][ordered.row[asked]]
+    row = chosen[ordered.row[asked]]
     history, holdout = ordered.next_items(asked, horizon)
-    return select_entries(X, stays), HeldOut(history, holdout, weight)
+    features = None if features is None else features[row]
+    return select_entries(X, stays), HeldOut(history, holdout, row_weight[row], features)

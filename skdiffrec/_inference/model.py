@@ -18,20 +18,22 @@ from .._utils.hashing import row_keys
 from .._utils.results import TrainingHistory
 from .._utils.rows import unit_free
 from .._utils.topk import EVERY_ITEM, ItemFilter, row_blocks
+from .._utils.user_rows import USER_FEATURES, UserRows
 from .chain_spaces import chain_space
 from .device import run_blocks, screens_in_bfloat16
 from .explanation import closed_form_contributions, leave_one_out
 from .host_state import in_own_state, set_mkl, set_openmp
-from .ranking import TILE_ITEMS, EstimateScores, HeadScores, guided_lists
+from .ranking import EstimateScores, HeadScores, guided_lists
 from .reverse_process import SamplingTables
 from .scoring import branch_scores, drawn_scores, guided_scores, staged_scores, swept_scores
 from .settings import SamplingSettings
 from .state import model_state, restored
+from .streaming import TILE_ITEMS
 
 # Products of fewer rows are slower; of many more, two threads round rows otherwise than of few.
 _BLOCK_ROWS = 512
 
-Rows: TypeAlias = csr_array
+Rows: TypeAlias = UserRows | csr_array  # of histories alone
 Items: TypeAlias = NDArray[np.int64]
 Scales: TypeAlias = NDArray[np.float64]
 Scores: TypeAlias = NDArray[np.float32]
@@ -133,7 +135,8 @@ class FittedModel:
         space = chain_space(self.denoiser, reference)
         scores: HeadScores | EstimateScores = EstimateScores(space, self.half_life)
         if self.denoiser.head.ranks:
-            scores = HeadScores(self.denoiser.head, self.closed_form, self.closed_form_scale)
+            form = self.closed_form, self.closed_form_scale
+            scores = HeadScores(self.denoiser.head, *form, self.denoiser.user_features)
         return SamplingTables(self.denoiser, self.diffusion, space, scores)
 
     @in_own_state(device=True)
@@ -164,9 +167,23 @@ class FittedModel:
         n_steps = min(self.denoiser.head.evaluation_steps, self.diffusion.n_timesteps)
         return SamplingSettings(n_steps)
 
-    def _inputs(self, X: Rows, settings: SamplingSettings) -> tuple[Any, Rows, Any]:
-        keys = row_keys(unit_free(X, self.values), self.seed) if settings.temperature else None
-        return self, self.reader.read(X), keys
+    def _inputs(self, X: Rows, settings: SamplingSettings) -> tuple[Any, UserRows, Any]:
+        rows = UserRows.of(X)
+        keys = self._keys(rows) if settings.temperature else None
+        return self, self._read(rows), keys
+
+    def _keys(self, rows: UserRows) -> Any:
+        keys = row_keys(unit_free(rows.history, self.values), self.seed)
+        if rows.user_features is None:
+            return keys
+        return np.where(rows.known(USER_FEATURES), keys ^ row_keys(rows.user_features, 0), keys)
+
+    def _read(self, rows: UserRows) -> UserRows:
+        """Histories and features as the network reads them."""
+        features, reader = rows.user_features, self.denoiser.user_features
+        if reader is None:
+            return UserRows(self.reader.read(rows.history))
+        return UserRows(self.reader.read(rows.history), reader.read(features, rows.shape[0]))
 
     def blocks(self, n: int, *, n_columns: int | None = None) -> list[slice]:
         """Blocks of n rows, of whose scores `n_columns` are there at once; None is all."""
@@ -206,10 +223,10 @@ class FittedModel:
 
         def rank(block):
             rows = X[block] if chosen is None else X[chosen[block]]
-            model, history, keys = self._inputs(rows, settings)
+            model, known, keys = self._inputs(rows, settings)
             ids[block], scores[block] = guided_lists(
                 model,
-                history,
+                known,
                 keys,
                 scale[block],
                 settings,
@@ -238,53 +255,54 @@ class FittedModel:
         self, X: Rows, scale: Scales, settings: SamplingSettings, items: Items | None = None
     ) -> Scores:
         """Scores (n_rows, n_items) of one block; with `items` (ascending) of these alone."""
-        model, history, keys = self._inputs(X, settings)
-        return guided_scores(model, history, keys, scale, settings, items)
+        model, known, keys = self._inputs(X, settings)
+        return guided_scores(model, known, keys, scale, settings, items)
 
-    def score_without_history(self, X: Rows, settings: SamplingSettings, items: Items) -> Scores:
-        """`score` of as many empty rows, with the random numbers of these."""
-        model, history, keys = self._inputs(X, settings)
-        empty = csr_array(history.shape, dtype=np.float32)
-        return guided_scores(model, empty, keys, np.zeros(X.shape[0]), settings, items)
+    def score_without(
+        self, condition: str, X: Rows, scale: Scales, settings: SamplingSettings, items: Items
+    ) -> Scores:
+        """`score` of the same users if a condition were unknown, with their random numbers."""
+        model, known, keys = self._inputs(X, settings)
+        return guided_scores(model, known.without(condition), keys, scale, settings, items)
 
     def stages(self, X: Rows, scale: Scales, settings: SamplingSettings) -> Iterator[Scores]:
         """`score` after each sampling step."""
-        model, history, keys = self._inputs(X, settings)
-        return staged_scores(model, history, keys, scale, settings)
+        model, known, keys = self._inputs(X, settings)
+        return staged_scores(model, known, keys, scale, settings)
 
     def sweep(
         self, X: Rows, scales: Sequence[float] | Scales, settings: SamplingSettings
     ) -> Iterator[Scores]:
         """`score` at each of several scales for all rows."""
-        model, history, keys = self._inputs(X, settings)
-        return swept_scores(model, history, keys, scales, settings)
+        model, known, keys = self._inputs(X, settings)
+        return swept_scores(model, known, keys, scales, settings)
 
     def branches(
         self, X: Rows, scale: Scales, settings: SamplingSettings, items: Items | None = None
-    ) -> tuple[Scores, Scores]:
-        """The conditional and the unconditional scores behind `score`."""
-        model, history, keys = self._inputs(X, settings)
-        return branch_scores(model, history, keys, scale, settings, items)
+    ) -> Scores:
+        """Scores of every branch behind `score`, the unconditional first, the conditional last."""
+        model, known, keys = self._inputs(X, settings)
+        return branch_scores(model, known, keys, scale, settings, items)
 
     def draws(
         self, X: Rows, scale: Scales, settings: SamplingSettings, n_draws: int
     ) -> Iterator[Scores]:
         """`score` of one draw after the other."""
-        model, history, keys = self._inputs(X, settings)
-        return drawn_scores(model, history, keys, scale, settings, n_draws)
+        model, known, keys = self._inputs(X, settings)
+        return drawn_scores(model, known, keys, scale, settings, n_draws)
 
     def closed_form_contributions(
         self, X: Rows, scale: float, settings: SamplingSettings, items: Items
     ) -> tuple[Scores, Scores]:
         """(contributions, base): the closed form's part of the scores of one row."""
-        return closed_form_contributions(self, self.reader.read(X), scale, settings, items)
+        return closed_form_contributions(self, self._read(UserRows.of(X)), scale, settings, items)
 
     def leave_one_out(
-        self, X: Rows, scale: float, settings: SamplingSettings, items: Items
+        self, X: Rows, scale: Scales, settings: SamplingSettings, items: Items
     ) -> Scores:
         """`score` of one row without each of its items, (X.nnz, len(items))."""
-        model, history, keys = self._inputs(X, settings)
-        return leave_one_out(model, history, keys, scale, settings, items, self.blocks)
+        model, known, keys = self._inputs(X, settings)
+        return leave_one_out(model, known, keys, scale, settings, items, self.blocks)
 
     @in_own_state()
     def item_vectors(self) -> Scores:
@@ -296,7 +314,8 @@ class FittedModel:
         """Scores of the closed form alone, without its factor."""
         assert self.closed_form is not None
         form = self.closed_form
-        rows = self.reader.rows(self.reader.read(X), self.device)
+        history = self.reader.read(UserRows.of(X).history)
+        rows = self.reader.rows(history, self.device)
         return form(rows.weighted(form.half_life, form.floor))[: X.shape[0]].cpu().numpy()
 
     def __getstate__(self):

@@ -11,13 +11,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .._network.conditions import Known
 from .._network.sparse_rows import recency_of_ages
 from .._utils.recency import RECENCY_FLOOR
 from .._utils.tensor_file import replacing
 from .._version import __version__
 from .chain_spaces import HiddenChainSpace
 from .host_state import float32_by_default, in_own_state
-from .reverse_process import ReverseProcess
+from .reverse_process import ReverseProcess, known_of_nobody
 
 _OPSET = 17
 _MAX_BYTES = 2**31 - 2**20  # of an ONNX file, which is one protocol buffer
@@ -80,8 +81,14 @@ def _trace(graph, path):
     }
     if graph.values == "binary":
         del inputs["values"]
+    reader = graph.denoiser.user_features
+    if reader is not None:
+        scales = inputs.pop("guidance_scale")
+        inputs["user_features"] = torch.zeros(3, len(reader.factor), dtype=torch.float32)
+        inputs["user_features"][0] = 1.0
+        inputs["guidance_scale"] = torch.stack([scales, scales], 1)
     axes = {name: {0: "batch"} for name in (*inputs, "ids", "scores")}
-    for name in inputs.keys() - {"guidance_scale"}:
+    for name in inputs.keys() & {"items", "values"}:
         axes[name][1] = "length"
     for name in graph.filter_inputs:
         inputs[name] = torch.tensor([[1, -1], [-1, -1], [1, 0]])
@@ -115,6 +122,10 @@ class PaddedRows:
         self.items, self.known = items, known
         self.weights = weights * known
 
+    @property
+    def filled(self):
+        return self.known.any(1)
+
     def weighted(self, half_life, floor=RECENCY_FLOOR):
         return self
 
@@ -141,6 +152,10 @@ class PaddedAgedRows:
     def __init__(self, items, ages, known):
         self.items, self.ages, self.known = items, ages, known
 
+    @property
+    def filled(self):
+        return self.known.any(1)
+
     def weighted(self, half_life, floor=RECENCY_FLOOR):
         weights = recency_of_ages(self.ages, half_life, floor)
         return PaddedRows(self.items, weights, self.known)
@@ -150,16 +165,31 @@ class PaddedAgedRows:
         return weights @ table[self.items]
 
 
+class DenseFeatures:
+    """Features of users as a dense tensor (n_rows, n_features)."""
+
+    def __init__(self, values):
+        self.values = values
+
+    @property
+    def filled(self):
+        return (self.values != 0).any(1)
+
+    def multiply(self, matrix):
+        return self.values @ matrix
+
+
 class ServedProcess(ReverseProcess):
     """The reverse process of rows that each have a scale of their own, and no noise."""
 
     reuses_memory = False  # a graph has none
     takes_all_steps = True  # a graph takes one way for all rows
 
-    def __init__(self, model, rows, scale, settings):
-        self.keys = self.unknown = None
+    def __init__(self, model, known, scale, settings):
+        self.keys = None
         self.n_rows = self.n_padded = scale.shape[0]
-        self._begin(model, rows, scale, settings, one_scale=None)
+        self._begin(model, known, scale, settings, range(scale.shape[1] + 1))
+        self.unknown = known_of_nobody(known)
 
 
 class ServingGraph(nn.Module):
@@ -202,16 +232,17 @@ class ServingGraph(nn.Module):
         n_filters = len(self.filter_inputs)
         filters = dict(zip(self.filter_inputs, rest[len(rest) - n_filters :], strict=True))
         *rest, scale = rest[: len(rest) - n_filters]
+        features = None
+        if self.denoiser.user_features is not None:
+            *rest, features = rest
+            features = DenseFeatures(features * self.denoiser.user_features.factor)
         values = rest[0] if rest else None
         known = items >= 0 if values is None else (items >= 0) & (values > 0)
         items = torch.where(known, items, 0)
         reader = self.model.reader
         kind = PaddedAgedRows if reader.aged else PaddedRows
         rows = kind(items, reader.read_padded(values, known), known)
-        # nobody knows a user without history: the unconditional branch, which is what is popular
-        unknown = ~known.any(1, keepdim=True)
-        scale = torch.where(unknown, 0.0, scale[:, None])
-        scores = self._scores(rows, scale, unknown)
+        scores = self._scores(Known(rows, features), scale)
         n_items = self.denoiser.n_items
         excluded = [_marked(items, known, n_items)] if self.filter_seen else []
         if "blocked" in filters:
@@ -225,14 +256,22 @@ class ServingGraph(nn.Module):
         missing = max(0, self.k - n_items)
         return F.pad(ids, (0, missing), value=-1), F.pad(scores, (0, missing), value=-torch.inf)
 
-    def _scores(self, rows, scale, unknown):
-        process = ServedProcess(self.model, rows, scale, self.settings)
+    def _scores(self, known, scale):
+        # what is not known adds no link to the chain, as in `effective_scales`
+        features = known.user_features
+        of_history = scale if features is None else scale[:, 1]
+        scales = [torch.where(known.history.filled, of_history, 0.0)]
+        if features is not None:
+            scales.insert(0, torch.where(features.filled, scale[:, 0], scales[0]))
+        scale = torch.stack(scales, 1)
+        process = ServedProcess(self.model, known, scale, self.settings)
         x_0, h = process.last_estimate()
         if not self.denoiser.head.ranks:
-            return process.space.decode(x_0, rows.weighted(self.model.half_life))
-        scores = self.scores.features(h, scale, unknown) @ self.table.T
+            return process.space.decode(x_0, known.history.weighted(self.model.half_life))
+        scores = self.scores.features(h, known, scale, process.unknown) @ self.table.T
         if self.closed_form is not None:
-            history = self.scores.closed_form_history(rows, scale).dense(self.denoiser.n_items)
+            history = self.scores.closed_form_history(known.history, scale)
+            history = history.dense(self.denoiser.n_items)
             scores = scores + self.closed_form(history)
         return scores
 

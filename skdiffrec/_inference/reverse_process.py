@@ -12,7 +12,9 @@ from .._diffusion.guidance import guide
 from .._diffusion.multistep import multistep_sample, plan_leaps
 from .._diffusion.samplers import sample
 from .._diffusion.schedules import sampling_timesteps
-from .._network.sparse_rows import to_device
+from .._network.conditions import Known
+from .._network.sparse_rows import SparseRows, to_device
+from .._utils.user_rows import UserRows
 from .noise import row_normal
 
 
@@ -55,44 +57,52 @@ def mean_of_draws(estimates):
 class ReverseProcess:
     """The steps of sampling for rows that all need the same branches of the denoiser.
 
+    Branch j of the denoiser knows the first j of the model's conditions.
+
     Parameters
     ----------
     model : FittedModel
-    history : csr_array of float32, shape (n_rows, n_items)
-        Weights or ages, from `HistoryReader.read`.
+    rows : UserRows
+        Histories as weights or ages, from `HistoryReader.read`.
     keys : ndarray of uint64, shape (n_rows,), or None
         From which each row's random numbers come; not needed without `temperature`.
-    scale : ndarray of float64, shape (n_rows,)
-        Guidance scales: all 0, all 1, or none of either.
+    scale : ndarray of float64, shape (n_rows, n_conditions)
+        Guidance scales.
     settings : SamplingSettings
+    branches : list of int
+        Those that these scales need, ascending, from `needed_branches`.
     """
 
     reuses_memory = True  # new memory costs more than what is computed in it
 
     takes_all_steps = False
 
-    def __init__(self, model, history, keys, scale, settings):
-        self.n_rows = history.shape[0]
-        rows = model.reader.rows(history, model.denoiser.device)
-        self.n_padded = len(rows.offsets) - 1
+    def __init__(self, model, rows, keys, scale, settings, branches):
+        device = model.denoiser.device
+        self.n_rows = rows.shape[0]
+        history = model.reader.rows(rows.history, device)
+        self.n_padded = len(history.offsets) - 1
+        features = rows.user_features
+        if model.denoiser.user_features is not None:
+            features = SparseRows.from_csr(features, device, self.n_padded)
         self.keys = None
         if keys is not None:
-            self.keys = self._padded(keys.view(np.int64), np.int64, model.denoiser.device)
-        scales = self._padded(scale, np.float32, model.denoiser.device)[:, None]
-        one_scale, self.unknown = float(scale[0]), None
-        if one_scale == 0 and not settings.temperature:  # drawn rows begin from noise
-            self.unknown = (rows.offsets.diff() == 0)[:, None]
-        self._begin(model, rows, scales, settings, one_scale)
+            self.keys = self._padded(keys.view(np.int64), np.int64, device)
+        scales = self._padded(scale, np.float32, device)
+        self._begin(model, Known(history, features), scales, settings, branches)
+        if branches == [0] and not settings.temperature:  # drawn rows begin from noise
+            self.unknown = known_of_nobody(self.known)
 
-    def _begin(self, model, rows, scale, settings, one_scale):
-        """Prepare the steps; `one_scale` is 0 or 1 where all rows have that."""
+    def _begin(self, model, known, scale, settings, branches):
+        """Prepare the steps of rows that are on the device."""
         self.denoiser, self.diffusion, self.settings = model.denoiser, model.diffusion, settings
-        self.device, self.history, self.scale = model.denoiser.device, rows, scale
+        self.device, self.known, self.scale = model.denoiser.device, known, scale
+        self.unknown = None  # rows that get what is popular, bool (n_padded, 1)
         self.half_life, self.tables = model.half_life, model.tables(settings.reference)
         self.space = self.tables.space
         start = settings.start_timestep
         self.start = self.denoiser.n_timesteps if start is None else start
-        self.hidden = self._guided(one_scale)
+        self.hidden = self._guided(scale, branches)
 
     @cached_property
     def timesteps(self):
@@ -114,21 +124,20 @@ class ReverseProcess:
         return self._denoise(self.hidden)
 
     def _padded(self, values, dtype, device):
-        padded = np.zeros(self.n_padded, dtype)
+        padded = np.zeros((self.n_padded, *values.shape[1:]), dtype)
         padded[: self.n_rows] = values
         return to_device(padded, device)
 
-    def _guided(self, scale):
-        """``hidden(x_t, t) -> (h,)`` at one scale of 0 or 1, or guided at the rows' own."""
-        conditions = []
-        if scale != 0:
-            conditions.append(self.denoiser.condition(self.history))
-        if scale != 1:
-            conditions.append(self.denoiser.unconditional(self.n_padded))
-        hidden = self._hidden(torch.stack(conditions))
-        if len(conditions) > 1:
+    def _guided(self, scale, branches):
+        """``hidden(x_t, t) -> (h,)`` of one branch, or of several, guided at scales of the rows."""
+        chain = self.denoiser.chain(self.known)
+        hidden = self._hidden(torch.stack([chain[j] for j in branches]))
+        if len(branches) > 1:
+            # the scales of two conditions that a row has no branch between are equal
+            scale = self.denoiser.network_scales(scale)
+            scales = [scale[:, j - 1, None] for j in branches[1:]]
             memory = self._memory(self.n_padded, self.denoiser.hidden_dims[-1])
-            hidden = guide(hidden, self.scale, out=memory)
+            hidden = guide(hidden, scales, out=memory)
         return hidden
 
     def _denoise(self, hidden):
@@ -142,7 +151,7 @@ class ReverseProcess:
         return denoise
 
     def _hidden(self, conditions):
-        """``hidden(x_t, t) -> (h,)``, the rows of one condition (n, H) below those of another."""
+        """``hidden(x_t, t) -> (h,)``, the rows of one branch (n, H) below those of another."""
         time, input_scale = self.tables.time, self.tables.input_scale
         read, sums = self._memory(*conditions.shape[1:]), self._memory(*conditions.shape)
 
@@ -181,7 +190,7 @@ class ReverseProcess:
             if noise is not None:
                 return noise(-1)
             return self.scale.new_zeros(self.n_padded, self.space.dim)
-        x_0 = self.space.encode(self.history.weighted(self.half_life))
+        x_0 = self.space.encode(self.known.history.weighted(self.half_life))
         t = torch.full((1,), self.start, device=self.device)
         z = torch.zeros_like(x_0) if noise is None else noise(-1)
         return self.diffusion.add_noise(x_0, z, t)
@@ -228,16 +237,16 @@ class ReverseProcess:
         return mean_of_draws([*map(self.drawn_estimate, range(self.settings.n_draws))])
 
     def last_branches(self):
-        """The conditional and the unconditional estimate of the last step, averaged over draws.
+        """Estimates of every branch in the last step, averaged over draws; the unconditional first.
 
-        Both start from where the guided steps have come to: guided, they are `last_estimate`, up
-        to rounding.
+        All start from where the guided steps have come to: guided, they are `last_estimate`, up to
+        rounding.
         """
         return [mean_of_draws(draws) for draws in zip(*self._branches(), strict=True)]
 
     def _branches(self):
-        """[conditional, unconditional] estimates of the last step of every draw."""
-        branches = [self._denoise(self._guided(scale)) for scale in (1.0, 0.0)]
+        """Estimates of every branch in the last step of every draw."""
+        branches = [self._denoise(self._guided(*self._branch(j))) for j in range(self._n_branches)]
         for draw in range(self.settings.n_draws):
             states: deque[tuple[Any, Any]] = deque(maxlen=1)
 
@@ -248,11 +257,21 @@ class ReverseProcess:
             deque(self._steps(draw, denoise), maxlen=0)
             yield [copied(branch(*states[0])) for branch in branches]
 
-    def tiles(self, estimate, step=-1, *, scale=None, draw=0, screen=False):
+    @property
+    def _n_branches(self):
+        return self.scale.shape[1] + 1
+
+    def _branch(self, j):
+        """(scales, branches that they need) that give what is known by the first j conditions."""
+        scale = np.repeat(np.arange(self._n_branches - 1)[None] < j, self.n_padded, 0).astype("f")
+        ((branches, _),) = needed_branches(self.denoiser.network_scales(scale))
+        return to_device(scale, self.device), branches
+
+    def tiles(self, estimate, step=-1, *, branch=None, draw=0, screen=False):
         """`Tiles` of item scores of the estimate after a step, padded rows too.
 
-        `scale` (a float, None for the rows' own) is that of what does not pass through h; `draw`
-        says which noise the space of the steps has left out.
+        `branch` is that of the estimate, None where it is guided; `draw` says which noise the space
+        of the steps has left out.
         """
         unseen: Callable[[int], torch.Tensor] | None = None
         if self.settings.temperature:
@@ -260,9 +279,9 @@ class ReverseProcess:
             # no step draws these numbers
             unseen = lambda dim: spread * self._normal(dim, draw, last)  # noqa: E731
 
-        scale = self.scale if scale is None else torch.full_like(self.scale, scale)
+        scale = self.scale if branch is None else self._branch(branch)[0]
         return self.tables.scores.tiles(
-            estimate, self.history, scale, unseen, unknown=self.unknown, screen=screen
+            estimate, self.known, scale, unseen, unknown=self.unknown, screen=screen
         )
 
     def _spread(self, step):
@@ -273,15 +292,50 @@ class ReverseProcess:
         return settings.temperature * spread[step] / settings.n_draws**0.5
 
 
-def reverse_processes(model, history, keys, scale, settings):
-    """(rows, process) of the rows of each kind of scale: 0, 1, others.
+def known_of_nobody(known):
+    """The rows of whom nothing is known, bool (n, 1)."""
+    filled = known.history.filled
+    if known.user_features is not None:
+        filled = filled | known.user_features.filled
+    return ~filled[:, None]
 
-    Empty rows are unconditional whatever their scale. Rows of one kind go together, so that the
-    shapes a row meets do not depend on other rows.
+
+def effective_scales(scale, rows, conditions):
+    """Guidance scales (n_rows, n_conditions) where what is not known of a row adds no link.
+
+    A condition that is not known has the branch of the one before it in the chain: the scale of the
+    one after it, or 0 at the end, changes nothing and needs one branch less.
     """
-    scale = np.where(np.diff(history.indptr) > 0, scale, 0.0)
-    for kind in (scale == 0, scale == 1, (scale != 0) & (scale != 1)):
-        rows = np.flatnonzero(kind)
+    scale = np.array(scale if np.ndim(scale) > 1 else np.repeat(scale[:, None], len(conditions), 1))
+    after = np.zeros(len(scale))
+    for j in reversed(range(len(conditions))):
+        after = scale[:, j] = np.where(rows.known(conditions[j]), scale[:, j], after)
+    return scale
+
+
+def needed_branches(scale):
+    """(branches, rows) of the rows that need the same branches at scales of the network.
+
+    Branch j counts by the difference of the scales of conditions j and j + 1.
+    """
+    steps = np.pad(scale, ((0, 0), (1, 1)))
+    steps[:, 0] = 1.0
+    n_branches = steps.shape[1] - 1
+    kinds = (steps[:, :-1] != steps[:, 1:]) @ (1 << np.arange(n_branches))
+    for kind in range(1, 1 << n_branches):
+        rows = np.flatnonzero(kinds == kind)
         if len(rows):
-            own = history[rows], None if keys is None else keys[rows], scale[rows]
-            yield rows, ReverseProcess(model, *own, settings)
+            yield [j for j in range(n_branches) if kind >> j & 1], rows
+
+
+def reverse_processes(model, rows, keys, scale, settings):
+    """(which rows, process) of the rows of each kind of scale.
+
+    With one condition these are scales of 0, of 1, and others. Rows of one kind go together, so
+    that the shapes a row meets do not depend on other rows.
+    """
+    rows = UserRows.of(rows)
+    scale = effective_scales(scale, rows, model.denoiser.conditions)
+    for branches, some in needed_branches(model.denoiser.network_scales(scale)):
+        own = rows[some], None if keys is None else keys[some], scale[some]
+        yield some, ReverseProcess(model, *own, settings, branches)

@@ -1,27 +1,30 @@
-"""Guided scores of all items for a batch of histories, in the forms that questions to a model need.
+"""Guided scores of all items for a batch of users, in the forms that questions to a model need.
 
-In all functions `model` is a FittedModel, `history` what its reader made of canonical rows
-(csr_array of float32, shape (n_rows, n_items)), `keys` that from which each row's random numbers
-come (ndarray of uint64, shape (n_rows,), or None without `temperature`), `scale` the guidance scale
-of each row (ndarray of float64, shape (n_rows,); empty rows are unconditional whatever it is) and
-`settings` a SamplingSettings.
+In all functions `model` is a FittedModel, `known` are UserRows whose histories its reader has read
+(a csr_array of these alone will do), `keys` that from which each row's random numbers come (ndarray
+of uint64, shape (n_rows,), or None without `temperature`), `scale` the guidance scales (ndarray of
+float64, shape (n_rows, n_conditions), or (n_rows,) for the same of all conditions; what is not
+known of a row has no effect whatever its scale) and `settings` a SamplingSettings.
 """
+
+from itertools import pairwise
 
 import numpy as np
 import torch
 
+from .._utils.user_rows import UserRows
 from .host_state import in_own_state
-from .ranking import TILE_ITEMS, tile_starts
 from .reverse_process import mean_of_draws, reverse_processes
+from .streaming import TILE_ITEMS, tile_starts
 
 
 @in_own_state()
-def guided_scores(model, history, keys, scale, settings, items=None):
+def guided_scores(model, known, keys, scale, settings, items=None):
     """Guided estimates, the mean over the draws.
 
     Parameters
     ----------
-    model, history, keys, scale, settings
+    model, known, keys, scale, settings
         See the module's docstring.
     items : ndarray of int64, ascending, default=None
         The only ones to be scored; None is all.
@@ -30,38 +33,37 @@ def guided_scores(model, history, keys, scale, settings, items=None):
     -------
     scores : ndarray of float32, shape (n_rows, n_items), or (n_rows, len(items))
     """
-    scores = _empty(history, items)
-    for rows, process in reverse_processes(model, history, keys, scale, settings):
+    scores = _empty(known, items)
+    for rows, process in reverse_processes(model, known, keys, scale, settings):
         tiles = process.tiles(process.last_estimate())
-        _fill(scores, rows, tiles, history.shape[1], items)
+        _fill(scores, rows, tiles, known.shape[1], items)
     return scores
 
 
 @in_own_state()
-def branch_scores(model, history, keys, scale, settings, items=None):
-    """Conditional and unconditional scores that `guided_scores` are made of in the last step.
-
-    Of rows without history both are the unconditional ones.
+def branch_scores(model, known, keys, scale, settings, items=None):
+    """Scores of the branches that `guided_scores` are made of in the last step.
 
     Returns
     -------
-    conditional, unconditional : ndarrays of float32, shape as of `guided_scores`
+    branches : ndarray of float32, shape (n_conditions + 1, *that of `guided_scores`)
+        The unconditional ones first; every branch knows one more condition. What is not known of a
+        row changes nothing.
     """
-    branches = _empty(history, items), _empty(history, items)
-    for rows, process in reverse_processes(model, history, keys, scale, settings):
-        for scores, of_branch, estimate in zip(
-            branches, (1.0, 0.0), process.last_branches(), strict=True
-        ):
-            tiles = process.tiles(estimate, scale=of_branch)
-            _fill(scores, rows, tiles, history.shape[1], items)
-    conditional, unconditional = branches
-    empty = np.diff(history.indptr) == 0
-    conditional[empty] = unconditional[empty]
-    return conditional, unconditional
+    known, conditions = UserRows.of(known), model.denoiser.conditions
+    branches = np.empty((len(conditions) + 1, *_empty(known, items).shape), np.float32)
+    for rows, process in reverse_processes(model, known, keys, scale, settings):
+        for j, estimate in enumerate(process.last_branches()):
+            tiles = process.tiles(estimate, branch=j)
+            _fill(branches[j], rows, tiles, known.shape[1], items)
+    for j, condition in enumerate(conditions, start=1):
+        missing = ~known.known(condition)
+        branches[j, missing] = branches[j - 1, missing]
+    return branches
 
 
 @in_own_state()
-def drawn_scores(model, history, keys, scale, settings, n_draws):
+def drawn_scores(model, known, keys, scale, settings, n_draws):
     """`guided_scores` of one draw after the other.
 
     Yields
@@ -69,17 +71,17 @@ def drawn_scores(model, history, keys, scale, settings, n_draws):
     scores : ndarray of float32, shape (n_rows, n_items)
     """
     settings = settings._replace(n_draws=1)
-    processes = list(reverse_processes(model, history, keys, scale, settings))
+    processes = list(reverse_processes(model, known, keys, scale, settings))
     for draw in range(n_draws):
-        scores = np.empty(history.shape, np.float32)
+        scores = np.empty(known.shape, np.float32)
         for rows, process in processes:
             tiles = process.tiles(process.drawn_estimate(draw), draw=draw)
-            _fill(scores, rows, tiles, history.shape[1])
+            _fill(scores, rows, tiles, known.shape[1])
         yield scores
 
 
 @in_own_state()
-def staged_scores(model, history, keys, scale, settings):
+def staged_scores(model, known, keys, scale, settings):
     """`guided_scores` after each sampling step, from the first to the last.
 
     Yields
@@ -88,22 +90,22 @@ def staged_scores(model, history, keys, scale, settings):
     """
     stages = [
         (rows, process, zip(*map(process.estimates, range(settings.n_draws)), strict=True))
-        for rows, process in reverse_processes(model, history, keys, scale, settings)
+        for rows, process in reverse_processes(model, known, keys, scale, settings)
     ]
     for step in range(settings.n_sampling_steps):
-        scores = np.empty(history.shape, np.float32)
+        scores = np.empty(known.shape, np.float32)
         for rows, process, draws in stages:
             tiles = process.tiles(mean_of_draws(next(draws)), step)
-            _fill(scores, rows, tiles, history.shape[1])
+            _fill(scores, rows, tiles, known.shape[1])
         yield scores
 
 
-def swept_scores(model, history, keys, scales, settings):
+def swept_scores(model, known, keys, scales, settings):
     """`guided_scores` at each of several scales, the same for all rows.
 
-    After one step the estimate is affine in the scale: the two branches are computed once, and
-    each scale costs a sum. Where a later step starts depends on the scale, so that with more steps
-    each scale has a reverse process of its own.
+    `scales` are floats, or ndarrays with one for each condition. After one step the estimate is
+    affine in them: the branches are computed once, and each scale costs a sum. Where a later step
+    starts depends on the scale, so that with more steps each has a reverse process of its own.
 
     Yields
     ------
@@ -111,27 +113,33 @@ def swept_scores(model, history, keys, scales, settings):
         May be overwritten by those of the next scale.
     """
 
+    n_conditions = len(model.denoiser.conditions)
+
     def at(scale):
-        scale = np.full(history.shape[0], float(scale))
-        return guided_scores(model, history, keys, scale, settings)
+        scale = np.broadcast_to(np.asarray(scale, np.float64), (known.shape[0], n_conditions))
+        return guided_scores(model, known, keys, scale, settings)
 
     if settings.n_sampling_steps > 1:
         yield from map(at, scales)
         return
-    unconditional, conditional = at(0), at(1)
-    lift, scores = conditional - unconditional, np.empty_like(conditional)
+    branches = [at(row) for row in np.tri(n_conditions + 1, n_conditions, -1)]
+    lifts = [above - below for below, above in pairwise(branches)]
+    scores = np.empty_like(branches[0])
     for scale in scales:
-        if scale == 1:
-            scores[:] = conditional
+        if np.all(scale == 1.0):
+            scores[:] = branches[-1]
         else:
-            np.multiply(lift, np.float32(scale), out=scores)
-            scores += unconditional
+            factors = np.broadcast_to(np.asarray(scale, np.float32), n_conditions)
+            np.multiply(lifts[0], factors[0], out=scores)
+            for lift, factor in zip(lifts[1:], factors[1:], strict=True):
+                scores += factor * lift
+            scores += branches[0]
         yield scores
 
 
-def _empty(history, items):
-    n_items = history.shape[1] if items is None else len(items)
-    return np.empty((history.shape[0], n_items), np.float32)
+def _empty(known, items):
+    n_items = known.shape[1] if items is None else len(items)
+    return np.empty((known.shape[0], n_items), np.float32)
 
 
 def _fill(scores, rows, tiles, n_items, items=None):

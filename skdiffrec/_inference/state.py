@@ -31,6 +31,7 @@ _NETWORK, _CLOSED_FORM = "network.", "closed_form."
 def model_state(model):
     """(record, tensors) of a FittedModel: a JSON-able dict and a dict of ndarrays."""
     denoiser, form = model.denoiser, model.closed_form
+    features = denoiser.user_features
     record = {name: getattr(model, name) for name in _PLAIN}
     record |= {name: getattr(model.training, name) for name in _TRAINING}
     record |= {
@@ -41,6 +42,7 @@ def model_state(model):
         "ranking_head": denoiser.head.ranks,
         "item_dim": denoiser.item_dim,
         "latent_dim": denoiser.space.dim if isinstance(denoiser.space, LatentSpace) else None,
+        "user_features": None if features is None else [len(features.factor), features.rank],
         "closed_form": None if form is None else "sparse" if form.sparse else "dense",
         "closed_form_entries": form.weights.numel() if form is not None else 0,
         "closed_form_half_life": None if form is None else form.half_life,
@@ -78,6 +80,7 @@ def restored(record, tensors):
     PersistenceError
         If the two do not describe one model.
     """
+    record = {"user_features": None, **record}  # which files of format 4 do not have
     check_record(record, _schema(tensors), "the fitted state")
     alpha_bar = take(tensors, "alpha_bar", "float64", (None,))
     falling = len(alpha_bar) > 1 and alpha_bar[0] == 1 > alpha_bar[1] and alpha_bar[-1] > 0
@@ -139,6 +142,7 @@ def _blank_denoiser(record, n_timesteps):
         half_life=record["half_life"],
         n_timesteps=n_timesteps,
         dropout=record["dropout"],
+        user_features=record["user_features"],
     )
 
 
@@ -163,6 +167,10 @@ def _schema(tensors):
     def is_half_life(value):
         return value is None or (is_number(value) and value > 0)
 
+    def is_feature_shape(value):
+        pair = isinstance(value, list) and len(value) == 2
+        return pair and length(value[0]) and is_integer(0, n_bytes)(value[1])
+
     def is_bool(value):
         return isinstance(value, bool)
 
@@ -183,6 +191,7 @@ def _schema(tensors):
         "ranking_head": is_bool,
         "item_dim": lambda value: value is None or length(value),
         "latent_dim": lambda value: value is None or length(value),
+        "user_features": lambda value: value is None or is_feature_shape(value),
         "closed_form": is_one_of("dense", "sparse", None),
         "closed_form_entries": is_integer(0, n_bytes),
         "closed_form_half_life": is_half_life,

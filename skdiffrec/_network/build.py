@@ -5,6 +5,7 @@ import torch
 from sklearn.utils.extmath import randomized_svd
 
 from .._utils.rows import sampled_rows, scale_rows
+from .conditions import UserFeatures
 from .denoiser import BagReader, Denoiser
 from .heads import EstimateHead, RankingHead
 from .order_reader import OrderReader
@@ -14,9 +15,21 @@ _SVD_ENTRIES = 5_000_000  # interactions from which singular vectors are taken, 
 
 
 def assembled(
-    n_items, space, hidden_dims, *, ranking_head, item_dim, half_life, n_timesteps, dropout
+    n_items,
+    space,
+    hidden_dims,
+    *,
+    ranking_head,
+    item_dim,
+    half_life,
+    n_timesteps,
+    dropout,
+    user_features=None,
 ):
-    """A denoiser without its weights: with `item_dim`, one that reads histories in order."""
+    """A denoiser without its weights: with `item_dim`, one that reads histories in order.
+
+    `user_features` is the number of these and the rank of their closed form, or None.
+    """
     first, last = hidden_dims[0], hidden_dims[-1]
     reader: BagReader | OrderReader
     if item_dim is None:
@@ -26,8 +39,18 @@ def assembled(
     head: RankingHead | EstimateHead = EstimateHead(n_items, item_dim)
     if ranking_head:
         head = RankingHead(last, n_items, item_dim)
+    if user_features is not None:
+        n_features, rank = user_features
+        user_features = UserFeatures(n_features, first, rank, n_items)
     return Denoiser(
-        n_items, reader, space, hidden_dims, n_timesteps=n_timesteps, dropout=dropout, head=head
+        n_items,
+        reader,
+        space,
+        hidden_dims,
+        n_timesteps=n_timesteps,
+        dropout=dropout,
+        head=head,
+        user_features=user_features,
     )
 
 
@@ -43,6 +66,7 @@ def build_denoiser(
     seed,
     half_life=None,
     item_dim=None,
+    user_features=None,
 ):
     """A denoiser for the rows of X, its weights not yet drawn.
 
@@ -57,6 +81,8 @@ def build_denoiser(
         Of the randomised SVD.
     item_dim : int or None
         Length of the items' vectors, where histories are read in order.
+    user_features : tuple of int or None
+        Number of users' features and rank of their closed form.
 
     Returns
     -------
@@ -80,6 +106,7 @@ def build_denoiser(
             half_life=half_life,
             n_timesteps=n_timesteps,
             dropout=dropout,
+            user_features=user_features,
         )
 
 

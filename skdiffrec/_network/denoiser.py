@@ -16,6 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .._utils.user_rows import HISTORY, USER_FEATURES
+
 TIME_DIM = 16  # of the time embedding
 _HISTORY_NORM = 5.0  # length to which histories are scaled: some 25 items' worth
 _SPANS = (0.125, 0.5, 2.0)  # half-lives of the bags in which an aged history is read
@@ -119,6 +121,8 @@ class Denoiser(nn.Module):
         T.
     dropout : float
     head : RankingHead or EstimateHead
+    user_features : UserFeatures, default=None
+        Reader of what is known of users beside their histories.
     time_dim : int
     """
 
@@ -132,13 +136,14 @@ class Denoiser(nn.Module):
         n_timesteps,
         dropout,
         head,
+        user_features=None,
         time_dim=TIME_DIM,
     ):
         super().__init__()
         self.n_items, self.space, self.time_dim = n_items, space, time_dim
         self.hidden_dims, self.n_timesteps = tuple(hidden_dims), n_timesteps
         first, last = hidden_dims[0], hidden_dims[-1]
-        self.read_history = reader
+        self.read_history, self.user_features = reader, user_features
         self.null = nn.Parameter(torch.zeros(first, dtype=torch.float32))
         self.read_state = nn.Linear(space.dim, first, bias=False, dtype=torch.float32)
         self.read_time = nn.Linear(time_dim, first, dtype=torch.float32)
@@ -178,9 +183,32 @@ class Denoiser(nn.Module):
         u = self.read_history(history, items, generator)
         return u if known is None else torch.where(known[:, None], u, self.null)
 
+    @property
+    def conditions(self):
+        """Names of the conditions, in the order of the chain in which guidance is composed."""
+        return (HISTORY,) if self.user_features is None else (USER_FEATURES, HISTORY)
+
+    def network_scales(self, scale):
+        """Scales of the network's own branches for guidance scales (n, n_conditions)."""
+        return scale if self.user_features is None else self.user_features.network_scales(scale)
+
     def unconditional(self, n):
-        """The null token for n rows, (n, H)."""
-        return self.null.expand(n, -1)
+        """The null tokens for n rows, (n, H)."""
+        null = self.null if self.user_features is None else self.null + self.user_features.null
+        return null.expand(n, -1)
+
+    def chain(self, known):
+        """What is read where only the first 0, 1, ... of the conditions are, each (n, H).
+
+        `known` are the rows as `Known`; what is not known of a row is read as its null token.
+        """
+        history = self.condition(known.history)
+        nobody = self.unconditional(history.shape[0])  # no constant where a graph is traced
+        if self.user_features is None:
+            return nobody, history
+        features = known.user_features
+        read = self.user_features(features, features.filled)
+        return nobody, self.null + read, history + read
 
     def forward(self, x_t, t, scale, u, generator=None):
         """(raw, h): the raw estimate (n, space.dim) and the last hidden layer (n, H).

@@ -45,6 +45,11 @@ class SparseRows(NamedTuple):
         """The row of every entry, int64 (nnz,)."""
         return torch.repeat_interleave(self.offsets.diff())
 
+    @property
+    def filled(self):
+        """Whether a row has an entry, bool (n_rows,)."""
+        return self.offsets.diff() > 0
+
     def weighted(self, half_life: float | None, floor: float = RECENCY_FLOOR) -> "SparseRows":
         """The rows themselves: they have no ages (see `AgedRows.weighted`)."""
         return self
@@ -104,6 +109,14 @@ class SparseRows(NamedTuple):
         dense = self.weights.new_zeros(len(self.offsets) - 1, n_items)
         return dense.index_put((self.rows, self.items), self.weights)
 
+    def taken(self, rows):
+        """The rows of an int64 tensor (n,), in its order."""
+        start, length = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
+        offsets = torch.cat([length.new_zeros(1), length.cumsum(0)])
+        entry = torch.arange(int(offsets[-1]), device=rows.device)
+        entry += torch.repeat_interleave(start - offsets[:-1], length)
+        return SparseRows(self.items[entry], self.weights[entry], offsets)
+
     def of_rows(self, rows):
         """Some consecutive rows."""
         offsets = self.offsets[rows.start : rows.stop + 1]
@@ -156,6 +169,11 @@ class AgedRows(NamedTuple):
     def from_csr(cls, X, device, n_rows=None):
         """As `SparseRows.from_csr`, of ages."""
         return cls(*SparseRows.from_csr(X, device, n_rows))
+
+    @property
+    def filled(self):
+        """Whether a row has an entry, bool (n_rows,)."""
+        return self.offsets.diff() > 0
 
     def weighted(self, half_life: float | None, floor: float = RECENCY_FLOOR) -> SparseRows:
         """The rows with recency weights, not below `floor`; ones where `half_life` is None."""

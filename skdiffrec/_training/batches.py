@@ -21,6 +21,8 @@ class Batch(NamedTuple):
     known: torch.Tensor  # bool (n,): where false, the condition is the null token
     target: SparseRows
     weight: torch.Tensor  # float32 (n,): of the rows in the loss
+    user_features: SparseRows | None = None
+    features_known: torch.Tensor | None = None  # bool (n,): where false, their null token
 
 
 class RowBatches:
@@ -39,11 +41,13 @@ class RowBatches:
         Its device is that of the rows.
     row_weight : ndarray of float64, shape (n_rows,), default=None
         How many users a row stands for; None is one each.
+    user_features : csr_array of float32, shape (n_rows, n_user_features), default=None
+        As the model reads them.
     """
 
     masked = True
 
-    def __init__(self, X, cond_drop_prob, generator, row_weight=None):
+    def __init__(self, X, cond_drop_prob, generator, row_weight=None, user_features=None):
         self.device, self.generator = generator.device, generator
         self.cond_drop_prob = cond_drop_prob
         self.indptr = self._tensor(X.indptr)
@@ -53,6 +57,10 @@ class RowBatches:
         # of a visit, scaled to mean 1
         self.row_weight = self._tensor(row_weight / visits, torch.float32)
         self.row_weight *= visits.sum() / row_weight.sum()
+
+        self.user_features = None
+        if user_features is not None:
+            self.user_features = SparseRows.from_csr(user_features, self.device)
 
     @property
     def rows_of_step(self):
@@ -77,6 +85,13 @@ class RowBatches:
         """A `Batch` of the given rows."""
         raise NotImplementedError
 
+    def _features(self, rows):
+        """Features of the given rows, and where they are known; they are dropped by themselves."""
+        if self.user_features is None:
+            return None, None
+        features = self.user_features.taken(rows)
+        return features, features.filled & (self._uniform(len(rows)) >= self.cond_drop_prob)
+
     def _entries(self, rows):
         """Every entry of the given rows: (row, place in it, entry), and each row's first."""
         start, length = self.indptr[rows], self.indptr[rows + 1] - self.indptr[rows]
@@ -91,7 +106,7 @@ class TrainingRows(RowBatches):
 
     Parameters
     ----------
-    X, cond_drop_prob, generator, row_weight
+    X, cond_drop_prob, generator, row_weight, user_features
         As in `RowBatches`.
     values : {"binary", "weight", "time"}
         Times cut a row at a moment; else the condition drops items at random.
@@ -115,9 +130,10 @@ class TrainingRows(RowBatches):
         half_life,
         generator,
         row_weight=None,
+        user_features=None,
         sets=False,
     ):
-        super().__init__(X, cond_drop_prob, generator, row_weight)
+        super().__init__(X, cond_drop_prob, generator, row_weight, user_features)
         # one number an interaction: in the smallest type, and int64 only in a batch
         self.items = self._tensor(X.indices, torch.int32)
         self.order: torch.Tensor | None = None
@@ -163,6 +179,7 @@ class TrainingRows(RowBatches):
             known & (n_shown > 0),
             SparseRows(*_selected(items, near, row, target, len(rows))),
             self.row_weight[rows],
+            *self._features(rows),
         )
 
     def _ranks(self, entry, row, first):

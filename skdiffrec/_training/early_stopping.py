@@ -32,8 +32,8 @@ def fixed_weight(closed_form_weight, horizon=None):
     return float(closed_form_weight)
 
 
-def split_validation(X, row_weight, values, fraction, seed, horizon=None, *, sets=False):
-    """Hold out items of a share of the users (at most 1,000 users; 2,000 with a horizon).
+def split_validation(rows, row_weight, values, fraction, seed, horizon=None, *, sets=False):
+    """Hold out items of a share of the `rows` (at most 1,000 users; 2,000 with a horizon).
 
     With a horizon the last moments of these users are held out, and each of them is a question of
     its own: what are the next items after all that came before it? Where items come in `sets`,
@@ -41,26 +41,30 @@ def split_validation(X, row_weight, values, fraction, seed, horizon=None, *, set
 
     Returns
     -------
-    train : csr_array of shape (n_users, n_items)
-        `X` without the held-out items.
+    train : UserRows
+        Without the held-out items.
     held_out : HeldOut or None
         Of the chosen users or, with a horizon, of their moments; None where the share is 0 or no
         row has two items.
     """
+    X, features = rows.history, rows.user_features
     candidates = divisible_rows(X, sets and horizon is None)
     if not fraction or not len(candidates):
-        return X, None
+        return rows, None
     n = min(max(1, round(fraction * len(candidates))), _MAX_USERS * (1 if horizon is None else 2))
     chosen = np.sort(np.random.default_rng(seed).choice(candidates, n, replace=False))
     if horizon is not None:
-        return hold_out_moments(X, chosen, row_weight, horizon, _HELD_OUT, seed)
+        train, held = hold_out_moments(rows, chosen, row_weight, horizon, _HELD_OUT, seed)
+        return rows.with_history(train), held
     history, holdout = hide_share(X[chosen], values, _HELD_OUT, seed, sets)
     # both are sorted by (row, item), so held-out entries are found by bisection
     key = entry_rows(X) * X.shape[1] + X.indices
     held_out = chosen[entry_rows(holdout)] * X.shape[1] + holdout.indices
     stays = np.ones(X.nnz, bool)
     stays[np.searchsorted(key, held_out)] = False
-    return select_entries(X, stays), HeldOut(history, holdout, row_weight[chosen])
+    features = None if features is None else features[chosen]
+    train = rows.with_history(select_entries(X, stays))
+    return train, HeldOut(history, holdout, row_weight[chosen], features)
 
 
 class Monitor:
@@ -70,7 +74,7 @@ class Monitor:
     ----------
     held_out : HeldOut
     new_scorer : callable
-        ``new_scorer()`` gives ``f(X) -> ndarray of float32 (n_rows, n_items)``, scores of the
+        ``new_scorer()`` gives ``f(rows) -> ndarray of float32 (n_rows, n_items)``, scores of the
         network as it is then.
     score_closed_form : callable or None
         The same ``f`` of the closed form; None where there is none.
@@ -115,16 +119,16 @@ class Monitor:
         ratio, score_network = math.nan, self.new_scorer()
         lists: list[list[np.ndarray]] = [[] for _ in self.weights]
         for block in self.blocks:
-            history = self.held_out.history[block]
-            network = score_network(history)
-            form = None if self.score_closed_form is None else self.score_closed_form(history)
+            rows = self.held_out.rows[block]
+            network = score_network(rows)
+            form = None if self.score_closed_form is None else self.score_closed_form(rows)
             if math.isnan(ratio):
                 ratio = spread_ratio(network, form)
             scores = np.empty_like(network)
             for weight, ids in zip(self.weights, lists, strict=True):
                 np.multiply(0.0 if form is None else form, np.float32(weight * ratio), out=scores)
                 scores += network
-                ids.append(masked_topk(scores, K, history)[0])
+                ids.append(masked_topk(scores, K, rows.history)[0])
         ndcg = [self.held_out.ndcg(np.concatenate(ids)) for ids in lists]
         # a mean with its neighbours, so that no weight wins by luck alone
         smooth = uniform_filter1d(ndcg, 3, mode="nearest")
@@ -145,13 +149,13 @@ class Monitor:
         Parameters
         ----------
         sweep : callable
-            ``sweep(X, scales)`` yields scores of rows at each scale.
+            ``sweep(rows, scales)`` yields scores of rows at each scale.
         """
         lists: list[list[np.ndarray]] = [[] for _ in _SCALES]
         for block in self.blocks:
-            history = self.held_out.history[block]
-            for ids, scores in zip(lists, sweep(history, _SCALES), strict=True):
-                ids.append(masked_topk(scores, K, history)[0])
+            rows = self.held_out.rows[block]
+            for ids, scores in zip(lists, sweep(rows, _SCALES), strict=True):
+                ids.append(masked_topk(scores, K, rows.history)[0])
         return _SCALES[int(np.argmax([self.held_out.ndcg(np.concatenate(ids)) for ids in lists]))]
 
     @property

@@ -11,6 +11,7 @@ import torch
 
 from .._closed_form.next_items import next_item_form
 from .._closed_form.selection import closed_form_matrix
+from .._closed_form.user_features import column_factors, feature_lift, no_lift
 from .._diffusion.process import Diffusion
 from .._inference.device import training_threads
 from .._inference.host_state import in_own_state
@@ -31,6 +32,7 @@ from .._parameters import (
 from .._utils.cuts import moment_size
 from .._utils.recency import history_weights, item_popularity
 from .._utils.results import TrainingHistory
+from .._utils.rows import scale_columns
 from .._version import __version__
 from .batches import TrainingRows
 from .early_stopping import Monitor, fixed_weight, split_validation, spread_ratio
@@ -42,12 +44,16 @@ _N_SPREAD_ROWS = 1_000
 _VERSIONED = ("torch", "numpy", "scipy", "scikit-learn")
 
 
-def training_key(X, sample_weight, parameters, seed, device):
+def training_key(rows, sample_weight, parameters, seed, device):
     """A hash of all that training depends on; of equal keys one training will do."""
     parameters = {name: _plain(value) for name, value in parameters.items()}
     versions = {name: importlib.metadata.version(name) for name in _VERSIONED}
-    rows = (X.shape, X.indptr, X.indices, X.data)
-    return joblib.hash((rows, sample_weight, parameters, seed, str(device), __version__, versions))
+    parts = [
+        (X.shape, X.indptr, X.indices, X.data)
+        for X in (rows.history, rows.user_features)
+        if X is not None
+    ]
+    return joblib.hash((parts, sample_weight, parameters, seed, str(device), __version__, versions))
 
 
 def _plain(value):
@@ -63,12 +69,12 @@ def _plain(value):
 
 
 @in_own_state(gradients=True, device=True)
-def fit_model(X, sample_weight, parameters, seed, device, callbacks):
+def fit_model(rows, sample_weight, parameters, seed, device, callbacks):
     """Train a model on canonical rows.
 
     Parameters
     ----------
-    X : csr_array of shape (n_users, n_items)
+    rows : UserRows
     sample_weight : ndarray of float64, shape (n_users,)
     parameters : namespace
         The parameters of `CFGDiffusionRecommender`, checked.
@@ -82,13 +88,15 @@ def fit_model(X, sample_weight, parameters, seed, device, callbacks):
     """
     p = parameters
     # of all that is given, before rows are merged or parted
-    set_size = moment_size(X) if p.values == "time" else 1.0
-    X, weight = merge_rows(X, p.values, sample_weight)
+    set_size = moment_size(rows.history) if p.values == "time" else 1.0
+    rows, weight = merge_rows(rows, p.values, sample_weight)
     fraction = p.validation_fraction if p.early_stopping else 0.0
-    popularity = item_popularity(X, p.values, weight)
+    popularity = item_popularity(rows.history, p.values, weight)
     sets = set_size > 1
-    X, held_out = split_validation(X, weight, p.values, fraction, seed, p.horizon, sets=sets)
-    training = _Training(X, weight, popularity, held_out, set_size, p, seed, device)
+    rows, held_out = split_validation(
+        rows, weight, p.values, fraction, seed, p.horizon, sets=sets
+    )
+    training = _Training(rows, weight, popularity, held_out, set_size, p, seed, device)
     shown = None if held_out is None else held_out[:2]
     with training_threads():
         ended_by = train(
@@ -100,7 +108,7 @@ def fit_model(X, sample_weight, parameters, seed, device, callbacks):
             learning_rate=resolve_learning_rate(p.learning_rate, p.horizon),
             max_epochs=p.max_epochs,
             batch_size=resolve_batch_size(p.batch_size, training.rows),
-            n_loss_items=resolve_loss_items(p.n_loss_items, X.shape[1], p.horizon),
+            n_loss_items=resolve_loss_items(p.n_loss_items, rows.shape[1], p.horizon),
             verbose=p.verbose,
             before_epoch=callbacks.begin_epoch,
             after_epoch=lambda ema: callbacks.end_epoch(shown, lambda: training.model_so_far(ema)),
@@ -113,7 +121,7 @@ class _Training:
 
     Parameters
     ----------
-    X : csr_array of shape (n_rows, n_items)
+    rows : UserRows
         Merged training rows.
     weight : ndarray of float64, shape (n_rows,)
     popularity : ndarray of float32, shape (n_items,)
@@ -125,22 +133,32 @@ class _Training:
         As in `fit_model`.
     """
 
-    def __init__(self, X, weight, popularity, held_out, set_size, parameters, seed, device):
+    def __init__(self, rows, weight, popularity, held_out, set_size, parameters, seed, device):
         self.p = p = parameters
         self.seed, self.history = seed, TrainingHistory()
         self.sets = set_size > 1
         self.half_life = resolve_half_life(p.half_life, p.values, set_size)
         alpha_bar = resolve_noise_schedule(p.noise_schedule, p.n_timesteps)
         self.diffusion = Diffusion(alpha_bar, p.prediction_type)
+        X, features = rows.history, rows.user_features
         self.closed_form = self._closed_form(X, weight, held_out, device)
+        self.lift = None
+        if features is not None:
+            factor = column_factors(features)
+            scaled = scale_columns(features, factor)
+            self.lift = no_lift(*features.shape[1:], X.shape[1])
+            if p.ranking_head and p.closed_form is not None:
+                self.lift = feature_lift(X, scaled, weight, seed)
         generator = torch.Generator(device).manual_seed(seed)
         self.counts = X.astype(bool).T @ weight
         self.denoiser = self._denoiser(X, weight).to(device)
         self.denoiser.initialize(generator, self.counts, weight.sum())
+        if features is not None:
+            self.denoiser.user_features.keep(factor=factor, **self.lift._asdict())
         self.denoiser.head.keep_popularity(popularity)
-        self.rows = self._rows(X, weight, generator)
+        self.rows = self._rows(X, scaled if features is not None else None, weight, generator)
         now = self._model(self.denoiser)
-        self.sample = X[: min(_N_SPREAD_ROWS, now.blocks(X.shape[0])[0].stop)]
+        self.sample = rows[: min(_N_SPREAD_ROWS, now.blocks(X.shape[0])[0].stop)]
         self.monitor = None
         if held_out is not None:
             self.monitor = Monitor(
@@ -153,12 +171,13 @@ class _Training:
                 horizon=p.horizon,
             )
 
-    def _rows(self, X, weight, generator):
+    def _rows(self, X, user_features, weight, generator):
         p = self.p
         common = {
             "target_share": resolve_target_share(p.target_share, p.values, p.horizon),
             "cond_drop_prob": p.cond_drop_prob,
             "row_weight": weight,
+            "user_features": user_features,
             "generator": generator,
         }
         if p.horizon is not None:
@@ -177,6 +196,7 @@ class _Training:
             dropout=resolve_dropout(p.dropout, X),
             half_life=self.half_life,
             item_dim=resolve_item_dim(p.horizon),
+            user_features=None if self.lift is None else self.lift.project.shape,
             seed=self.seed,
         )
 

@@ -30,15 +30,17 @@ def _draw_timesteps(n, n_timesteps, last_share, generator, device):
 
 def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=None):
     """The loss of one batch: squared error of the raw estimate, plus that of a ranking head."""
-    condition, known, target, row_weight = batch
+    condition, target, row_weight = batch.condition, batch.target, batch.weight
     head = denoiser.head
     x_0 = denoiser.space.encode(target)
     t = _draw_timesteps(
-        len(known), diffusion.n_timesteps, head.last_timestep_share, generator, x_0.device
+        len(row_weight), diffusion.n_timesteps, head.last_timestep_share, generator, x_0.device
     )
     noise = torch.randn(x_0.shape, dtype=torch.float32, device=x_0.device, generator=generator)
     x_t = diffusion.add_noise(x_0, noise, t)
-    u = denoiser.condition(condition, known, generator)
+    u = denoiser.condition(condition, batch.known, generator)
+    if batch.user_features is not None:
+        u = u + denoiser.user_features(batch.user_features, batch.features_known)
     raw, h = denoiser(x_t, t, diffusion.input_scale(t), u, generator)
     error = (raw - diffusion.target(x_0, noise, t)).square().mean(1)
     loss = (row_weight * error).mean()

@@ -27,14 +27,24 @@ class PrefixRows(RowBatches):
     horizon : int
     target_share : tuple of float
         Range of the share of a row's items that come after a cut.
-    cond_drop_prob, generator, row_weight
+    cond_drop_prob, generator, row_weight, user_features
         As in `RowBatches`.
     """
 
     masked = False  # to leave out what was shown would cost the square of a row's length
 
-    def __init__(self, X, *, horizon, target_share, cond_drop_prob, generator, row_weight=None):
-        super().__init__(X, cond_drop_prob, generator, row_weight)
+    def __init__(
+        self,
+        X,
+        *,
+        horizon,
+        target_share,
+        cond_drop_prob,
+        generator,
+        row_weight=None,
+        user_features=None,
+    ):
+        super().__init__(X, cond_drop_prob, generator, row_weight, user_features)
         rows = OrderedRows(X, generator.initial_seed())
         self.items, self.stands = self._tensor(rows.items, torch.int32), None
         if (rows.stands != rows.place).any():
@@ -72,6 +82,7 @@ class PrefixRows(RowBatches):
             known,
             SparseRows(targets, torch.ones_like(targets, dtype=torch.float32), offsets),
             self.row_weight[rows][of_row],
+            *self._features(rows[of_row]),
         )
 
     def _spread(self, counts, most):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._utils.hashing import row_keys
+from .._utils.hashing import hash64, row_keys
 from .._utils.rows import unit_free
 
 _KEY_SEED = 0
@@ -37,29 +37,31 @@ def check_sample_weight(sample_weight, n_users):
     return weight
 
 
-def merge_rows(X, values, weight):
-    """The different rows of X with the summed weights of their users, in an order of their own.
+def merge_rows(rows, values, weight):
+    """The different rows with the summed weights of their users, in an order of their own.
 
     Neither copies of a row nor the order of the users then make a difference to training, and a
     row of weight 0 is as if it were not there.
 
     Parameters
     ----------
-    X : csr_array of shape (n_users, n_items)
+    rows : UserRows
         Canonical.
     values : {"binary", "weight", "time"}
-        Rows are the same if they are in what `unit_free` leaves of them.
+        Histories are the same if they are in what `unit_free` leaves of them.
     weight : ndarray of float64, shape (n_users,)
 
     Returns
     -------
-    rows : csr_array of shape (n_rows, n_items)
+    rows : UserRows
     weight : ndarray of float64, shape (n_rows,)
     """
     counted = np.flatnonzero(weight)
-    keys = row_keys(unit_free(X, values), _KEY_SEED)[counted]
+    keys = row_keys(unit_free(rows.history, values), _KEY_SEED)[counted]
+    if rows.user_features is not None:
+        keys = hash64(keys) ^ row_keys(rows.user_features, _KEY_SEED)[counted]
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-    return X[counted[first]], np.bincount(group, weight[counted])
+    return rows[counted[first]], np.bincount(group, weight[counted])
 
 
 def visits_per_epoch(weight):

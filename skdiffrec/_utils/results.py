@@ -36,24 +36,28 @@ class TrainingHistory(list):
 
 
 class ScoreParts(NamedTuple):
-    """Scores and the two estimates they are made of; NaN where an item id was -1.
+    """Scores and the estimates they are made of; NaN where an item id was -1.
 
     Attributes
     ----------
     score : ndarray of float32
-        ``unconditional + guidance_scale * lift``.
+        ``unconditional + guidance_scale * lift``; with scales by condition, the unconditional
+        estimate plus each of `lifts` times its scale.
     conditional : ndarray of float32
-        With the history.
+        With all that is known.
     unconditional : ndarray of float32
-        Without it.
+        Without any of it.
     lift : ndarray of float32
-        ``conditional - unconditional``: what the history changes.
+        ``conditional - unconditional``: what is known changes.
+    lifts : dict of ndarray of float32
+        What each condition changes beside those before it; together they are `lift`.
     """
 
     score: np.ndarray
     conditional: np.ndarray
     unconditional: np.ndarray
     lift: np.ndarray
+    lifts: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +75,7 @@ class Explanation:
     score : ndarray of float32, shape (k,)
         As from `recommend`.
     base : ndarray of float32, shape (k,)
-        The score without any history.
+        The score without any history, whatever else is known.
     total : ndarray of float32, shape (k, n)
         How much lower the score is without this item of the history, the others read as before.
     closed_form : ndarray of float32, shape (k, n)
@@ -81,6 +85,9 @@ class Explanation:
         ``total - closed_form``. The network is not linear, so these do not add up to its part.
     closed_form_base : ndarray of float32, shape (k,)
         What the closed form adds whatever the history.
+    conditions : dict of ndarray of float32, shape (k,)
+        How much lower the score is without each condition of the model ("history", and
+        "user_features" where it was fitted with some), the others as they are.
     """
 
     item_ids: np.ndarray
@@ -90,6 +97,7 @@ class Explanation:
     total: np.ndarray
     closed_form: np.ndarray
     closed_form_base: np.ndarray
+    conditions: dict[str, np.ndarray]
 
     @property
     def network(self) -> np.ndarray:

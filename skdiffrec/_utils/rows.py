@@ -173,6 +173,12 @@ def pad_rows(X, multiple):
     return sp.csr_array((X.data, X.indices, indptr), shape=(X.shape[0] + missing, X.shape[1]))
 
 
+def scale_columns(X, factor):
+    """X·diag(factor) of a CSR, float32."""
+    data = X.data * factor[X.indices].astype(np.float32)
+    return sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
+
+
 def scale_rows(X, factor):
     """diag(factor)·X of a CSR, float32."""
     data = X.data * factor[entry_rows(X)].astype(np.float32)

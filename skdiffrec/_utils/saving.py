@@ -2,6 +2,7 @@
 
 import numbers
 import sys
+from collections.abc import Mapping
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,7 +20,13 @@ from .tensor_file import (
 from .validation import check_parameters
 
 _NOT_SAVED = ("device", "memory")  # of the machine rather than of the model
-_POPULARITY = "item_popularity"
+_POPULARITY, _FEATURES = "item_popularity", "user_features"
+_NAMES = "feature_names", "user_feature_names"  # of columns, where fit was given a data frame
+_OF_FORMAT_4: dict[str, object] = {
+    "n_user_features": None,
+    "has_user_features": False,
+    "has_user_feature_names": False,
+}
 _LIBRARY_CLASSES: dict[str, type] = {}
 
 
@@ -70,38 +77,51 @@ def model_of_file(cls, path, record, tensors, device):
 def packed_model(model, include_data):
     """(record, tensors): JSON and arrays that hold all of a model."""
     state, tensors = model._get_state()
-    names = getattr(model, "feature_names_in_", None)
-    if names is not None:
-        names = names.astype(str)
-        tensors["feature_names"] = names.view(np.uint32).reshape(len(names), -1)
+    for name in _NAMES:
+        if hasattr(model, f"{name}_in_"):
+            names = getattr(model, f"{name}_in_").astype(str)
+            tensors[name] = names.view(np.uint32).reshape(len(names), -1)
     if model._keeps_popularity:
         tensors[_POPULARITY] = model._item_popularity
-    data = model._fit_X if include_data else None
+    data, features = _fit_data(model) if include_data else (None, None)
     if data is not None:
         tensors |= csr_tensors("data", data)
+    if features is not None:
+        tensors |= csr_tensors(_FEATURES, features)
     record = {
         "class": type(model).__name__,
         "parameters": json_parameters(model),
         "n_items": model.n_features_in_,
         "n_users": None if data is None else data.shape[0],
-        "has_feature_names": names is not None,
+        "n_user_features": getattr(model, "n_user_features_in_", None),
+        "has_user_features": features is not None,
+        "has_feature_names": hasattr(model, "feature_names_in_"),
+        "has_user_feature_names": hasattr(model, "user_feature_names_in_"),
         "state": state,
     }
     return record, tensors
 
 
+def _fit_data(model):
+    """(rows, features of users or None) that `fit` was given."""
+    return model._fit_X, getattr(model, "_fit_user_features", None)
+
+
 def unpacked_model(cls, record, tensors, device):
     """The model that `packed_model` took apart; `tensors` is emptied."""
     n_bytes = sum(array.nbytes for array in tensors.values())
-    record = {k: v for k, v in record.items() if not k.endswith("_version")}
+    record = _OF_FORMAT_4 | {k: v for k, v in record.items() if not k.endswith("_version")}
     check_class(cls, record)
     check_record(record, _schema(n_bytes), "the model")
     model = with_parameters(cls, record["parameters"])
     n_items = model.n_features_in_ = record["n_items"]
-    if record["has_feature_names"]:
-        model.feature_names_in_ = _strings(
-            take(tensors, "feature_names", "uint32", (n_items, None))
-        )
+    n_user_features = record["n_user_features"]
+    if n_user_features is not None:
+        model.n_user_features_in_ = n_user_features
+    for name, n in zip(_NAMES, (n_items, n_user_features), strict=True):
+        if record[f"has_{name}"]:
+            names = _strings(take(tensors, name, "uint32", (n, None)))
+            setattr(model, f"{name}_in_", names)
     if cls._keeps_popularity:
         model._item_popularity = take(tensors, _POPULARITY, "float32", (n_items,))
     model._fit_X = None
@@ -110,6 +130,9 @@ def unpacked_model(cls, record, tensors, device):
         model._fit_X = take_csr(tensors, "data", "float32 float64", shape)
         if not (model._fit_X.data > 0).all():
             raise PersistenceError("The rows of fit have values that are not above 0.")
+        if record["has_user_features"]:
+            shape = record["n_users"], n_user_features
+            model._fit_user_features = take_csr(tensors, _FEATURES, "float32", shape)
     model._set_state(record["state"], tensors, device)
     if tensors:
         raise PersistenceError(f"It has tensors of no use: {sorted(tensors)!r:.500}.")
@@ -166,12 +189,18 @@ def _schema(n_bytes):
     def may_be(test):
         return lambda value: value is None or test(value)
 
+    def is_bool(value):
+        return isinstance(value, bool)
+
     return {
         "class": lambda value: isinstance(value, str),
         "parameters": lambda value: isinstance(value, dict),
         "n_items": is_integer(1, n_bytes),
         "n_users": may_be(is_integer(1, n_bytes)),
-        "has_feature_names": lambda value: isinstance(value, bool),
+        "n_user_features": may_be(is_integer(1, n_bytes)),
+        "has_user_features": is_bool,
+        "has_feature_names": is_bool,
+        "has_user_feature_names": is_bool,
         "state": lambda value: isinstance(value, dict),
     }
 
@@ -202,6 +231,8 @@ def _to_json(name, value, nested=()):
         value = value.item()
     if value is None or isinstance(value, (bool, str)):
         return value
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _to_json(name, entry) for key, entry in value.items()}
     if isinstance(value, numbers.Integral):
         return int(value)
     if is_number(value):
@@ -225,4 +256,6 @@ def _of_json(name, value, nested=()):
         return tuple(_of_json(name, entry) for entry in value)
     if value is None or isinstance(value, (bool, str)) or is_number(value):
         return value
+    if isinstance(value, dict) and all(map(is_number, value.values())):
+        return value  # of guidance, by condition
     raise PersistenceError(f"The parameter {name} cannot be {value!r:.100}.")

@@ -17,7 +17,8 @@ import scipy.sparse as sp
 
 from .._version import __version__
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
+_OLDEST_FORMAT = 4  # that can be read
 _KEY = "skdiffrec"  # of the only entry of safetensors' metadata: several have no fixed order
 _MAX_RECORD = 4_000_000  # characters of JSON; what grows with users or items is an array
 
@@ -161,11 +162,11 @@ def _parsed(text):
     version = record.get("format_version") if isinstance(record, dict) else None
     if type(version) is not int or version < 1:
         raise PersistenceError(f"its metadata has the format version {version!r:.100}.")
-    if version < FORMAT_VERSION:
+    if version < _OLDEST_FORMAT:
         raise PersistenceError(
             f"it has format {version} and was saved by skdiffrec "
             f"{record.get('library_version')!r:.100}; this is skdiffrec {__version__}, which reads "
-            f"format {FORMAT_VERSION}, with other parameters. Fit and save again, or load it with "
+            f"format {_OLDEST_FORMAT} and later, with other parameters. Fit and save again, or load it with "
             "that version."
         )
     if version > FORMAT_VERSION:

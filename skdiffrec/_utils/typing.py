@@ -1,6 +1,6 @@
 """Names for the types in public signatures."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -29,6 +29,7 @@ __all__ = [
     "Method",
     "Names",
     "RandomState",
+    "Scale",
     "Score",
     "Style",
     "Values",
@@ -39,6 +40,7 @@ FloatArray: TypeAlias = NDArray[np.float32]
 DoubleArray: TypeAlias = NDArray[np.float64]
 MatrixLike: TypeAlias = ArrayLike | sparray | spmatrix
 Names: TypeAlias = Sequence[str] | NDArray[Any]
+Scale: TypeAlias = ArrayLike | Mapping[str, ArrayLike]  # of guidance, by condition
 RandomState: TypeAlias = int | np.random.RandomState | None
 
 Values: TypeAlias = Literal["binary", "weight", "time"]

@@ -35,7 +35,6 @@ __all__ = [
     "canonical_csr",
     "check_any_holdout",
     "check_fitted",
-    "check_guidance_scale",
     "check_holdout",
     "check_holdout_names",
     "check_interactions",
@@ -44,7 +43,6 @@ __all__ = [
     "check_k",
     "check_list_length",
     "check_lists",
-    "check_scales",
     "check_user_ids",
     "drop_labels",
     "is_labels",
@@ -61,7 +59,6 @@ _HOLDOUT = (
     "encoder.transform(later, users=users of X's rows), without what X holds: "
     "y - y.multiply(X > 0)."
 )
-_MAX_SCALE = 1e3  # far beyond any use; keeps float32 scores finite
 
 
 def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]:
@@ -353,35 +350,3 @@ def check_k(k, name="k"):
     if k < 1:
         raise ValueError(f"{name} must be at least 1, got {k}.")
     return int(k)
-
-
-def check_guidance_scale(scale, n_users):
-    """Finite scales, float64 (n_users,), from one number or one per user."""
-    try:
-        array = np.asarray(scale, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"guidance_scale must be a number or one number per user, got {scale!r}."
-        ) from None
-    if array.ndim > 1 or (array.ndim == 1 and len(array) != n_users):
-        raise ValueError(
-            f"guidance_scale has shape {array.shape}, but {n_users} users were asked for. "
-            "Give one number, or a 1-D array with one number per user."
-        )
-    bad = array[~(np.abs(array) <= _MAX_SCALE)]
-    if bad.size:
-        raise ValueError(
-            f"guidance_scale must lie between {-_MAX_SCALE:g} and {_MAX_SCALE:g}, got "
-            f"{bad.ravel()[0]}. 0 is unconditional, 1 plain conditional."
-        )
-    return np.broadcast_to(array, (n_users,))
-
-
-def check_scales(scales):
-    """Several guidance scales, float64 (n_scales,), at least one."""
-    if np.ndim(scales) != 1 or not np.size(scales):
-        raise ValueError(
-            f"scales must be a 1-D sequence of at least one guidance scale, got {scales!r}. Give "
-            "for example [0.5, 1.0, 1.5]."
-        )
-    return check_guidance_scale(scales, len(scales))

@@ -14,6 +14,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils.guidance_scales import check_scales
 from .._utils.typing import (
     ArrayLike,
     DoubleArray,
@@ -26,7 +27,6 @@ from .._utils.typing import (
 from .._utils.validation import (
     HasMethods,
     StrOptions,
-    check_scales,
     drop_labels,
     fit_context,
 )

@@ -17,7 +17,7 @@ def normal(seed, *shape):
 
 
 class TwoBranches:
-    """Estimates that do not depend on x_t: (n, 3) and (n, 2), conditional rows first."""
+    """Estimates that do not depend on x_t: (n, 3) and (n, 2), unconditional rows first."""
 
     def __init__(self, seed, n=4):
         self.cond, self.uncond = (
@@ -27,7 +27,7 @@ class TwoBranches:
 
     def __call__(self, x_t, t):
         self.calls.append((x_t, t))
-        return tuple(torch.cat(pair) for pair in zip(self.cond, self.uncond, strict=True))
+        return tuple(torch.cat(pair) for pair in zip(self.uncond, self.cond, strict=True))
 
 
 @properties
@@ -35,7 +35,7 @@ class TwoBranches:
 def test_scale_1_is_conditional_and_0_is_unconditional(seed):
     both = TwoBranches(seed)
     for scale, expected in ((1.0, both.cond), (0.0, both.uncond)):
-        estimates = guide(both, torch.full((4, 1), scale))(None, None)
+        estimates = guide(both, [torch.full((4, 1), scale)])(None, None)
         assert len(estimates) == 2
         for estimate, value in zip(estimates, expected, strict=True):
             assert_allclose(estimate, value, atol=1e-12)
@@ -47,7 +47,7 @@ def test_guidance_is_affine_in_the_scale(seed, a, b, share):
     both = TwoBranches(seed)
 
     def at(scale):
-        return guide(both, torch.full((4, 1), scale, dtype=torch.float64))(None, None)
+        return guide(both, [torch.full((4, 1), scale, dtype=torch.float64)])(None, None)
 
     for mixed, first, second in zip(at(share * a + (1 - share) * b), at(a), at(b), strict=True):
         assert_allclose(mixed, share * first + (1 - share) * second, atol=1e-8)
@@ -57,7 +57,7 @@ def test_guidance_is_affine_in_the_scale(seed, a, b, share):
 @given(seeds, st.lists(st.floats(-5, 5), min_size=4, max_size=4))
 def test_every_row_has_its_own_scale(seed, scales):
     both = TwoBranches(seed)
-    estimates = guide(both, torch.tensor(scales, dtype=torch.float64)[:, None])(None, None)
+    estimates = guide(both, [torch.tensor(scales, dtype=torch.float64)[:, None]])(None, None)
     for estimate, cond, uncond in zip(estimates, both.cond, both.uncond, strict=True):
         for row, scale in enumerate(scales):
             assert_allclose(
@@ -68,6 +68,24 @@ def test_every_row_has_its_own_scale(seed, scales):
 def test_guidance_calls_the_denoiser_once_and_hands_on_its_arguments():
     both = TwoBranches(0)
     x_t, t = torch.zeros(4, 3), torch.ones(4)
-    guide(both, torch.ones(4, 1))(x_t, t)
+    guide(both, [torch.ones(4, 1)])(x_t, t)
     assert len(both.calls) == 1
     assert both.calls[0][0] is x_t and both.calls[0][1] is t
+
+
+@properties
+@given(seeds, st.lists(st.floats(-5, 5), min_size=3, max_size=3))
+def test_several_conditions_are_guided_along_a_chain(seed, scales):
+    branches = [normal([seed, j], 4, 3) for j in range(4)]
+    columns = [torch.full((4, 1), scale, dtype=torch.float64) for scale in scales]
+    expected = branches[0] + sum(
+        scale * (above - below)
+        for scale, below, above in zip(scales, branches, branches[1:], strict=False)
+    )
+    memory = torch.empty(4, 3, dtype=torch.float64)
+    for out in (None, memory):
+        (found,) = guide(lambda x_t, t: (torch.cat(branches),), columns, out)(None, None)
+        assert_allclose(found, expected, atol=1e-12)
+    assert found is memory
+    (joint,) = guide(lambda x_t, t: (torch.cat(branches),), [torch.ones(4, 1)] * 3)(None, None)
+    assert_allclose(joint, branches[-1], atol=1e-12)

@@ -196,9 +196,9 @@ def test_steps_commute_with_a_linear_map(seed, n_steps, eta, scale, width):
         return normal([seed, step], n, m)
 
     start, timesteps = normal([seed, 99], n, m), sampling_timesteps(T, n_steps)
-    in_items = sample(guide(item_space, scale), start, timesteps, DIFFUSION, eta=eta, noise=noise)
+    in_items = sample(guide(item_space, [scale]), start, timesteps, DIFFUSION, eta=eta, noise=noise)
     in_image = sample(
-        guide(image, scale),
+        guide(image, [scale]),
         start @ W.T,
         timesteps,
         DIFFUSION,

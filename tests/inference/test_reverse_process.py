@@ -105,7 +105,7 @@ def test_branches_guided_are_the_last_estimate():
         scale = np.array([2.5, 1.7, 0.0, -0.5, 3.0, 1.5])
         for rows, process in reverse_processes(model, X, row_keys(X, 0), scale, settings):
             of_rows = torch.from_numpy(scale[rows])[:, None]
-            known, unknown = (h[: len(rows)] for _, h in process.last_branches())
+            unknown, known = (h[: len(rows)] for _, h in process.last_branches())
             guided = unknown + of_rows * (known - unknown)
             assert_allclose(guided, process.last_estimate()[1][: len(rows)], atol=1e-5)
 

@@ -24,6 +24,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec._closed_form.ease import ease_matrix
 from skdiffrec._inference.ranking import HeadScores
+from skdiffrec._network.conditions import Known
 from skdiffrec._network.denoiser import Dropout, sinusoidal
 from skdiffrec._network.heads import RankingHead
 
@@ -74,7 +75,8 @@ def scored(model, h, rows, scale):
     """Scores of all items."""
     out = torch.empty(len(h), N_ITEMS)
     form = model.closed_form, model.closed_form_scale
-    HeadScores(model.denoiser.head, *form).tiles((None, h), rows, scale).write(0, N_ITEMS, out)
+    scores = HeadScores(model.denoiser.head, *form)
+    scores.tiles((None, h), Known(rows), scale).write(0, N_ITEMS, out)
     return out
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 from training_problems import (
     N_ITEMS,
     all_values,
@@ -27,6 +28,7 @@ from skdiffrec._training.early_stopping import (
     spread_ratio,
 )
 from skdiffrec.metrics import ndcg_at_k
+from skdiffrec._utils.user_rows import UserRows
 
 # Held-out items
 
@@ -38,16 +40,18 @@ def test_split_validation_loses_nothing(values, rows, fraction, seed):
     X = to_csr(rows)
     sets = values == "time" and seed % 2 == 1  # then rows of several moments are cut between them
     # the weight of a user is its number
-    train_X, held_out = split_validation(X, np.arange(len(rows)), values, fraction, seed, sets=sets)
+    train, held_out = split_validation(
+        UserRows(X), np.arange(len(rows)), values, fraction, seed, sets=sets
+    )
     n_candidates = sum(len(set(row.values()) if sets else row) > 1 for row in rows)
     if not n_candidates:
-        assert train_X is X and held_out is None
+        assert train.history is X and held_out is None
         return
-    history, holdout, users = held_out
+    history, holdout, users, _ = held_out
     n_chosen = max(1, round(fraction * n_candidates))
     assert history.shape == holdout.shape == (n_chosen, N_ITEMS)
     chosen = []
-    for user, (row, kept) in enumerate(zip(to_rows(X), to_rows(train_X), strict=True)):
+    for user, (row, kept) in enumerate(zip(to_rows(X), to_rows(train.history), strict=True)):
         assert kept.items() <= row.items() and kept
         assert (kept != row) == (user in users)
         if kept != row:
@@ -64,21 +68,26 @@ def test_split_validation_loses_nothing(values, rows, fraction, seed):
 
 def test_at_most_a_thousand_users_have_held_out_items():
     X = to_csr([{0: 1.0, i % 10 + 1: 1.0} for i in range(2_100)])
-    train_X, (history, holdout, _) = split_validation(X, np.ones(2_100), "binary", 0.9, 0)
+    features = csr_array(np.arange(1.0, 2_101)[:, None])
+    rows = UserRows(X, features)
+    train, (history, holdout, _, known) = split_validation(rows, np.ones(2_100), "binary", 0.9, 0)
     assert history.shape[0] == holdout.shape[0] == holdout.nnz == 1_000
-    assert train_X.nnz == X.nnz - 1_000
+    assert train.history.nnz == X.nnz - 1_000 and train.user_features is features
+    short = np.flatnonzero(np.diff(train.history.indptr) == 1)
+    assert (known.toarray().ravel() == short + 1).all()  # of these users
 
 
 def test_without_a_share_nothing_is_held_out():
     X = to_csr(marked_rows(5, N_ITEMS, 4))
-    train_X, held_out = split_validation(X, np.ones(5), "binary", 0.0, 0)
-    assert train_X is X and held_out is None
+    train, held_out = split_validation(UserRows(X), np.ones(5), "binary", 0.0, 0)
+    assert train.history is X and held_out is None
 
 
 def test_the_seed_chooses_the_users():
     X = to_csr(marked_rows(40, 60, 5), 60)
     first, again, other = (
-        split_validation(X, np.ones(40), "time", 0.5, seed)[0] for seed in (1, 1, 2)
+        split_validation(UserRows(X), np.ones(40), "time", 0.5, seed)[0].history
+        for seed in (1, 1, 2)
     )
     assert to_rows(first) == to_rows(again) != to_rows(other)
 
@@ -128,8 +137,8 @@ class Stage:
         self.network, self.form = self.noise, self.truth
         self.marks = {tuple(row): i for i, row in enumerate(self.history.toarray())}
 
-    def rows_of(self, X):
-        return [self.marks[tuple(row)] for row in X.toarray()]
+    def rows_of(self, rows):
+        return [self.marks[tuple(row)] for row in rows.history.toarray()]
 
     def monitor(self, *, with_form=True, weight="auto", patience=3, blocks=(slice(None),)):
         return Monitor(
@@ -192,9 +201,7 @@ def test_a_weight_must_not_win_by_luck():
     monitor = Stage().monitor()
     by_weight = [0.6, 0.5, 0.1, 0.1, 0.1, 0.4, 0.45]
     values = iter(by_weight)
-    monitor.held_out = SimpleNamespace(
-        history=monitor.held_out.history, ndcg=lambda ids: next(values)
-    )
+    monitor.held_out = SimpleNamespace(rows=monitor.held_out.rows, ndcg=lambda ids: next(values))
     assert monitor.evaluate() == (0.45, True)
     assert monitor.best == 0.45 and monitor.best_weight == 64.0
 

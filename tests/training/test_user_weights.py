@@ -14,6 +14,7 @@ from skdiffrec._training.batches import TrainingRows
 from skdiffrec._training.early_stopping import Monitor
 from skdiffrec._training.user_weights import check_sample_weight, merge_rows, visits_per_epoch
 from skdiffrec.metrics import ndcg_at_k
+from skdiffrec._utils.user_rows import UserRows
 
 VALUES = ("binary", "weight", "time")
 
@@ -69,13 +70,13 @@ def test_merging_loses_no_weight(rows, data):
     )
     if not weight.any():
         return
-    merged, total = merge_rows(X, "binary", weight.astype(float))
+    merged, total = merge_rows(UserRows(X), "binary", weight.astype(float))
     expected = {}
     for row, w in zip(map(frozenset, rows), weight, strict=True):
         if w:
             expected[row] = expected.get(row, 0) + w
     found = {
-        frozenset(np.flatnonzero(row)): w for row, w in zip(merged.toarray(), total, strict=True)
+        frozenset(np.flatnonzero(row)): w for row, w in zip(merged.history.toarray(), total, strict=True)
     }
     assert found == expected and merged.shape[0] == len(expected)
 
@@ -120,9 +121,17 @@ def test_merged_rows_are_trained_on_as_often():
 
 
 def test_rows_in_another_order_of_time_are_not_the_same():
-    X = sp.csr_array([[1.0, 2.0], [2.0, 1.0], [10.0, 20.0]])
+    X = UserRows(sp.csr_array([[1.0, 2.0], [2.0, 1.0], [10.0, 20.0]]))
     assert merge_rows(X, "time", np.ones(3))[1].tolist() in ([1, 2], [2, 1])
     assert merge_rows(X, "binary", np.ones(3))[1].tolist() == [3]
+
+
+def test_users_who_differ_in_their_features_are_not_the_same():
+    X = sp.csr_array(np.ones((3, 2), np.float32))
+    features = sp.csr_array(np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 0.0]], np.float32))
+    merged, weight = merge_rows(UserRows(X, features), "binary", np.ones(3))
+    found = dict(zip(map(tuple, merged.user_features.toarray()), weight, strict=True))
+    assert found == {(1, 0): 2, (0, 2): 1}
 
 
 def test_a_number_weighs_all_alike():

@@ -78,7 +78,7 @@ def training_rows(X, values="binary", seed=0, **changed):
 def cut(rows, values="binary", seed=0, repeats=1, **changed):
     """(condition, known, target) of all rows, as lists; each row `repeats` times."""
     cutter = training_rows(to_csr(rows), values, seed, **changed)
-    condition, known, target, _ = cutter.cut(torch.arange(len(rows)).repeat(repeats))
+    condition, known, target, _ = cutter.cut(torch.arange(len(rows)).repeat(repeats))[:4]
     assert known.dtype == torch.bool
     return to_dicts(condition), known.tolist(), to_dicts(target)
 

@@ -1,20 +1,22 @@
 """Draws and explanations of a fitted diffusion recommender: checks, then calls to its model."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ._fitted import FittedDiffusion
-from ._utils.results import DrawSummary, Explanation, ScoreParts
-from ._utils.topk import masked_topk
-from ._utils.typing import ArrayLike
-from ._utils.validation import check_fitted, check_item_list, check_k, check_lists, requested_rows
+from .._utils.results import DrawSummary, Explanation, ScoreParts
+from .._utils.topk import masked_topk
+from .._utils.typing import ArrayLike, Scale
+from .._utils.user_rows import HISTORY
+from .._utils.validation import check_fitted, check_item_list, check_k, check_lists
+from .lists import ListingDiffusion
 
 _N_EXPLAINED = 10
 _N_STEPS = 20  # calibration hardly differs from that of 5
 
 
-class ExplainedDiffusion(FittedDiffusion):
+class ExplainedDiffusion(ListingDiffusion):
     """Why and how surely a fitted diffusion recommender ranks as it does."""
 
     def sample(
@@ -22,7 +24,8 @@ class ExplainedDiffusion(FittedDiffusion):
         X: Any,
         n_samples: int,
         *,
-        guidance_scale: ArrayLike | None = None,
+        user_features: Any = None,
+        guidance_scale: Scale | None = None,
         temperature: float = 1.0,
         eta: float = 1.0,
         n_sampling_steps: int | None = None,
@@ -35,8 +38,8 @@ class ExplainedDiffusion(FittedDiffusion):
             Histories.
         n_samples : int
             Draws. The first of many are those of few.
-        guidance_scale : float or array-like of float, shape (n_users,), default=None
-            None takes the estimator's.
+        user_features, guidance_scale
+            As in `recommend`.
         temperature : float, default=1.0
             Factor of all noise.
         eta : float, default=1.0
@@ -69,7 +72,8 @@ class ExplainedDiffusion(FittedDiffusion):
         """
         n_samples = check_k(n_samples, "n_samples")
         given = dict(temperature=temperature, eta=eta, n_sampling_steps=n_sampling_steps)
-        model, rows, draws = self._start_draws(X, n_samples, guidance_scale, given)
+        users = X, user_features
+        model, rows, draws = self._start_draws(users, n_samples, guidance_scale, given)
         scores = np.empty((n_samples, *rows.shape), np.float32)
 
         def draw(block):
@@ -85,7 +89,8 @@ class ExplainedDiffusion(FittedDiffusion):
         k: int = 10,
         n_samples: int = 100,
         *,
-        guidance_scale: ArrayLike | None = None,
+        user_features: Any = None,
+        guidance_scale: Scale | None = None,
         temperature: float = 1.0,
         eta: float = 1.0,
         n_sampling_steps: int | None = None,
@@ -100,7 +105,7 @@ class ExplainedDiffusion(FittedDiffusion):
             Length of the lists.
         n_samples : int, default=100
             Draws.
-        guidance_scale, temperature, eta, n_sampling_steps
+        user_features, guidance_scale, temperature, eta, n_sampling_steps
             As in `sample`.
 
         Returns
@@ -133,21 +138,23 @@ class ExplainedDiffusion(FittedDiffusion):
         """
         k, n_samples = check_k(k), check_k(n_samples, "n_samples")
         given = dict(temperature=temperature, eta=eta, n_sampling_steps=n_sampling_steps)
-        model, rows, draws = self._start_draws(X, n_samples, guidance_scale, given)
+        users = X, user_features
+        model, rows, draws = self._start_draws(users, n_samples, guidance_scale, given)
         summary = DrawSummary(*(np.zeros(rows.shape, np.float32) for _ in DrawSummary._fields))
 
         def summarize(block):
-            found = _summarized(draws(block), rows[block], k, n_samples)
+            found = _summarized(draws(block), rows.history[block], k, n_samples)
             for whole, part in zip(summary, found, strict=True):
                 whole[block] = part
 
         model.each(summarize, model.blocks(rows.shape[0]))
         return summary
 
-    def _start_draws(self, X, n_samples, guidance_scale, given):
-        """(model, canonical rows, a function that gives the draws of a block of them)."""
+    def _start_draws(self, users, n_samples, guidance_scale, given):
+        """(model, UserRows, a function that gives the draws of a block of them)."""
         check_fitted(self)
-        rows = self._check_rows(X)
+        X, user_features = users
+        rows = self._users(self._check_rows(X), user_features)
         scale = self._scales(rows.shape[0], guidance_scale)
         model, _ = self._sampled()
         n_timesteps = model.diffusion.n_timesteps
@@ -166,13 +173,14 @@ class ExplainedDiffusion(FittedDiffusion):
         item_ids: ArrayLike | None = None,
         *,
         X: Any = None,
-        guidance_scale: ArrayLike | None = None,
+        user_features: Any = None,
+        guidance_scale: Scale | None = None,
     ) -> ScoreParts:
-        """Scores of given items and the two estimates that guidance makes them of.
+        """Scores of given items and the estimates that guidance makes them of.
 
         Parameters
         ----------
-        user_ids, X, guidance_scale
+        user_ids, X, user_features, guidance_scale
             As in `recommend`.
         item_ids : int or array-like of int, shape (k,) or (n, k), default=None
             The same items for all users, or one list for each, as `recommend` returns; -1 is no
@@ -183,8 +191,9 @@ class ExplainedDiffusion(FittedDiffusion):
         parts : ScoreParts
             ``score``, ``conditional``, ``unconditional`` and ``lift``, each float32 of shape
             (n, k): ``score = unconditional + guidance_scale * lift``, that of `recommend` up to
-            rounding. Without the first dimension for one user given as an int, without the last
-            for one item.
+            rounding. ``lifts`` has the part of ``lift`` that each condition adds to those before
+            it: the score is the unconditional one plus each part times the scale of its condition.
+            Without the first dimension for one user given as an int, without the last for one item.
 
         Raises
         ------
@@ -195,9 +204,9 @@ class ExplainedDiffusion(FittedDiffusion):
 
         Notes
         -----
-        A user without history has what is popular as both estimates, and a lift of 0. With several
-        sampling steps guidance acts in each of them; the parts are the two estimates of the last
-        step, both made from where the guided steps before have led to.
+        A user of whom nothing is known has what is popular as both estimates, and a lift of 0. With
+        several sampling steps guidance acts in each of them; the parts are the estimates of the
+        last step, all made from where the guided steps before have led to.
 
         Examples
         --------
@@ -211,7 +220,7 @@ class ExplainedDiffusion(FittedDiffusion):
         True
         """
         check_fitted(self)
-        rows, chosen, one_user = requested_rows(self, user_ids, X)
+        rows, chosen, one_user = self._requested(user_ids, X, user_features)
         n = rows.shape[0] if chosen is None else len(chosen)
         item_ids = np.arange(self.n_features_in_) if item_ids is None else item_ids
         one_item = np.ndim(item_ids) == 0
@@ -220,22 +229,23 @@ class ExplainedDiffusion(FittedDiffusion):
         places = places.reshape(item_ids.shape)
         scale = self._scales(n, guidance_scale)
         model, settings = self._sampled()
-        parts = np.empty((2, *item_ids.shape), np.float32)
+        conditions = model.denoiser.conditions
+        branches = np.empty((len(conditions) + 1, *item_ids.shape), np.float32)
 
         def score(block):
-            histories = rows[block] if chosen is None else rows[chosen[block]]
-            branches = model.branches(histories, scale[block], settings, items)
-            for part, scores in zip(parts, branches, strict=True):
-                part[block] = np.take_along_axis(scores, places[block], axis=1)
+            users = rows[block] if chosen is None else rows[chosen[block]]
+            found = model.branches(users, scale[block], settings, items)
+            for branch, scores in zip(branches, found, strict=True):
+                branch[block] = np.take_along_axis(scores, places[block], axis=1)
 
         model.each(score, model.blocks(n))
-        parts[:, item_ids == -1] = np.nan
-        conditional, unconditional = parts
-        lift = conditional - unconditional
-        scores = unconditional + scale[:, None].astype(np.float32) * lift
+        branches[:, item_ids == -1] = np.nan
+        lifts = np.diff(branches, axis=0)
+        total = branches[0] + (lifts * scale.T[:, :, None].astype(np.float32)).sum(0)
         shape = (() if one_user else (n,)) + (() if one_item else item_ids.shape[1:])
-        every = scores, conditional, unconditional, lift
-        return ScoreParts(*(part.reshape(shape)[()] for part in every))
+        every = total, branches[-1], branches[0], branches[-1] - branches[0], *lifts
+        parts = [part.reshape(shape)[()] for part in every]
+        return ScoreParts(*parts[:4], dict(zip(conditions, parts[4:], strict=True)))
 
     def explain(
         self,
@@ -243,7 +253,8 @@ class ExplainedDiffusion(FittedDiffusion):
         item_ids: ArrayLike | None = None,
         *,
         X: Any = None,
-        guidance_scale: float | None = None,
+        user_features: Any = None,
+        guidance_scale: float | Mapping[str, float] | None = None,
     ) -> Explanation:
         """Which items of a user's history raised the scores of items, and by how much.
 
@@ -255,7 +266,10 @@ class ExplainedDiffusion(FittedDiffusion):
             Items whose scores are explained. None takes the user's ten best unseen items.
         X : {array-like, sparse matrix, sparse array} of shape (1, n_items), default=None
             The user's history. None means the row seen in `fit`.
-        guidance_scale : float, default=None
+        user_features : {array-like, sparse matrix, data frame} of shape (1, n_user_features), \
+default=None
+            As in `recommend`.
+        guidance_scale : float or dict of float, default=None
             None takes the estimator's.
 
         Returns
@@ -263,7 +277,8 @@ class ExplainedDiffusion(FittedDiffusion):
         explanation : Explanation
             ``total`` (k, n) holds what each of the n items of ``history`` contributed to each
             score: the difference to the score without that item. ``closed_form`` is the closed
-            form's share of it, exact and additive, ``network`` the rest.
+            form's share of it, exact and additive, ``network`` the rest. ``conditions`` holds the
+            difference to the score without each condition as a whole.
 
         Raises
         ------
@@ -292,7 +307,7 @@ class ExplainedDiffusion(FittedDiffusion):
         True
         """
         check_fitted(self)
-        row = self._one_row(user_id, X)
+        row = self._one_row(user_id, X, user_features)
         scale = self._scales(1, guidance_scale)
         model, settings = self._sampled()
         if item_ids is None:
@@ -301,20 +316,25 @@ class ExplainedDiffusion(FittedDiffusion):
         item_ids, one_item = check_item_list("item_ids", item_ids, self.n_features_in_)
         items, places = np.unique(item_ids, return_inverse=True)
         score = model.score(row, scale, settings, items)[0]
-        base = model.score_without_history(row, settings, items)[0]
-        without = model.leave_one_out(row, scale[0], settings, items)
-        form = model.closed_form_contributions(row, scale[0], settings, items)
+        base = model.score_without(HISTORY, row, scale, settings, items)[0]
+        without = model.leave_one_out(row, scale, settings, items)
+        form = model.closed_form_contributions(row, scale[0, -1], settings, items)
         by_item = score, base, (score - without).T, *form
         asked = places[0] if one_item else places
+        conditions = {
+            name: (score - model.score_without(name, row, scale, settings, items)[0])[asked]
+            for name in model.denoiser.conditions
+        }
         return Explanation(
             item_ids[0] if one_item else item_ids,
-            row.indices.astype(np.int64),
+            row.history.indices.astype(np.int64),
             *(part[asked] for part in by_item),
+            conditions,
         )
 
-    def _one_row(self, user_id, X):
-        """The canonical row of the one user that is asked for."""
-        rows, chosen, _ = requested_rows(self, user_id, X)
+    def _one_row(self, user_id, X, user_features):
+        """The `UserRows` of the one user that is asked for."""
+        rows, chosen, _ = self._requested(user_id, X, user_features)
         row = rows if chosen is None else rows[chosen]
         if row.shape[0] != 1:
             raise ValueError(

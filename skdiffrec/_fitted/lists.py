@@ -1,0 +1,237 @@
+"""Lists and scores of a fitted diffusion recommender: checks, then one call to its model."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from .._utils.guidance_scales import check_scale_grid
+from .._utils.topk import masked_topk
+from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Scale
+from .._utils.validation import check_fitted, check_k, item_filter
+from .estimator import FittedDiffusion
+
+
+class ListingDiffusion(FittedDiffusion):
+    """Lists and scores for users."""
+
+    def recommend(
+        self,
+        user_ids: ArrayLike | None = None,
+        k: int = 10,
+        *,
+        X: MatrixLike | None = None,
+        user_features: MatrixLike | None = None,
+        filter_seen: bool = True,
+        filter_items: MatrixLike | None = None,
+        items: MatrixLike | None = None,
+        guidance_scale: Scale | None = None,
+    ) -> tuple[IntArray, FloatArray]:
+        """Recommend the k best items to users, best first.
+
+        Parameters
+        ----------
+        user_ids : int or array-like of int, shape (n,), default=None
+            Rows of the matrix given to `fit`; repeats are allowed and the order is kept. With `X`
+            they are labels only. None means every row of `X`, or of the training matrix.
+        k : int, default=10
+            Length of the lists.
+        X : {array-like, sparse matrix, sparse array} of shape (n, n_items), default=None
+            Histories, one row per entry of `user_ids`, for new users or newer histories. A row may
+            be empty. None means the rows seen in `fit`.
+        user_features : {array-like, sparse matrix, data frame} of shape (n, n_user_features), \
+default=None
+            What is known of these users, in the columns of `fit`; a row of zeros is nothing. None
+            means what was given to `fit` where `X` is None too, else nothing.
+        filter_seen : bool, default=True
+            Never recommend an item of the user's history.
+        filter_items : array-like of int or sparse matrix of shape (n, n_items), default=None
+            Items never to recommend: ids for everybody, or a matrix with one row a user (in the
+            order of the lists), whose stored non-zeros are that user's blocked items.
+        items : array-like of int or sparse matrix of shape (n, n_items), default=None
+            Recommend only these: ids for everybody, or a matrix of each user's own.
+        guidance_scale : float, array-like of float, shape (n,), or dict, default=None
+            One scale for all users or one for each; None takes the estimator's. A dict has such
+            scales by condition, ``{"user_features": 2.0, "history": 1.0}``; the others are 1. Users
+            of whom nothing is known get what is popular whatever the scale.
+
+        Returns
+        -------
+        ids : ndarray of int64, shape (n, k), or (k,) for one int
+            Items, best first, ties by lower id. A list that cannot be filled ends in -1.
+        scores : ndarray of float32, same shape
+            Their scores; -inf beside -1.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError, IndexError
+            For user or item ids that are not integers or out of range, a wrong number of rows or
+            columns, negative or missing values in a matrix, ``k < 1``.
+        """
+        check_fitted(self)
+        k = check_k(k)
+        rows, chosen, scalar = self._requested(user_ids, X, user_features)
+        n = rows.shape[0] if chosen is None else len(chosen)
+        allowed = item_filter(filter_items, items, self.n_features_in_, n)
+        scale = self._scales(n, guidance_scale)
+        model, settings = self._sampled()
+        masks: dict[str, Any] = {"filter_seen": filter_seen, "items": allowed}
+        ids, scores = model.rank(rows, k, scale, settings, chosen=chosen, **masks)
+        return (ids[0], scores[0]) if scalar else (ids, scores)
+
+    def _rank(self, rows, chosen, k, **masks):
+        model, settings = self._sampled()
+        scale = self._scales(rows.shape[0] if chosen is None else len(chosen))
+        return model.rank(rows, k, scale, settings, chosen=chosen, **masks)
+
+    def decision_function(
+        self,
+        X: MatrixLike,
+        *,
+        user_features: MatrixLike | None = None,
+        guidance_scale: Scale | None = None,
+    ) -> FloatArray:
+        """Scores of all items for the histories in `X`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Histories.
+        user_features, guidance_scale
+            As in `recommend`.
+
+        Returns
+        -------
+        scores : ndarray of float32, shape (n_users, n_items)
+            Higher is better; comparable within a row. Seen items are scored too.
+        """
+        check_fitted(self)
+        rows = self._users(self._check_rows(X), user_features)
+        scale = self._scales(rows.shape[0], guidance_scale)
+        model, settings = self._sampled()
+        return model.score_all(rows, scale, settings)
+
+    def staged_decision_function(
+        self, X: MatrixLike, *, user_features: MatrixLike | None = None
+    ) -> Iterator[FloatArray]:
+        """Scores of all items after each sampling step.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Histories.
+        user_features
+            As in `recommend`.
+
+        Yields
+        ------
+        scores : ndarray of float32, shape (n_users, n_items)
+            After the first step, the second, ...; the last is that of `decision_function`,
+            up to rounding.
+        """
+        check_fitted(self)
+        rows = self._users(self._check_rows(X), user_features)
+        scale = self._scales(rows.shape[0])
+        model, settings = self._sampled()
+        stages = [model.stages(rows[b], scale[b], settings) for b in model.blocks(rows.shape[0])]
+        for blocks in zip(*stages, strict=True):
+            yield np.concatenate(blocks)
+
+    def recommend_scales(
+        self,
+        scales: ArrayLike | Mapping[str, ArrayLike],
+        user_ids: ArrayLike | None = None,
+        k: int = 10,
+        *,
+        X: MatrixLike | None = None,
+        user_features: MatrixLike | None = None,
+        filter_seen: bool = True,
+        filter_items: MatrixLike | None = None,
+        items: MatrixLike | None = None,
+    ) -> tuple[IntArray, FloatArray]:
+        """Lists at several guidance scales, from one sampling pass.
+
+        Equal to `recommend` at each scale, up to rounding; with one sampling step the branches of
+        the network are computed once for all scales.
+
+        Parameters
+        ----------
+        scales : array-like of float, shape (n_scales,), or dict
+            Guidance scales. A dict has several for some conditions, all combinations of which are
+            made: ``{"user_features": [0, 1], "history": [0.5, 1, 2]}``.
+        user_ids, k, X, user_features, filter_seen, filter_items, items
+            As in `recommend`.
+
+        Returns
+        -------
+        ids, scores : ndarrays of int64 and float32, shape (n_scales, n, k), or (n_scales, k)
+            As from `recommend`, one set of lists for each scale; with a dict there is an axis for
+            each of its conditions, in its order, in place of the first.
+
+        Raises
+        ------
+        ValueError, TypeError, IndexError
+            If there is no scale or one is out of range, and as `recommend`.
+
+        Examples
+        --------
+        >>> from skdiffrec import CFGDiffusionRecommender
+        >>> from skdiffrec.datasets import make_interactions
+        >>> data = make_interactions(300, 200, n_interactions_per_user=20, random_state=0)
+        >>> model = CFGDiffusionRecommender(max_epochs=3, hidden_dims=(64, 64), random_state=0)
+        >>> model.fit(data.train).recommend_scales([0.0, 1.0, 2.0], [5, 7], k=4)[0].shape
+        (3, 2, 4)
+        """
+        check_fitted(self)
+        scales, grid = check_scale_grid(scales, self._model.denoiser.conditions)
+        k = check_k(k)
+        rows, chosen, scalar = self._requested(user_ids, X, user_features)
+        n = rows.shape[0] if chosen is None else len(chosen)
+        allowed = item_filter(filter_items, items, self.n_features_in_, n)
+        model, settings = self._sampled()
+        ids = np.empty((len(scales), n, k), np.int64)
+        scores = np.empty(ids.shape, np.float32)
+        for block in model.blocks(n):
+            histories = rows[block] if chosen is None else rows[chosen[block]]
+            masks = allowed.of(block).masks(histories.history if filter_seen else None)
+            for i, found in enumerate(model.sweep(histories, scales, settings)):
+                ids[i, block], scores[i, block] = masked_topk(found, k, **masks)
+        ids, scores = (ids[:, 0], scores[:, 0]) if scalar else (ids, scores)
+        return ids.reshape(*grid, *ids.shape[1:]), scores.reshape(*grid, *ids.shape[1:])
+
+    def score(
+        self,
+        X: MatrixLike,
+        y: MatrixLike | None = None,
+        *,
+        user_features: MatrixLike | None = None,
+    ) -> float:
+        """Mean nDCG@10 of lists made from `X`, evaluated on held-out items.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
+            Histories. With ``y=None`` a fifth of every row is held out (the latest items where the
+            values are times, else drawn by a hash of the row) and the rest is the history; with a
+            `horizon` as many of the latest items, with all of the same time. Of several times of an
+            entry the earliest counts there, as in the splitters.
+        y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
+            Holdout items of the same users; must not overlap `X`. A 1-D `y` (labels that a tool
+            passes along) is ignored, with a warning.
+        user_features
+            As in `recommend`.
+
+        Returns
+        -------
+        ndcg : float
+            Mean over the users with a holdout item; seen items are never recommended.
+
+        Raises
+        ------
+        ValueError
+            If `X` and `y` overlap, differ in shape or (data frames) in the names of their columns,
+            or no user has a holdout item; if `user_features` have other rows or columns.
+        """
+        return self._score(X, y, user_features=user_features)

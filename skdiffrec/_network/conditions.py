@@ -1,0 +1,95 @@
+"""What is known of users beside their histories, and how a model reads it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import nn
+
+from .._utils.rows import scale_columns
+
+
+_NETWORK_SHARE = 0.25  # of the network's part of what features say by themselves
+
+
+class Known(NamedTuple):
+    """What is known of the users of a batch, on a device."""
+
+    history: Any  # SparseRows or AgedRows, or what stands for them in a serving graph
+    user_features: Any = None  # SparseRows; None where the model reads none
+
+
+class UserFeatures(nn.Module):
+    """Two ways from features of users to scores: one through the network, one in closed form.
+
+    The first adds ``U·f`` to what the first layer reads, or a null token where nothing is known.
+    The second is linear, ``lift·(project·f − center)``, and solved before training. It is what
+    features say by themselves; what they say beside a history only the network knows.
+
+    Parameters
+    ----------
+    n_features, width : int
+        Shape of U.
+    rank : int
+        Of the closed form; 0 is none.
+    n_items : int
+    """
+
+    factor: torch.Tensor  # float32 (n_features,): of the columns, as they are read
+    project: torch.Tensor  # float32 (n_features, rank)
+    center: torch.Tensor  # float32 (rank,)
+    lift: torch.Tensor  # float32 (n_items, rank)
+
+    def __init__(self, n_features, width, rank, n_items):
+        super().__init__()
+        self.table = nn.Parameter(torch.empty(n_features, width, dtype=torch.float32))
+        self.null = nn.Parameter(torch.zeros(width, dtype=torch.float32))
+        shapes = {
+            "factor": (n_features,),
+            "project": (n_features, rank),
+            "center": (rank,),
+            "lift": (n_items, rank),
+        }
+        for name, shape in shapes.items():
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float32))
+
+    @property
+    def rank(self):
+        return self.lift.shape[1]
+
+    def network_scales(self, scale):
+        """Guidance scales (n, 2) of the network's branches, ndarray or tensor, for those given.
+
+        Features alone are a small part of what the network is trained on: beside the closed form
+        it adds a share of what it makes of them.
+        """
+        if not self.rank:
+            return scale
+        by_profile, by_history = scale[:, 0], scale[:, 1]
+        mixed = by_history + _NETWORK_SHARE * (by_profile - by_history)
+        kind = torch if isinstance(scale, torch.Tensor) else np
+        return kind.stack([mixed, by_history], 1)
+
+    @torch.no_grad()
+    def keep(self, **buffers):
+        """Take what was solved, ndarrays by the names of the buffers."""
+        for name, value in buffers.items():
+            getattr(self, name).copy_(torch.as_tensor(np.asarray(value, np.float32)))
+
+    def read(self, features, n_rows):
+        """Canonical features as the model reads them, csr_array of float32; None is of nobody."""
+        if features is None:
+            return csr_array((n_rows, len(self.factor)), dtype=np.float32)
+        return scale_columns(features, self.factor.cpu().numpy())
+
+    def forward(self, features, known):
+        """U·f (n, H), or the null token where `known` (n,) is false."""
+        read = features.multiply(self.table)
+        return torch.where(known[:, None], read, self.null)
+
+    def columns(self, features, scale):
+        """What `lift` is multiplied with at guidance scales (n, 2): (n, rank)."""
+        read = features.multiply(self.project) - self.center
+        alone = (scale[:, 0] - scale[:, 1])[:, None]
+        return torch.where(features.filled[:, None], alone * read, torch.zeros_like(read))
