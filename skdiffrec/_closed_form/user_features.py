@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.extmath import randomized_svd
 
-from .._utils.rows import sampled_rows, scale_rows
+from .._utils.rows import entry_rows, sampled_rows, scale_rows
 
 _MAX_COLUMNS = 512  # of features, beyond which their leading singular vectors stand for them
 _MAX_RANK = 48  # of what is added to scores: a column of the output layer for each
@@ -37,14 +37,22 @@ def no_lift(n_features, n_items):
     return FeatureLift(np.zeros((n_features, 0)), np.zeros(0), np.zeros((n_items, 0)))
 
 
-def column_factors(features):
-    """Factors of columns (n_features,) that give their entries a root mean square of 1."""
-    counts = np.bincount(features.indices, minlength=features.shape[1])
-    squares = np.bincount(
-        features.indices, features.data.astype(np.float64) ** 2, minlength=features.shape[1]
+def column_factors(features, weight):
+    """Factors of columns (n_features,) that give their entries a root mean square of about 1.
+
+    Powers of two, so that they round nothing. `weight` (n_rows,) is how many users a row stands
+    for.
+    """
+    counted = scale_rows(features, weight > 0)
+    counted.eliminate_zeros()
+    of_entry = weight[entry_rows(counted)]
+    counts, squares = (
+        np.bincount(counted.indices, of_entry * value, minlength=features.shape[1])
+        for value in (1.0, counted.data.astype(np.float64) ** 2)
     )
-    spread = np.sqrt(squares / np.maximum(counts, 1))
-    return np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+    mean = np.divide(squares, counts, out=np.zeros_like(counts), where=counts > 0)
+    exponent = np.round(0.5 * np.log2(mean, out=np.zeros_like(mean), where=mean > 0))
+    return np.where(mean > 0, 2.0**-exponent, 0.0)
 
 
 def feature_lift(X, features, weight, seed):
@@ -66,6 +74,8 @@ def feature_lift(X, features, weight, seed):
     lift : FeatureLift
     """
     known = np.flatnonzero((np.diff(features.indptr) > 0) & (np.diff(X.indptr) > 0))
+    if not len(known):
+        return no_lift(features.shape[1], X.shape[1])
     drawn = sampled_rows(X[known], _MAX_ENTRIES, seed)
     known = known[drawn]
     X, F, weight = X[known].astype(bool).astype(np.float64), features[known], weight[known]

@@ -52,7 +52,8 @@ class UserFeatures(nn.Module):
             "lift": (n_items, rank),
         }
         for name, shape in shapes.items():
-            self.register_buffer(name, torch.zeros(shape, dtype=torch.float32))
+            make = torch.ones if name == "factor" else torch.zeros
+            self.register_buffer(name, make(shape, dtype=torch.float32))
 
     @property
     def rank(self):

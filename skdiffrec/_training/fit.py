@@ -33,6 +33,7 @@ from .._utils.cuts import moment_size
 from .._utils.recency import history_weights, item_popularity
 from .._utils.results import TrainingHistory
 from .._utils.rows import scale_columns
+from .._utils.user_rows import UserRows
 from .._version import __version__
 from .batches import TrainingRows
 from .early_stopping import Monitor, fixed_weight, split_validation, spread_ratio
@@ -89,6 +90,10 @@ def fit_model(rows, sample_weight, parameters, seed, device, callbacks):
     p = parameters
     # of all that is given, before rows are merged or parted
     set_size = moment_size(rows.history) if p.values == "time" else 1.0
+    factor = None
+    if rows.user_features is not None:
+        factor = column_factors(rows.user_features, sample_weight)
+        rows = UserRows(rows.history, scale_columns(rows.user_features, factor))
     rows, weight = merge_rows(rows, p.values, sample_weight)
     fraction = p.validation_fraction if p.early_stopping else 0.0
     popularity = item_popularity(rows.history, p.values, weight)
@@ -96,7 +101,8 @@ def fit_model(rows, sample_weight, parameters, seed, device, callbacks):
     rows, held_out = split_validation(
         rows, weight, p.values, fraction, seed, p.horizon, sets=sets
     )
-    training = _Training(rows, weight, popularity, held_out, set_size, p, seed, device)
+    of_rows = popularity, held_out, set_size, factor
+    training = _Training(rows, weight, *of_rows, p, seed, device)
     shown = None if held_out is None else held_out[:2]
     with training_threads():
         ended_by = train(
@@ -129,11 +135,16 @@ class _Training:
     held_out : HeldOut or None
     set_size : float
         Items of one moment, the mean, where items come in sets; else 1.
+    factor : ndarray of float64, shape (n_user_features,), or None
+        By which columns of the features were multiplied.
     parameters, seed, device
         As in `fit_model`.
     """
 
-    def __init__(self, rows, weight, popularity, held_out, set_size, parameters, seed, device):
+    def __init__(
+        self, rows, weight, popularity, held_out, set_size, factor, parameters, seed, device
+    ):
+        self.factor = factor
         self.p = p = parameters
         self.seed, self.history = seed, TrainingHistory()
         self.sets = set_size > 1
@@ -144,19 +155,17 @@ class _Training:
         self.closed_form = self._closed_form(X, weight, held_out, device)
         self.lift = None
         if features is not None:
-            factor = column_factors(features)
-            scaled = scale_columns(features, factor)
-            self.lift = no_lift(*features.shape[1:], X.shape[1])
+            self.lift = no_lift(features.shape[1], X.shape[1])
             if p.ranking_head and p.closed_form is not None:
-                self.lift = feature_lift(X, scaled, weight, seed)
+                self.lift = feature_lift(X, features, weight, seed)
         generator = torch.Generator(device).manual_seed(seed)
         self.counts = X.astype(bool).T @ weight
         self.denoiser = self._denoiser(X, weight).to(device)
         self.denoiser.initialize(generator, self.counts, weight.sum())
         if features is not None:
-            self.denoiser.user_features.keep(factor=factor, **self.lift._asdict())
+            self.denoiser.user_features.keep(**self.lift._asdict())
         self.denoiser.head.keep_popularity(popularity)
-        self.rows = self._rows(X, scaled if features is not None else None, weight, generator)
+        self.rows = self._rows(rows, weight, generator)
         now = self._model(self.denoiser)
         self.sample = rows[: min(_N_SPREAD_ROWS, now.blocks(X.shape[0])[0].stop)]
         self.monitor = None
@@ -171,18 +180,19 @@ class _Training:
                 horizon=p.horizon,
             )
 
-    def _rows(self, X, user_features, weight, generator):
+    def _rows(self, rows, weight, generator):
         p = self.p
         common = {
             "target_share": resolve_target_share(p.target_share, p.values, p.horizon),
             "cond_drop_prob": p.cond_drop_prob,
             "row_weight": weight,
-            "user_features": user_features,
+            "user_features": rows.user_features,
             "generator": generator,
         }
         if p.horizon is not None:
-            return PrefixRows(X, horizon=p.horizon, **common)
-        return TrainingRows(X, p.values, half_life=self.half_life, sets=self.sets, **common)
+            return PrefixRows(rows.history, horizon=p.horizon, **common)
+        common |= {"half_life": self.half_life, "sets": self.sets}
+        return TrainingRows(rows.history, p.values, **common)
 
     def _denoiser(self, X, weight):
         p = self.p
@@ -245,6 +255,8 @@ class _Training:
             best_scale,
             ended_by,
         )
+        if self.factor is not None:  # until now rows came multiplied by it
+            denoiser.user_features.keep(factor=self.factor)
         return self._model(denoiser, closed_form_scale=factor, training=summary)
 
     def _closed_form_weight(self, denoiser):

@@ -1,5 +1,6 @@
 """Generate synthetic interactions for which the best possible ranking is known."""
 
+import copy
 import math
 import numbers
 
@@ -7,6 +8,7 @@ import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
 from .._utils.typing import RandomState, Values
+from ._generator_features import draw_features
 from ._npz import VALUES, describe, split_matrices
 
 TASTE_NAMES = (
@@ -42,6 +44,7 @@ def make_interactions(
     popularity_exponent: float = 0.8,
     taste_strength: float = 0.95,
     drift: float = 0.8,
+    feature_strength: float = 0.8,
     values: Values = "binary",
     valid_fraction: float = 0.1,
     test_fraction: float = 0.2,
@@ -75,6 +78,9 @@ def make_interactions(
     drift : float, default=0.8
         Share of the first taste mix that differs from the last one, between 0 (tastes do not
         change, so the order of a history carries no information) and 1.
+    feature_strength : float, default=0.8
+        Probability that the features of a user name the main taste at the end of the history,
+        between 0 and 1; else they name any. The interactions do not depend on it.
     values : {"binary", "weight", "time"}, default="binary"
         What the stored values mean. "binary": 1, float32. "weight": counts 1, 2, ..., larger for
         items that match the user's taste at the time, float32. "time": the position 1, 2, 3, ... of
@@ -98,6 +104,12 @@ def make_interactions(
             Taste mix at the end of the history; rows sum to 1.
         item_tastes : ndarray of shape (n_items, n_tastes), float32
             Degree to which an item belongs to each taste; rows sum to 1.
+        user_features : csr_array of shape (n_users, n_tastes + 4), float32
+            Ones: the taste that a user states, and one of four regions, which say nothing.
+        item_features : csr_array of shape (n_items, n_tastes + 5), float32
+            Ones: the main taste of an item, and one of five decades, which say nothing.
+        user_feature_names, item_feature_names : ndarray of str
+            Names of their columns, such as "taste=jazz noir".
         item_names : ndarray of shape (n_items,), str
             Main taste and a number, such as "space opera 07".
         taste_names : ndarray of shape (n_tastes,), str
@@ -136,6 +148,7 @@ def make_interactions(
     _check_number("popularity_exponent", popularity_exponent, 0, 3)
     _check_number("taste_strength", taste_strength, 0, 1)
     _check_number("drift", drift, 0, 1)
+    _check_number("feature_strength", feature_strength, 0, 1)
     if values not in VALUES:
         raise ValueError(f"values must be one of {VALUES}, got {values!r}.")
     _check_fractions(valid_fraction, test_fraction)
@@ -151,6 +164,7 @@ def make_interactions(
     n_past = lengths - n_test
     user, item, position, distance = _draw_histories(first, last, n_past, lengths, drift, rng)
     split = np.where(position > n_past[user], 2, position > (n_past - n_valid)[user])
+    of_features = check_random_state(copy.deepcopy(rng).randint(2**31 - 1))  # whatever the values
     if values == "weight":  # drawn last, so that the interactions do not depend on `values`
         mix = last_mix[user] + distance[:, None] * (first_mix - last_mix)[user]
         stored = _draw_counts(mix, item_tastes[item], rng)
@@ -161,8 +175,11 @@ def make_interactions(
 
     matrices = split_matrices(user, item, split, stored, (n_users, n_items))
     taste_names = _name_tastes(n_tastes)
+    user_taste = last_mix.argmax(1)
+    features = draw_features(user_taste, main_taste, taste_names, feature_strength, of_features)
     return Bunch(
         **matrices,
+        **features,
         preferences=last,
         item_names=_name_items(taste_names, main_taste),
         taste_names=taste_names,

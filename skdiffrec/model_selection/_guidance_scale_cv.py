@@ -31,7 +31,7 @@ from .._utils.validation import (
     fit_context,
 )
 from ._pipelines import check_has_scales, inside_pipeline, with_guidance_scale
-from ._scale_scores import fit_and_score, is_multimetric, results_table, score_scales
+from ._scale_scores import fit_and_score, is_multimetric, known_of, results_table, score_scales
 from ._scorers import LOWER_IS_BETTER, RankingScorer
 
 __all__ = ["GuidanceScaleCV"]
@@ -167,7 +167,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             Held-out items on which the lists are evaluated. None holds out a part of the test rows.
         **fit_params
             Passed to the estimator's `fit`; arrays with one entry per row are split with the
-            rows. `groups` is passed to the splitter. With metadata routing enabled, parameters
+            rows. `user_features` are passed to the scoring of the test rows too, `groups` to the
+            splitter. With metadata routing enabled, parameters
             are routed as requested.
 
         Returns
@@ -186,7 +187,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         y = drop_labels(y, np.shape(X), stacklevel=3)
         if isinstance(self.cv, str):  # "prefit"
             check_is_fitted(self.estimator)
-            scored = score_scales(self.estimator, X, y, scales, scorer)
+            known = known_of(fit_params)
+            scored = score_scales(self.estimator, X, y, scales, scorer, **known)
             self._store_results(scales, scorer, [(0.0, *scored)])
             if self.refit:
                 self.best_estimator_ = with_guidance_scale(
@@ -272,7 +274,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             self.best_score_ = float(results[f"mean_test_{name}"][self.best_index_])
             self.best_guidance_scale_ = float(scales[self.best_index_])
 
-    def score(self, X: MatrixLike, y: MatrixLike | None = None) -> float:
+    def score(self, X: MatrixLike, y: MatrixLike | None = None, **known: Any) -> float:
         """Score of the best estimator, at the best scale, with `scorer_`.
 
         Parameters
@@ -281,6 +283,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             Histories.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Held-out items, as in `fit`.
+        **known
+            What is known of the users beside their histories, such as ``user_features=``.
 
         Returns
         -------
@@ -293,7 +297,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             Before `fit`, or with ``refit=False``.
         """
         check_is_fitted(self, "best_estimator_")
-        score = self.scorer_(self.best_estimator_, X, y)
+        score = self.scorer_(self.best_estimator_, X, y, **known)
         return score[str(self.refit)] if isinstance(score, dict) else score
 
     @_if_refitted

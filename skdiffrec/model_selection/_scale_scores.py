@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+from .._utils.user_rows import USER_FEATURES
 from .._utils.validation import safe_indexing
 from ._pipelines import with_guidance_scale
 from ._scorers import RankingScorer, recommend_at_scales, split_for
@@ -34,18 +35,30 @@ def fit_and_score(estimator, X, y, train, test, scales, scorer, fit_params):
     estimator.fit(safe_indexing(X, train), **params)
     seconds = time.perf_counter() - start
     y = None if y is None else safe_indexing(y, test)
-    return seconds, *score_scales(estimator, safe_indexing(X, test), y, scales, scorer)
+    known = {name: safe_indexing(value, test) for name, value in known_of(fit_params).items()}
+    return seconds, *score_scales(estimator, safe_indexing(X, test), y, scales, scorer, **known)
 
 
-def score_scales(estimator, X, y, scales, scorer):
+def known_of(fit_params):
+    """What is known of users beside their rows, which scoring needs as `fit` does."""
+    return {
+        name: value
+        for name, value in fit_params.items()
+        if name == USER_FEATURES and value is not None
+    }
+
+
+def score_scales(estimator, X, y, scales, scorer, **known):
     """(seconds, scores) of a fitted estimator: one float or dict per scale."""
     start = time.perf_counter()
     if isinstance(scorer, RankingScorer):
         recommender, history, holdout = split_for(scorer, estimator, X, y)
-        lists = recommend_at_scales(recommender, scales, history, scorer.n_listed)
+        lists = recommend_at_scales(recommender, scales, history, scorer.n_listed, **known)
         scores = [scorer.score_lists(ids, history, holdout) for ids in lists]
     else:
-        scores = [scorer(with_guidance_scale(estimator, s), X, y) for s in scales.tolist()]
+        scores = [
+            scorer(with_guidance_scale(estimator, s), X, y, **known) for s in scales.tolist()
+        ]
     return time.perf_counter() - start, scores
 
 

@@ -2,11 +2,12 @@
 
 import copy
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from .._utils.hashing import draw_seed
 from .._utils.topk import masked_topk
@@ -116,6 +117,7 @@ class RankingScorer:
     ) -> None:
         self.metric, self.k, self.convention = metric, check_k(k), convention
         self.holdout = _with_fixed_seed(holdout)
+        self._request: bool | str | None = None
         self.several = isinstance(metric, (list, tuple, set))
         metrics = list(metric) if isinstance(metric, (list, tuple, set)) else [metric]
         if not metrics:
@@ -163,12 +165,48 @@ class RankingScorer:
         return max([*(k for _, k, _ in self._named.values()), *[self.k] * len(self._callables)])
 
     def __call__(
-        self, estimator: BaseEstimator, X: MatrixLike, y: MatrixLike | None = None
+        self, estimator: BaseEstimator, X: MatrixLike, y: MatrixLike | None = None, **known: Any
     ) -> float | dict[str, float]:
-        """Score of a fitted estimator: a float, or a dict of float for several metrics."""
+        """Score of a fitted estimator: a float, or a dict of float for several metrics.
+
+        `known` is what its `recommend` takes beside the histories, such as ``user_features=``.
+        """
         recommender, history, holdout = split_for(self, estimator, X, y)
-        lists = recommend_lists(recommender, history, self.n_listed)
+        lists = recommend_lists(recommender, history, self.n_listed, **known)
         return self.score_lists(lists, history, holdout)
+
+    def set_score_request(self, *, user_features: bool | str | None = True) -> Self:
+        """Ask scikit-learn's metadata routing for what is known of the users that are scored.
+
+        Parameters
+        ----------
+        user_features : bool, str or None, default=True
+            As in scikit-learn: True asks for metadata of this name, a str for one of another name,
+            False asks for none, None is an error where it is given.
+
+        Returns
+        -------
+        self : object
+
+        Examples
+        --------
+        >>> from skdiffrec.model_selection import RankingScorer
+        >>> RankingScorer("ndcg").set_score_request(user_features=True)
+        RankingScorer('ndcg@10', k=10, holdout=None, convention='skdiffrec')
+        """
+        self._request = user_features
+        return self
+
+    def get_metadata_routing(self) -> MetadataRequest:
+        """Metadata routing: what `set_score_request` asks for.
+
+        Returns
+        -------
+        routing : MetadataRequest
+        """
+        request = MetadataRequest(owner=self)
+        request.score.add_request(param="user_features", alias=self._request)
+        return request
 
     def split(
         self, estimator: BaseEstimator, X: MatrixLike, y: MatrixLike | None = None
@@ -290,10 +328,19 @@ def _name(metric):
     return getattr(metric, "__name__", type(metric).__name__)
 
 
-def recommend_lists(estimator, history, k):
-    """Lists of unseen items (n_users, k), by `recommend` or from `decision_function`."""
+def recommend_lists(estimator, history, k, **known):
+    """Lists of unseen items (n_users, k), by `recommend` or from `decision_function`.
+
+    `known` is what `recommend` takes beside the histories, row by row.
+    """
+    known = {name: value for name, value in known.items() if value is not None}
     if hasattr(estimator, "recommend"):
-        return estimator.recommend(X=history, k=k)[0]
+        return estimator.recommend(X=history, k=k, **known)[0]
+    if known:
+        raise TypeError(
+            f"{', '.join(known)} can be given to a recommender alone, but this is a "
+            f"{type(estimator).__name__}. Transform the rows before, and give the recommender."
+        )
     n_users, n_items = history.shape
     size = max(1, _BLOCK_ELEMENTS // n_items)
     lists = []
@@ -303,10 +350,10 @@ def recommend_lists(estimator, history, k):
     return np.concatenate(lists)
 
 
-def recommend_at_scales(estimator, scales, history, k):
+def recommend_at_scales(estimator, scales, history, k, **known):
     """Lists of unseen items (n_scales, n_users, k) of a recommender, or a pipeline around one."""
     transformers, recommender = fitted_parts(estimator)
     if not transformers:
-        return recommender.recommend_scales(scales, X=history, k=k)[0]
+        return recommender.recommend_scales(scales, X=history, k=k, **known)[0]
     rows = transformed(transformers, history)  # may lack items of the history
-    return recommender.recommend_scales(scales, X=rows, k=k, filter_items=history)[0]
+    return recommender.recommend_scales(scales, X=rows, k=k, filter_items=history, **known)[0]
