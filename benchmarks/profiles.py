@@ -5,8 +5,8 @@
 Beside NAME.npz lies NAME.features.npz (its README says what they hold). Rows are the train part. Of
 each fold the test users' rows are hidden: without any history the truth is the whole row, else all
 but 1, 3 or 5 items drawn at random. CFGDiffusionRecommender has its defaults, with and without
-`user_features`; the ridge is popularity plus a ridge regression of centred rows on centred features,
-its λ of a grid by nDCG@10 on a fifth of the training users, as irspack's settings
+`user_features`; the ridge is popularity plus a ridge regression of centred rows on centred
+features, its λ of a grid by nDCG@10 on a fifth of the training users, as irspack's settings
 (`irspack_peers.py`, in an environment of its own). Means over folds and seeds (other folds),
 differences with 95 % intervals of a paired bootstrap over users.
 """
@@ -127,7 +127,9 @@ def table(values):
                 "items": length,
                 "model": name,
                 "nDCG@10": round(float(np.nanmean(each)), 4),
-                "difference": f"{found.difference:+.4f} ({found.low:+.4f} to {found.high:+.4f})",
+                "difference": round(found.difference, 5),
+                "low": round(found.low, 5),
+                "high": round(found.high, 5),
                 "to": against,
             }
         )

@@ -22,13 +22,13 @@ from ._training.cache import remembered
 from ._training.fit import fit_model, training_key
 from ._training.user_weights import check_sample_weight
 from ._utils.callbacks import CallbackSupportMixin, EpochCallbacks
-from ._utils.guidance_scales import check_scale_parameter
 from ._utils.hashing import draw_seed
 from ._utils.results import TrainingHistory
 from ._utils.saving import add_library_classes
 from ._utils.typing import ArrayLike, MatrixLike, RandomState, Values
 from ._utils.user_features import check_user_features
 from ._utils.user_rows import UserRows
+from ._utils.validation import check_scale_parameter
 from .baselines import (
     EASERecommender,
     ItemItemRecommender,
@@ -171,6 +171,8 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         The weight of the closed form that is used.
     n_user_features_in_ : int
         Number of columns of `user_features`, where some were given.
+    user_feature_names_in_ : ndarray of str
+        Their names, where they were those of a data frame.
     best_guidance_scale_ : float
         What ``guidance_scale="auto"`` is.
 

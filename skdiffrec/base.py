@@ -9,6 +9,13 @@ from sklearn.base import BaseEstimator
 
 from ._utils.callbacks import CALLBACK_STATE
 from ._utils.cuts import OrderedRows, comes_in_sets, hide_share
+from ._utils.holdouts import (
+    check_any_holdout,
+    check_holdout,
+    check_holdout_names,
+    drop_labels,
+    is_labels,
+)
 from ._utils.recency import item_popularity
 from ._utils.rows import hide_last
 from ._utils.saving import load_model, restore_state, save_model, saved_state
@@ -16,15 +23,10 @@ from ._utils.topk import EVERY_ITEM, masked_topk, row_blocks
 from ._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Values
 from ._utils.validation import (
     VALUES,
-    check_any_holdout,
     check_fitted,
-    check_holdout,
-    check_holdout_names,
     check_interactions,
     check_k,
-    drop_labels,
     fit_context,
-    is_labels,
     item_filter,
     requested_rows,
     warn_without_order,

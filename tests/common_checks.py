@@ -39,7 +39,7 @@ def scored_blocks(fitted):
     inner = getattr(cls, name)
 
     def spy(self, X, *args):
-        blocks.append(X)
+        blocks.append(getattr(X, "history", X))
         return inner(self, X, *args)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -32,7 +32,6 @@ ORDER = [
     "_parameters",
     "_training",
     "_fitted",
-    "_explained",
     "_recommender",
     "persistence",
     "",

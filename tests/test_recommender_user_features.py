@@ -1,10 +1,7 @@
 """User features: a second condition, guided along a chain, in every question to a model."""
 
 import copy
-import io
-import pickle
 
-import joblib
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -12,59 +9,20 @@ from conftest import tiny_cfg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn import config_context
-from sklearn.model_selection import GridSearchCV, cross_validate
+from profiled_models import (  # noqa: F401
+    N_FEATURES,
+    N_ITEMS,
+    N_USERS,
+    data_of,
+    fitted_fixture,
+    lists_of,
+    profiled_fixture,
+    same,
+)
 
-from skdiffrec import CFGDiffusionRecommender, persistence
-from skdiffrec.baselines import NeighborhoodRecommender, PopularityRecommender
+from skdiffrec.baselines import PopularityRecommender
 from skdiffrec.datasets import make_interactions
 from skdiffrec.metrics import ndcg_at_k
-from skdiffrec.model_selection import GuidanceScaleCV, RankingScorer
-
-N_USERS, N_ITEMS, N_FEATURES = 150, 60, 8
-KINDS = {
-    "default": {},
-    "time": dict(values="time"),
-    "horizon": dict(values="time", horizon=2, closed_form=NeighborhoodRecommender()),
-    "steps": dict(n_sampling_steps=3, closed_form=NeighborhoodRecommender()),
-    "drawn": dict(n_sampling_steps=2, temperature=1.0, eta=1.0, n_draws=2),
-    "no closed form": dict(closed_form=None),
-    "no head": dict(ranking_head=False, latent_dim=None, n_sampling_steps=2),
-    "early stopping off": dict(early_stopping=False, values="weight"),
-}
-
-
-def data_of(**parameters):
-    return make_interactions(
-        N_USERS, N_ITEMS, n_interactions_per_user=10, n_tastes=4, random_state=3, **parameters
-    )
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def fitted(request):
-    """(model, X, features); some users have no history, no features, or neither."""
-    parameters = KINDS[request.param]
-    data = data_of(values=parameters.get("values", "binary"))
-    X, U = data.train.tolil(), data.user_features.tolil()
-    X[[0, 1]] = 0
-    U[[1, 2]] = 0
-    X, U = sp.csr_array(X.tocsr()), sp.csr_array(U.tocsr())
-    return tiny_cfg(**parameters).fit(X, user_features=U), X, U
-
-
-@pytest.fixture(scope="module")
-def plain():
-    data = data_of()
-    return tiny_cfg().fit(data.train, user_features=data.user_features), data
-
-
-def lists_of(model, **options):
-    return model.recommend([0, 1, 2, 3, 4], 6, **options)
-
-
-def same(one, other):
-    for a, b in zip(one, other, strict=True):
-        assert_array_equal(a, b)
 
 
 class TestChain:
@@ -193,16 +151,16 @@ class TestQuestions:
         assert_allclose(why.conditions["history"], full - no_history, atol=1e-3)
         assert_allclose(why.base, no_history, atol=1e-3)
 
-    def test_score_reads_them(self, plain):
-        model, data = plain
+    def test_score_reads_them(self, profiled):
+        model, data = profiled
         found = model.score(data.train, data.test, user_features=data.user_features)
         ids, _ = model.recommend(k=10)
         assert_allclose(found, ndcg_at_k(ids, data.test, k=10))
         assert found != model.score(data.train, data.test)
         assert 0 < model.score(data.train, user_features=data.user_features) < 1
 
-    def test_the_scale_of_the_estimator_may_be_a_dict(self, plain):
-        model, _ = plain
+    def test_the_scale_of_the_estimator_may_be_a_dict(self, profiled):
+        model, _ = profiled
         scale = {"user_features": 2.0, "history": 0.5}
         changed = copy.copy(model).set_params(guidance_scale=scale)
         same(lists_of(changed), lists_of(model, guidance_scale=scale))
@@ -258,16 +216,28 @@ class TestLearning:
         same(lists_of(one), lists_of(other))
         assert not hasattr(one, "n_user_features_in_")
 
-    def test_a_fit_without_features_forgets_them(self, plain):
-        _, data = plain
+    def test_a_fit_without_features_forgets_them(self, profiled):
+        _, data = profiled
         model = tiny_cfg().fit(data.train, user_features=data.user_features)
         assert model.n_user_features_in_ == N_FEATURES
         model.fit(data.train)
         assert not hasattr(model, "n_user_features_in_")
         same(lists_of(model), lists_of(tiny_cfg().fit(data.train)))
 
-    def test_order_of_users_does_not_matter(self, plain):
-        model, data = plain
+    def test_a_weight_is_so_many_copies(self):
+        data = data_of()
+        weight = np.random.default_rng(0).integers(0, 3, N_USERS)
+        copies = np.repeat(np.arange(N_USERS), weight)
+        given = [np.array(part) for part in (data.user_features.indptr, data.user_features.indices)]
+        one = tiny_cfg().fit(data.train, sample_weight=weight, user_features=data.user_features)
+        other = tiny_cfg().fit(data.train[copies], user_features=data.user_features[copies])
+        users = {"X": data.train[:20], "user_features": data.user_features[:20], "k": 8}
+        assert_allclose(one.recommend(**users)[1], other.recommend(**users)[1], atol=1e-4)
+        kept = data.user_features.indptr, data.user_features.indices
+        same(kept, given)
+
+    def test_order_of_users_does_not_matter(self, profiled):
+        model, data = profiled
         order = np.random.default_rng(0).permutation(N_USERS)
         other = tiny_cfg().fit(data.train[order], user_features=data.user_features[order])
         place = np.argsort(order)
@@ -277,8 +247,8 @@ class TestLearning:
 
 @settings(max_examples=15, deadline=None)
 @given(st.floats(-3, 3), st.floats(-3, 3), st.integers(0, N_USERS - 1))
-def test_guidance_is_affine_in_each_scale(fitted_once, by_profile, by_history, user):
-    model = fitted_once
+def test_guidance_is_affine_in_each_scale(profiled, by_profile, by_history, user):
+    model, _ = profiled
     corners = model.score_parts(user, None)
     scale = {"user_features": by_profile, "history": by_history}
     found = model.score_parts(user, None, guidance_scale=scale).score
@@ -286,200 +256,3 @@ def test_guidance_is_affine_in_each_scale(fitted_once, by_profile, by_history, u
     for name, lift in corners.lifts.items():
         expected = expected + scale[name] * lift
     assert_allclose(found, expected, atol=1e-3)
-
-
-@pytest.fixture(scope="module")
-def fitted_once(plain):
-    return plain[0]
-
-
-class TestForms:
-    def test_every_form_of_a_matrix(self, plain):
-        pandas = pytest.importorskip("pandas")
-        model, data = plain
-        U = data.user_features
-        forms = [
-            U.tocsc(),
-            U.tocoo(),
-            sp.csr_matrix(U),
-            U.toarray(),
-            U.toarray().tolist(),
-            U.toarray().astype(bool),
-            pandas.DataFrame(U.toarray(), columns=data.user_feature_names),
-        ]
-        expected = lists_of(model)
-        for form in forms:
-            some = sp.csr_array(form)[:5] if sp.issparse(form) else form[:5]
-            same(lists_of(model, user_features=some), expected)
-            same(lists_of(tiny_cfg().fit(data.train, user_features=form)), expected)
-
-    @pytest.mark.parametrize("include_data", [True, False])
-    def test_files(self, fitted, include_data, tmp_path):
-        model, X, U = fitted
-        path = tmp_path / "model.safetensors"
-        model.save(path, include_data=include_data)
-        loaded = persistence.load(path)
-        users = {"X": X[:7], "user_features": U[:7], "guidance_scale": {"user_features": 2.0}}
-        same(loaded.recommend(k=6, **users), model.recommend(k=6, **users))
-        assert loaded.n_user_features_in_ == N_FEATURES
-        if include_data:
-            same(lists_of(loaded), lists_of(model))
-        again = tmp_path / "again.safetensors"
-        loaded.save(again, include_data=include_data)
-        assert again.read_bytes() == path.read_bytes()
-
-    def test_names_and_dicts_in_files(self, tmp_path):
-        pandas = pytest.importorskip("pandas")
-        data = data_of()
-        frame = pandas.DataFrame(data.user_features.toarray(), columns=data.user_feature_names)
-        model = tiny_cfg(guidance_scale={"user_features": 2.0})
-        model.fit(data.train, user_features=frame).save(tmp_path / "m")
-        loaded = CFGDiffusionRecommender.load(tmp_path / "m")
-        assert_array_equal(loaded.user_feature_names_in_, data.user_feature_names)
-        assert loaded.guidance_scale == {"user_features": 2.0}
-        same(lists_of(loaded), lists_of(model))
-
-    def test_pickles_and_copies(self, fitted):
-        model, _, _ = fitted
-        buffer = io.BytesIO()
-        joblib.dump(model, buffer)
-        buffer.seek(0)
-        for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model), joblib.load(buffer)):
-            same(lists_of(other), lists_of(model))
-
-    def test_memory_tells_features_apart(self, tmp_path):
-        data = data_of()
-        U = data.user_features
-        model = tiny_cfg(memory=str(tmp_path))
-        first = lists_of(model.fit(data.train, user_features=U))
-        other = lists_of(model.fit(data.train, user_features=U[::-1]))
-        none = lists_of(model.fit(data.train))
-        same(first, lists_of(model.fit(data.train, user_features=U)))
-        assert not np.array_equal(first[1], other[1]) and not np.array_equal(first[1], none[1])
-
-
-class TestRefusals:
-    BAD = [
-        (np.ones((3, N_FEATURES)), ValueError, r"shape \(3, 8\), but there are 150 users"),
-        (np.ones(N_USERS), ValueError, r"shape \(150,\)"),
-        (np.ones((N_USERS, 0)), ValueError, "a column for each feature"),
-        (np.zeros((N_USERS, 3)), ValueError, "zeros alone"),
-        (np.full((N_USERS, 3), "rain"), TypeError, "no number.*OneHotEncoder"),
-        (np.full((N_USERS, 2), np.nan), ValueError, "nan in column 0"),
-        (sp.csr_array(np.full((N_USERS, 2), np.inf)), ValueError, "inf in column 0"),
-        (np.full((N_USERS, 2), 1e300), ValueError, "1e[+]300 in column 0"),
-        (np.ma.masked_equal(np.ones((N_USERS, 2)), 1), ValueError, "user_features"),
-    ]
-
-    @pytest.mark.parametrize(("features", "error", "message"), BAD)
-    def test_fit(self, plain, features, error, message):
-        fitted, data = plain
-        model = copy.deepcopy(fitted)
-        with pytest.raises(error, match=message):
-            model.fit(data.train, user_features=features)
-        same(lists_of(model), lists_of(fitted))
-        assert model.n_user_features_in_ == N_FEATURES
-
-    def test_the_column_is_named(self, plain):
-        pandas = pytest.importorskip("pandas")
-        _, data = plain
-        frame = pandas.DataFrame({"age": np.ones(N_USERS), "income": np.full(N_USERS, np.nan)})
-        with pytest.raises(ValueError, match="column 1 .'income'.*finite"):
-            tiny_cfg().fit(data.train, user_features=frame)
-
-    def test_questions(self, plain):
-        model, data = plain
-        users = {"X": data.train[:2]}
-        for features, message in (
-            (np.ones((3, N_FEATURES)), "there are 2 users"),
-            (np.ones((2, 5)), "5 columns, but 8 in fit"),
-            (np.full((2, N_FEATURES), np.nan), "nan in column 0"),
-        ):
-            with pytest.raises(ValueError, match=message):
-                model.recommend(user_features=features, **users)
-        with pytest.raises(ValueError, match="has a scale for 'wanted'.*'user_features', 'history'"):
-            model.recommend(0, guidance_scale={"wanted": 2.0})
-        with pytest.raises(ValueError, match=r"guidance_scale\['history'\] has shape"):
-            model.recommend([0, 1], guidance_scale={"history": [1.0, 2.0, 3.0]})
-        with pytest.raises(ValueError, match="scales is an empty dict"):
-            model.recommend_scales({}, [0])
-        with pytest.raises(ValueError, match="has a scale for 'age'"):
-            model.recommend_scales({"age": [1.0]}, [0])
-
-    def test_columns_in_another_order(self):
-        pandas = pytest.importorskip("pandas")
-        data = data_of()
-        frame = pandas.DataFrame(data.user_features.toarray(), columns=data.user_feature_names)
-        model = tiny_cfg().fit(data.train, user_features=frame)
-        with pytest.raises(ValueError, match="columns of user_features are"):
-            model.recommend(range(N_USERS), user_features=frame.iloc[:, ::-1])
-
-    def test_a_model_without_features(self):
-        data = data_of()
-        model = tiny_cfg().fit(data.train)
-        with pytest.raises(ValueError, match="fitted without any"):
-            model.recommend(X=data.train[:2], user_features=data.user_features[:2])
-        with pytest.raises(ValueError, match="has a scale for 'user_features'.*'history'"):
-            model.recommend(0, guidance_scale={"user_features": 2.0})
-
-    @pytest.mark.parametrize("scale", [{"history": "high"}, {"history": [1.0]}, {"history": 1e9}])
-    def test_scales_of_an_estimator(self, scale):
-        with pytest.raises((TypeError, ValueError), match="guidance_scale"):
-            tiny_cfg(guidance_scale=scale).fit(data_of().train)
-
-
-class TestRouting:
-    """scikit-learn's metadata routing cuts the features with the rows."""
-
-    def test_cross_validate_and_search(self):
-        data = data_of()
-        with config_context(enable_metadata_routing=True):
-            model = tiny_cfg().set_fit_request(user_features=True)
-            model.set_score_request(user_features=True)
-            params = {"user_features": data.user_features}
-            found = cross_validate(model, data.train, cv=3, params=params, return_estimator=True)
-            assert all(m.n_user_features_in_ == N_FEATURES for m in found["estimator"])
-            test = np.arange(N_USERS)[: N_USERS // 3]
-            first = found["estimator"][0]
-            score = first.score(data.train[test], user_features=data.user_features[test])
-            assert found["test_score"][0] == score
-            grid = {"guidance_scale": [0.5, {"user_features": 2.0}]}
-            search = GridSearchCV(model, grid, cv=2).fit(data.train, **params)
-            assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-
-    def test_the_scorer_asks_for_them(self):
-        data = data_of()
-        with config_context(enable_metadata_routing=True):
-            strong = tiny_cfg(guidance_scale={"user_features": 5.0})
-            model = strong.set_fit_request(user_features=True)
-            params = {"user_features": data.user_features}
-            scorer = RankingScorer("ndcg").set_score_request(user_features=True)
-            found = cross_validate(model, data.train, cv=2, params=params, scoring=scorer)
-            fitted = model.fit(data.train[75:], user_features=data.user_features[75:])
-            expected = scorer(fitted, data.train[:75], user_features=data.user_features[:75])
-            assert found["test_score"][0] == expected
-            assert expected != RankingScorer("ndcg")(fitted, data.train[:75])
-
-    def test_the_choice_of_a_scale_cuts_them_with_the_rows(self):
-        data = data_of()
-        U = data.user_features
-        search = GuidanceScaleCV(tiny_cfg(), scales=[0.5, 1.0, 2.0], cv=2, refit=True)
-        search.fit(data.train, user_features=U)
-        fitted = tiny_cfg().fit(data.train[75:], user_features=U[75:])
-        scorer = RankingScorer()
-        history, holdout = scorer.split(fitted, data.train[:75])
-        for i, scale in enumerate([0.5, 1.0, 2.0]):
-            lists = fitted.recommend(X=history, user_features=U[:75], guidance_scale=scale)[0]
-            expected = ndcg_at_k(lists, holdout, k=10)
-            assert_allclose(search.cv_results_["split0_test_score"][i], expected)
-        assert search.score(data.train, user_features=U) != search.score(data.train)
-        prefit = GuidanceScaleCV(fitted, scales=[0.5, 1.0, 2.0], cv="prefit")
-        prefit.fit(data.train[:75], user_features=U[:75])
-        found = prefit.cv_results_["mean_test_score"]
-        assert_allclose(found, search.cv_results_["split0_test_score"])
-
-    def test_a_scorer_of_what_cannot_read_them(self):
-        data = data_of()
-        model = PopularityRecommender().fit(data.train)
-        with pytest.raises(TypeError, match="user_features"):
-            RankingScorer()(model, data.train, user_features=data.user_features)

@@ -320,7 +320,11 @@ class TestEstimator:
             line.split(" : ")[0].strip() for line in section.splitlines() if " : " in line
         }
         found = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
-        assert documented - {"feature_names_in_"} <= found <= documented
+        assert (
+            documented - {"feature_names_in_", "n_user_features_in_", "user_feature_names_in_"}
+            <= found
+            <= documented
+        )
 
     def test_documented_parameters(self, model):
         section = type(model).__doc__.split("Parameters\n")[1].split("Attributes\n")[0]

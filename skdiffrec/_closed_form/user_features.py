@@ -10,7 +10,6 @@ others, in closed form (Allen 1974).
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils.extmath import randomized_svd
 
 from .._utils.rows import entry_rows, sampled_rows, scale_rows
@@ -43,12 +42,10 @@ def column_factors(features, weight):
     Powers of two, so that they round nothing. `weight` (n_rows,) is how many users a row stands
     for.
     """
-    counted = scale_rows(features, weight > 0)
-    counted.eliminate_zeros()
-    of_entry = weight[entry_rows(counted)]
+    of_entry = weight[entry_rows(features)]
     counts, squares = (
-        np.bincount(counted.indices, of_entry * value, minlength=features.shape[1])
-        for value in (1.0, counted.data.astype(np.float64) ** 2)
+        np.bincount(features.indices, of_entry * value, minlength=features.shape[1])
+        for value in (1.0, features.data.astype(np.float64) ** 2)
     )
     mean = np.divide(squares, counts, out=np.zeros_like(counts), where=counts > 0)
     exponent = np.round(0.5 * np.log2(mean, out=np.zeros_like(mean), where=mean > 0))

@@ -10,13 +10,13 @@ from .._utils.topk import masked_topk
 from .._utils.typing import ArrayLike, Scale
 from .._utils.user_rows import HISTORY
 from .._utils.validation import check_fitted, check_item_list, check_k, check_lists
-from .lists import ListingDiffusion
+from .serving import ServedDiffusion
 
 _N_EXPLAINED = 10
 _N_STEPS = 20  # calibration hardly differs from that of 5
 
 
-class ExplainedDiffusion(ListingDiffusion):
+class ExplainedDiffusion(ServedDiffusion):
     """Why and how surely a fitted diffusion recommender ranks as it does."""
 
     def sample(
@@ -243,9 +243,11 @@ class ExplainedDiffusion(ListingDiffusion):
         lifts = np.diff(branches, axis=0)
         total = branches[0] + (lifts * scale.T[:, :, None].astype(np.float32)).sum(0)
         shape = (() if one_user else (n,)) + (() if one_item else item_ids.shape[1:])
-        every = total, branches[-1], branches[0], branches[-1] - branches[0], *lifts
-        parts = [part.reshape(shape)[()] for part in every]
-        return ScoreParts(*parts[:4], dict(zip(conditions, parts[4:], strict=True)))
+        every = total, branches[-1], branches[0], branches[-1] - branches[0]
+        total, conditional, unconditional, lift = (part.reshape(shape)[()] for part in every)
+        by_condition = (part.reshape(shape)[()] for part in lifts)
+        named = dict(zip(conditions, by_condition, strict=True))
+        return ScoreParts(total, conditional, unconditional, lift, named)
 
     def explain(
         self,
@@ -316,20 +318,22 @@ default=None
         item_ids, one_item = check_item_list("item_ids", item_ids, self.n_features_in_)
         items, places = np.unique(item_ids, return_inverse=True)
         score = model.score(row, scale, settings, items)[0]
-        base = model.score_without(HISTORY, row, scale, settings, items)[0]
-        without = model.leave_one_out(row, scale, settings, items)
-        form = model.closed_form_contributions(row, scale[0, -1], settings, items)
-        by_item = score, base, (score - without).T, *form
-        asked = places[0] if one_item else places
-        conditions = {
-            name: (score - model.score_without(name, row, scale, settings, items)[0])[asked]
+        without = {
+            name: model.score_without(name, row, scale, settings, items)[0]
             for name in model.denoiser.conditions
         }
+        each = model.leave_one_out(row, scale, settings, items)
+        form = model.closed_form_contributions(row, scale[0, -1], settings, items)
+        asked = places[0] if one_item else places
         return Explanation(
             item_ids[0] if one_item else item_ids,
             row.history.indices.astype(np.int64),
-            *(part[asked] for part in by_item),
-            conditions,
+            score=score[asked],
+            base=without[HISTORY][asked],
+            total=(score - each).T[asked],
+            closed_form=form[0][asked],
+            closed_form_base=form[1][asked],
+            conditions={name: (score - other)[asked] for name, other in without.items()},
         )
 
     def _one_row(self, user_id, X, user_features):

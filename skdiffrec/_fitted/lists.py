@@ -1,19 +1,104 @@
 """Lists and scores of a fitted diffusion recommender: checks, then one call to its model."""
 
+import numbers
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from .._utils.guidance_scales import check_scale_grid
+from .._inference.device import resolve_device
+from .._inference.model import FittedModel
+from .._inference.state import model_state
+from .._parameters import SAMPLING_PARAMETERS, sampling_settings
+from .._utils.tensor_file import PersistenceError
 from .._utils.topk import masked_topk
 from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Scale
-from .._utils.validation import check_fitted, check_k, item_filter
-from .estimator import FittedDiffusion
+from .._utils.user_features import check_user_features
+from .._utils.user_rows import UserRows
+from .._utils.validation import (
+    check_condition_scales,
+    check_fitted,
+    check_k,
+    check_parameters,
+    check_scale_grid,
+    item_filter,
+    requested_rows,
+)
+from ..base import BaseRecommender
 
 
-class ListingDiffusion(FittedDiffusion):
-    """Lists and scores for users."""
+class FittedDiffusion(BaseRecommender):
+    """A recommender around a `FittedModel`; a subclass has its parameters and fits it."""
+
+    _keeps_popularity = False  # the trained model does
+    _model: FittedModel
+    _fit_user_features: Any = None
+    device: Any
+    guidance_scale: Any
+    horizon: Any
+    n_sampling_steps: int
+    start_timestep: int | None
+
+    def _adopt(self, model):
+        self.__dict__.update(model.attributes())
+
+    def _get_state(self):
+        return model_state(self._model)
+
+    def _set_state(self, state, tensors, device):
+        self.device, device = device, resolve_device(device, fitting=True)
+        model = FittedModel.of_state(state, tensors)
+        if model.denoiser.n_items != self.n_features_in_:
+            raise PersistenceError("The network has another number of items than the model.")
+        self._adopt(model.to(device))
+
+    def _asked_horizon(self):
+        if self.values != "time" or self.horizon is None:
+            return None
+        check_parameters(self, ["horizon"])
+        return self.horizon
+
+    def _scales(self, n, scale=None):
+        """A guidance scale for each of n users and condition; None is the estimator's."""
+        if scale is None:
+            scale = self.guidance_scale
+            if not isinstance(scale, numbers.Real | Mapping):
+                check_parameters(self, ["guidance_scale"])
+        if isinstance(scale, str) and scale == "auto":
+            scale = self._model.training.best_scale
+        return check_condition_scales(scale, n, self._model.denoiser.conditions)
+
+    def _users(self, X, user_features=None):
+        features = check_user_features(self, user_features, X.shape[0])
+        return UserRows(X, features)
+
+    def _requested(self, user_ids, X, user_features):
+        """(UserRows, which of them or None for all in order, whether one user was asked for)."""
+        rows, chosen, scalar = requested_rows(self, user_ids, X)
+        if X is not None:
+            return self._users(rows, user_features), chosen, scalar
+        if user_features is None:
+            return UserRows(rows, self._fit_user_features), chosen, scalar
+        rows = rows if chosen is None else rows[chosen]
+        return self._users(rows, user_features), None, scalar
+
+    def _settings(self, n_timesteps, **changes):
+        """How to sample: the estimator's parameters but for `changes`, checked."""
+        values = {name: getattr(self, name) for name in SAMPLING_PARAMETERS} | changes
+        return sampling_settings(values, n_timesteps, type(self).__name__)
+
+    def _sampled(self):
+        """The fitted model on its device, and how to sample it."""
+        asked = self.device, *(getattr(self, name) for name in SAMPLING_PARAMETERS)
+        model = self._model
+        known, settings = model.resolved
+        if known != asked:
+            model = model.to(resolve_device(self.device))
+            settings = self._settings(model.diffusion.n_timesteps)
+            model.resolve(asked, settings)
+            if model is not self._model:  # else an estimator does not change by being asked
+                self._model = model
+        return model, settings
 
     def recommend(
         self,

@@ -123,6 +123,10 @@ class PaddedRows:
         self.weights = weights * known
 
     @property
+    def lengths(self):
+        return self.known.sum(1)
+
+    @property
     def filled(self):
         return self.known.any(1)
 
@@ -152,9 +156,7 @@ class PaddedAgedRows:
     def __init__(self, items, ages, known):
         self.items, self.ages, self.known = items, ages, known
 
-    @property
-    def filled(self):
-        return self.known.any(1)
+    lengths, filled = PaddedRows.lengths, PaddedRows.filled
 
     def weighted(self, half_life, floor=RECENCY_FLOOR):
         weights = recency_of_ages(self.ages, half_life, floor)

@@ -136,7 +136,7 @@ class HeadScores:
         one, missing, h = torch.ones_like(of_history), 1 - of_history, self.head.narrow(h)
         parts = [h, one, missing, missing, torch.zeros_like(one)]
         if self.user_features is not None:
-            columns = self.user_features.columns(known.user_features, scale)
+            columns = self.user_features.columns(known, scale)
             # features without a history change popularity itself
             profile_only = known.user_features.filled & ~known.history.filled
             parts[3] = missing.masked_fill(profile_only[:, None], 0.0)

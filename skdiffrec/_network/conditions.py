@@ -9,7 +9,7 @@ from torch import nn
 
 from .._utils.rows import scale_columns
 
-
+_WORTH = 2.0  # κ: items of a history that are worth as much as features
 _NETWORK_SHARE = 0.25  # of the network's part of what features say by themselves
 
 
@@ -25,7 +25,8 @@ class UserFeatures(nn.Module):
 
     The first adds ``U·f`` to what the first layer reads, or a null token where nothing is known.
     The second is linear, ``lift·(project·f − center)``, and solved before training. It is what
-    features say by themselves; what they say beside a history only the network knows.
+    features say by themselves; beside a history of n items the network knows better, and κ/(κ + n)
+    of it is left.
 
     Parameters
     ----------
@@ -89,8 +90,11 @@ class UserFeatures(nn.Module):
         read = features.multiply(self.table)
         return torch.where(known[:, None], read, self.null)
 
-    def columns(self, features, scale):
-        """What `lift` is multiplied with at guidance scales (n, 2): (n, rank)."""
-        read = features.multiply(self.project) - self.center
-        alone = (scale[:, 0] - scale[:, 1])[:, None]
-        return torch.where(features.filled[:, None], alone * read, torch.zeros_like(read))
+    def columns(self, known, scale):
+        """What `lift` is multiplied with at guidance scales (n, 2) of `Known` rows: (n, rank)."""
+        read = known.user_features.multiply(self.project) - self.center
+        lengths = known.history.lengths
+        replaced = lengths / (lengths + _WORTH)
+        left = (scale[:, 0] - scale[:, 1] * replaced)[:, None]
+        filled = known.user_features.filled[:, None]
+        return torch.where(filled, left * read, torch.zeros_like(read))

@@ -46,9 +46,14 @@ class SparseRows(NamedTuple):
         return torch.repeat_interleave(self.offsets.diff())
 
     @property
+    def lengths(self):
+        """Entries of every row, int64 (n_rows,)."""
+        return self.offsets.diff()
+
+    @property
     def filled(self):
         """Whether a row has an entry, bool (n_rows,)."""
-        return self.offsets.diff() > 0
+        return self.lengths > 0
 
     def weighted(self, half_life: float | None, floor: float = RECENCY_FLOOR) -> "SparseRows":
         """The rows themselves: they have no ages (see `AgedRows.weighted`)."""
@@ -171,9 +176,14 @@ class AgedRows(NamedTuple):
         return cls(*SparseRows.from_csr(X, device, n_rows))
 
     @property
+    def lengths(self):
+        """Entries of every row, int64 (n_rows,)."""
+        return self.offsets.diff()
+
+    @property
     def filled(self):
         """Whether a row has an entry, bool (n_rows,)."""
-        return self.offsets.diff() > 0
+        return self.lengths > 0
 
     def weighted(self, half_life: float | None, floor: float = RECENCY_FLOOR) -> SparseRows:
         """The rows with recency weights, not below `floor`; ones where `half_life` is None."""

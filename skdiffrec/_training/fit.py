@@ -95,13 +95,12 @@ def fit_model(rows, sample_weight, parameters, seed, device, callbacks):
         factor = column_factors(rows.user_features, sample_weight)
         rows = UserRows(rows.history, scale_columns(rows.user_features, factor))
     rows, weight = merge_rows(rows, p.values, sample_weight)
+    of_features = None if factor is None else {"factor": factor, **_lift(rows, weight, p, seed)}
     fraction = p.validation_fraction if p.early_stopping else 0.0
     popularity = item_popularity(rows.history, p.values, weight)
     sets = set_size > 1
-    rows, held_out = split_validation(
-        rows, weight, p.values, fraction, seed, p.horizon, sets=sets
-    )
-    of_rows = popularity, held_out, set_size, factor
+    rows, held_out = split_validation(rows, weight, p.values, fraction, seed, p.horizon, sets=sets)
+    of_rows = popularity, held_out, set_size, of_features
     training = _Training(rows, weight, *of_rows, p, seed, device)
     shown = None if held_out is None else held_out[:2]
     with training_threads():
@@ -122,6 +121,17 @@ def fit_model(rows, sample_weight, parameters, seed, device, callbacks):
     return training.finished(training.denoiser, ended_by)
 
 
+def _lift(rows, weight, parameters, seed):
+    """What features say by themselves, as buffers of `UserFeatures`; nothing without a closed form.
+
+    It is not there while held-out items are looked at, and knows them.
+    """
+    X, features = rows.history, rows.user_features
+    if not parameters.ranking_head or parameters.closed_form is None:
+        return no_lift(features.shape[1], X.shape[1])._asdict()
+    return feature_lift(X, features, weight, seed)._asdict()
+
+
 class _Training:
     """What a training needs and what becomes of it.
 
@@ -135,35 +145,28 @@ class _Training:
     held_out : HeldOut or None
     set_size : float
         Items of one moment, the mean, where items come in sets; else 1.
-    factor : ndarray of float64, shape (n_user_features,), or None
-        By which columns of the features were multiplied.
+    of_features : dict of ndarray or None
+        Buffers of `UserFeatures`, among them the factor by which columns were multiplied.
     parameters, seed, device
         As in `fit_model`.
     """
 
     def __init__(
-        self, rows, weight, popularity, held_out, set_size, factor, parameters, seed, device
+        self, rows, weight, popularity, held_out, set_size, of_features, parameters, seed, device
     ):
-        self.factor = factor
+        self.of_features = of_features
         self.p = p = parameters
         self.seed, self.history = seed, TrainingHistory()
         self.sets = set_size > 1
         self.half_life = resolve_half_life(p.half_life, p.values, set_size)
         alpha_bar = resolve_noise_schedule(p.noise_schedule, p.n_timesteps)
         self.diffusion = Diffusion(alpha_bar, p.prediction_type)
-        X, features = rows.history, rows.user_features
+        X = rows.history
         self.closed_form = self._closed_form(X, weight, held_out, device)
-        self.lift = None
-        if features is not None:
-            self.lift = no_lift(features.shape[1], X.shape[1])
-            if p.ranking_head and p.closed_form is not None:
-                self.lift = feature_lift(X, features, weight, seed)
         generator = torch.Generator(device).manual_seed(seed)
         self.counts = X.astype(bool).T @ weight
         self.denoiser = self._denoiser(X, weight).to(device)
         self.denoiser.initialize(generator, self.counts, weight.sum())
-        if features is not None:
-            self.denoiser.user_features.keep(**self.lift._asdict())
         self.denoiser.head.keep_popularity(popularity)
         self.rows = self._rows(rows, weight, generator)
         now = self._model(self.denoiser)
@@ -195,7 +198,7 @@ class _Training:
         return TrainingRows(rows.history, p.values, **common)
 
     def _denoiser(self, X, weight):
-        p = self.p
+        p, of_features = self.p, self.of_features
         return build_denoiser(
             history_weights(X, "binary", None),
             weight,
@@ -206,7 +209,7 @@ class _Training:
             dropout=resolve_dropout(p.dropout, X),
             half_life=self.half_life,
             item_dim=resolve_item_dim(p.horizon),
-            user_features=None if self.lift is None else self.lift.project.shape,
+            user_features=of_features and of_features["project"].shape,
             seed=self.seed,
         )
 
@@ -255,8 +258,8 @@ class _Training:
             best_scale,
             ended_by,
         )
-        if self.factor is not None:  # until now rows came multiplied by it
-            denoiser.user_features.keep(factor=self.factor)
+        if self.of_features is not None:  # until now rows came multiplied by the factor
+            denoiser.user_features.keep(**self.of_features)
         return self._model(denoiser, closed_form_scale=factor, training=summary)
 
     def _closed_form_weight(self, denoiser):

@@ -166,8 +166,8 @@ def _parsed(text):
         raise PersistenceError(
             f"it has format {version} and was saved by skdiffrec "
             f"{record.get('library_version')!r:.100}; this is skdiffrec {__version__}, which reads "
-            f"format {_OLDEST_FORMAT} and later, with other parameters. Fit and save again, or load it with "
-            "that version."
+            f"format {_OLDEST_FORMAT} and later, with other parameters. Fit and save again, or "
+            "load it with that version."
         )
     if version > FORMAT_VERSION:
         raise PersistenceError(

@@ -5,7 +5,7 @@ Every error says which parameter, the value received, what is valid, and what to
 
 import numbers
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,11 +17,12 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils.validation import _get_feature_names, check_is_fitted, validate_data
+from sklearn.utils.validation import _get_feature_names as column_names
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .canonical import VALUES, canonical_csr, with_float_data
 from .item_filters import user_item_matrix
-from .missing import MISSING, raise_clearer, reject_masked
+from .missing import raise_clearer, reject_masked
 from .suspect_values import warn_of_adjacency, warn_of_times
 from .topk import EVERY_ITEM, ItemFilter
 from .typing import Method
@@ -33,19 +34,20 @@ __all__ = [
     "VALUES",
     "allowed_items",
     "canonical_csr",
-    "check_any_holdout",
+    "check_condition_scales",
     "check_fitted",
-    "check_holdout",
-    "check_holdout_names",
+    "check_guidance_scale",
     "check_interactions",
     "check_item_ids",
     "check_item_list",
     "check_k",
     "check_list_length",
     "check_lists",
+    "check_scale_grid",
+    "check_scale_parameter",
+    "check_scales",
     "check_user_ids",
-    "drop_labels",
-    "is_labels",
+    "column_names",
     "fit_context",
     "item_filter",
     "requested_rows",
@@ -54,11 +56,7 @@ __all__ = [
     "with_float_data",
 ]
 
-_HOLDOUT = (
-    "y must be a matrix of X's shape. If it is a table of events, make a matrix of it, y = "
-    "encoder.transform(later, users=users of X's rows), without what X holds: "
-    "y - y.multiply(X > 0)."
-)
+_MAX_SCALE = 1e3  # far beyond any use; keeps float32 scores finite
 
 
 def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]:
@@ -126,77 +124,6 @@ def check_values(constraints, values, caller):
     """Errors as scikit-learn's for {parameter: value} that are not as they may be."""
     constraints = {name: constraints[name] for name in values}
     validate_parameter_constraints(constraints, values, caller)
-
-
-def is_labels(y):
-    """Is `y` 1-D, and so no matrix of holdout items?"""
-    return y is not None and not sp.issparse(y) and np.ndim(y) == 1
-
-
-def drop_labels(y, shape, stacklevel):
-    """`y`, but None in place of labels that a tool passes along, with a warning."""
-    if not is_labels(y):
-        return y
-    warnings.warn(
-        f"y of shape {np.shape(y)} holds no holdout items and is ignored; give a matrix of shape "
-        f"{shape}, or None to hide a part of X.",
-        stacklevel=stacklevel + 1,
-    )
-    return None
-
-
-def check_holdout(X, y):
-    """The holdout as canonical CSR; an error if it overlaps the history or has another shape."""
-    reject_masked("y", y)
-    if not sp.issparse(y):
-        y = np.asarray(y)
-        if y.dtype.kind not in "biuf":  # None or pandas' NA among numbers, or names
-            try:
-                y = y.astype(np.float64)
-            except (TypeError, ValueError) as error:
-                raise_clearer("y", error, _HOLDOUT)
-                raise ValueError(f"y holds what is no number ({error}). {_HOLDOUT}") from None
-    elif y.format not in ("csr", "csc", "coo"):  # others have no array of their entries
-        y = y.tocoo()
-    entries = np.asarray(y.data if sp.issparse(y) else y)
-    bad = entries[~(np.isfinite(entries) & (entries >= 0))]
-    if bad.size:
-        raise ValueError(
-            f"y holds {bad[0]}. A stored non-zero is a holdout item; it must be finite, >= 0."
-            + (f" {MISSING}" if np.isnan(bad[0]) else "")
-        )
-    y = canonical_csr(y, "binary")
-    if y.shape != X.shape:
-        raise ValueError(
-            f"y has shape {y.shape}, but X has shape {X.shape}. y must hold each user's holdout "
-            "items, in the same rows and columns as X."
-        )
-    overlap = X.astype(bool).multiply(y.astype(bool)).nnz
-    if overlap:
-        raise ValueError(
-            f"X and y overlap in {overlap} interactions. The holdout y must hold only items that "
-            "are not in the history X, or a model scores by copying its input. Remove them from X."
-        )
-    return y
-
-
-def check_holdout_names(estimator, y):
-    """The columns of a data frame of holdout items are those of fit, in their order."""
-    names, fitted = _get_feature_names(y), getattr(estimator, "feature_names_in_", None)
-    if names is not None and fitted is not None and not np.array_equal(names, fitted):
-        raise ValueError(
-            f"The columns of y are {list(names[:3])}..., those of fit {list(fitted[:3])}.... "
-            "Give y the same columns in the same order as X."
-        )
-
-
-def check_any_holdout(holdout):
-    """Somebody must have a holdout item."""
-    if holdout.nnz == 0:
-        raise ValueError(
-            "No user has a holdout item: y is empty, or (y=None) every row of X has fewer than 2 "
-            "interactions, or too few for the holdout. Give longer histories, or a holdout y."
-        )
 
 
 def check_list_length(k, n_items):
@@ -350,3 +277,91 @@ def check_k(k, name="k"):
     if k < 1:
         raise ValueError(f"{name} must be at least 1, got {k}.")
     return int(k)
+
+
+def check_condition_scales(guidance_scale, n_users, conditions):
+    """Guidance scales of all users, float64 (n_users, n_conditions).
+
+    Parameters
+    ----------
+    guidance_scale : float, array-like or dict
+        A dict has scales by condition, where the others are 1; else all conditions have the one.
+    n_users : int
+    conditions : sequence of str
+        Of the model, in the order of the chain in which guidance is composed.
+    """
+    if not isinstance(guidance_scale, Mapping):
+        scale = check_guidance_scale(guidance_scale, n_users)
+        return np.repeat(scale[:, None], len(conditions), axis=1)
+    unknown = [name for name in guidance_scale if name not in conditions]
+    if unknown:
+        raise ValueError(
+            f"guidance_scale has a scale for {unknown[0]!r}, but the conditions of this model are "
+            f"{', '.join(map(repr, conditions))}. A model has the conditions that it was fitted "
+            "with: user_features is one if they are given to fit."
+        )
+    scales = [
+        check_guidance_scale(guidance_scale.get(name, 1.0), n_users, f"guidance_scale[{name!r}]")
+        for name in conditions
+    ]
+    return np.stack(scales, axis=1)
+
+
+def check_guidance_scale(scale, n_users, name="guidance_scale"):
+    """Finite scales, float64 (n_users,), from one number or one per user."""
+    try:
+        array = np.asarray(scale, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number or one number per user, got {scale!r}.") from None
+    if array.ndim > 1 or (array.ndim == 1 and len(array) != n_users):
+        raise ValueError(
+            f"{name} has shape {array.shape}, but {n_users} users were asked for. "
+            "Give one number, or a 1-D array with one number per user."
+        )
+    bad = array[~(np.abs(array) <= _MAX_SCALE)]
+    if bad.size:
+        raise ValueError(
+            f"{name} must lie between {-_MAX_SCALE:g} and {_MAX_SCALE:g}, got "
+            f"{bad.ravel()[0]}. 0 is unconditional, 1 plain conditional."
+        )
+    return np.broadcast_to(array, (n_users,))
+
+
+def check_scales(scales):
+    """Several guidance scales, float64 (n_scales,), at least one."""
+    if np.ndim(scales) != 1 or not np.size(scales):
+        raise ValueError(
+            f"scales must be a 1-D sequence of at least one guidance scale, got {scales!r}. Give "
+            "for example [0.5, 1.0, 1.5]."
+        )
+    return check_guidance_scale(scales, len(scales))
+
+
+def check_scale_grid(scales, conditions):
+    """(scales of each list, float64 (n_lists, n_conditions); shape of the grid) of a sweep.
+
+    `scales` are several scales of all conditions together, or a dict of several for each of some
+    conditions, of which all combinations are meant, with the first condition of the dict slowest.
+    """
+    if not isinstance(scales, Mapping):
+        scales = check_scales(scales)
+        return np.repeat(scales[:, None], len(conditions), axis=1), scales.shape
+    if not scales:
+        raise ValueError("scales is an empty dict; give for example {'history': [0.5, 1.0, 1.5]}.")
+    check_condition_scales(dict.fromkeys(scales, 1.0), 1, conditions)
+    axes = [check_scales(several) for several in scales.values()]
+    grid = np.meshgrid(*axes, indexing="ij")
+    found = np.ones((grid[0].size, len(conditions)))
+    for name, values in zip(scales, grid, strict=True):
+        found[:, list(conditions).index(name)] = values.ravel()
+    return found, grid[0].shape
+
+
+def check_scale_parameter(scale):
+    """A `guidance_scale` that an estimator has: "auto", a number, or a dict of numbers."""
+    entries = list(scale.values()) if isinstance(scale, Mapping) else [scale]
+    for entry in entries:
+        if entry != "auto" or isinstance(scale, Mapping):
+            if not isinstance(entry, numbers.Real):
+                raise TypeError(f"guidance_scale must hold numbers, got {scale!r}.")
+            check_guidance_scale(entry, 1)

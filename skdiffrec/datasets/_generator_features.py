@@ -30,8 +30,7 @@ def draw_features(user_taste, item_taste, taste_names, strength, rng):
     honest = rng.random_sample(n_users) < strength
     stated = np.where(honest, user_taste, rng.randint(n_tastes, size=n_users))
     region, decade = (
-        rng.randint(len(names), size=n)
-        for names, n in ((REGIONS, n_users), (DECADES, n_items))
+        rng.randint(len(names), size=n) for names, n in ((REGIONS, n_users), (DECADES, n_items))
     )
     tastes = [f"taste={name}" for name in taste_names]
     return {

@@ -14,7 +14,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.guidance_scales import check_scales
+from .._utils.holdouts import drop_labels
 from .._utils.typing import (
     ArrayLike,
     DoubleArray,
@@ -24,12 +24,7 @@ from .._utils.typing import (
     MatrixLike,
     Method,
 )
-from .._utils.validation import (
-    HasMethods,
-    StrOptions,
-    drop_labels,
-    fit_context,
-)
+from .._utils.validation import HasMethods, StrOptions, check_scales, fit_context
 from ._pipelines import check_has_scales, inside_pipeline, with_guidance_scale
 from ._scale_scores import fit_and_score, is_multimetric, known_of, results_table, score_scales
 from ._scorers import LOWER_IS_BETTER, RankingScorer

@@ -7,9 +7,10 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 
+from .._utils.holdouts import check_holdout
 from .._utils.missing import raise_clearer, reject_masked
 from .._utils.typing import IntArray, MatrixLike
-from .._utils.validation import canonical_csr, check_holdout, with_float_data
+from .._utils.validation import canonical_csr, with_float_data
 
 
 class BaseHoldout(BaseEstimator):

@@ -56,9 +56,7 @@ def score_scales(estimator, X, y, scales, scorer, **known):
         lists = recommend_at_scales(recommender, scales, history, scorer.n_listed, **known)
         scores = [scorer.score_lists(ids, history, holdout) for ids in lists]
     else:
-        scores = [
-            scorer(with_guidance_scale(estimator, s), X, y, **known) for s in scales.tolist()
-        ]
+        scores = [scorer(with_guidance_scale(estimator, s), X, y, **known) for s in scales.tolist()]
     return time.perf_counter() - start, scores
 
 

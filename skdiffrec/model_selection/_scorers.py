@@ -10,17 +10,10 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from .._utils.hashing import draw_seed
+from .._utils.holdouts import check_any_holdout, check_holdout, drop_labels
 from .._utils.topk import masked_topk
 from .._utils.typing import ArrayLike, HasHide, IntArray, MatrixLike
-from .._utils.validation import (
-    VALUES,
-    canonical_csr,
-    check_any_holdout,
-    check_holdout,
-    check_k,
-    check_list_length,
-    drop_labels,
-)
+from .._utils.validation import VALUES, canonical_csr, check_k, check_list_length
 from ..base import hide_for_score
 from ..metrics import Convention
 from ..metrics._conventions import OPTIONS, define

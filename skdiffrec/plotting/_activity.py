@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from .._utils.holdouts import check_any_holdout, check_holdout
 from .._utils.typing import ArrayLike, Axes, DoubleArray, HasHide, MatrixLike, Style
-from .._utils.validation import canonical_csr, check_any_holdout, check_holdout
+from .._utils.validation import canonical_csr
 from ..metrics._registry import OPTIONS, PER_USER, parse
 from ..model_selection._holdout_base import check_matrix
 from ._axes import (

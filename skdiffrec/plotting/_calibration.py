@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from .._utils.holdouts import check_any_holdout, check_holdout
 from .._utils.topk import masked_topk
 from .._utils.typing import ArrayLike, AxesLike, HasHide, MatrixLike, Style
-from .._utils.validation import canonical_csr, check_any_holdout, check_holdout, check_k
+from .._utils.validation import canonical_csr, check_k
 from ..model_selection._holdout_base import check_matrix
 from ._axes import (
     BAND_FACTOR,

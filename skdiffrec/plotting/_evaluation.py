@@ -4,8 +4,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.guidance_scales import check_scales
-from .._utils.validation import check_any_holdout, check_list_length
+from .._utils.holdouts import check_any_holdout
+from .._utils.validation import check_list_length, check_scales
 from ..metrics._registry import OVERALL, evaluate, parse
 from ..model_selection import RankingScorer
 from ..model_selection._pipelines import as_matrix, fitted_parts, reads_tables, transformed

@@ -15,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skdiffrec import CFGDiffusionRecommender, _recommender
 from skdiffrec._training.fit import training_key
+from skdiffrec._utils.user_rows import UserRows
 from skdiffrec.baselines import (
     ALSRecommender,
     EASERecommender,
@@ -328,7 +329,7 @@ class TestEstimator:
 
 def key_of(X, form):
     parameters = {k: v for k, v in vars(quick(form)).items() if k[0] != "_"}
-    return training_key(X, np.ones(X.shape[0]), parameters, 0, "cpu")
+    return training_key(UserRows(X), np.ones(X.shape[0]), parameters, 0, "cpu")
 
 
 class TestMemory:

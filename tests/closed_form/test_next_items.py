@@ -11,9 +11,9 @@ from test_transitions import random_times
 
 from skdiffrec._closed_form import next_items
 from skdiffrec._closed_form.held_out import hold_out_moments
-from skdiffrec._utils.user_rows import UserRows
 from skdiffrec._closed_form.next_items import next_item_form, next_transitions
 from skdiffrec._utils.cuts import OrderedRows
+from skdiffrec._utils.user_rows import UserRows
 from skdiffrec.preprocessing import recency_weights
 
 properties = settings(max_examples=30, deadline=None)

@@ -124,7 +124,7 @@ def test_many_features_are_read_by_their_leading_directions():
 def test_factors_give_entries_a_size_of_one():
     F = sp.csr_array(np.array([[1.0, 0.0, 0.0], [8.0, -0.6, 0.0], [0.0, 0.5, 0.0], [9e9, 1, 1]]))
     # mean squares of (1 + 64)/2 and (.36 + .25)/2: 5.7 and .55, to the nearest powers of two
-    assert_allclose(column_factors(F, np.array([1.0, 1.0, 1.0, 0.0])), [0.25, 2.0, 0.0])
+    assert_allclose(column_factors(F, np.array([1.0, 1.0, 1.0, 0.0])), [1 / 8, 2.0, 0.0])
     # of users that weigh more
     assert_allclose(column_factors(F, np.array([1.0, 1e6, 1.0, 0.0]))[0], 1 / 8)
     assert_allclose(column_factors(F, np.array([1e6, 1.0, 1.0, 0.0]))[0], 1.0)

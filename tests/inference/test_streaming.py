@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec._inference import model as fitted_model
-from skdiffrec._inference import ranking, streaming
+from skdiffrec._inference import streaming
 from skdiffrec._inference.device import screens_in_bfloat16
 from skdiffrec._inference.ranking import ScreeningTiles, Tiles
 from skdiffrec._inference.streaming import Mask, above, largest, streamed_topk, tile_starts

@@ -27,8 +27,8 @@ from skdiffrec._training.early_stopping import (
     split_validation,
     spread_ratio,
 )
-from skdiffrec.metrics import ndcg_at_k
 from skdiffrec._utils.user_rows import UserRows
+from skdiffrec.metrics import ndcg_at_k
 
 # Held-out items
 

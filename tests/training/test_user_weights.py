@@ -13,8 +13,8 @@ from skdiffrec._closed_form.held_out import HeldOut
 from skdiffrec._training.batches import TrainingRows
 from skdiffrec._training.early_stopping import Monitor
 from skdiffrec._training.user_weights import check_sample_weight, merge_rows, visits_per_epoch
-from skdiffrec.metrics import ndcg_at_k
 from skdiffrec._utils.user_rows import UserRows
+from skdiffrec.metrics import ndcg_at_k
 
 VALUES = ("binary", "weight", "time")
 
@@ -76,7 +76,8 @@ def test_merging_loses_no_weight(rows, data):
         if w:
             expected[row] = expected.get(row, 0) + w
     found = {
-        frozenset(np.flatnonzero(row)): w for row, w in zip(merged.history.toarray(), total, strict=True)
+        frozenset(np.flatnonzero(row)): w
+        for row, w in zip(merged.history.toarray(), total, strict=True)
     }
     assert found == expected and merged.shape[0] == len(expected)
 

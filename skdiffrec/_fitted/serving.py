@@ -1,105 +1,17 @@
-"""A recommender around a fitted model: its state, its scales, what is known of users."""
+"""Items beside items, and a fitted diffusion recommender as a graph for other runtimes."""
 
-import numbers
 import os
-from collections.abc import Mapping
-from typing import Any
 
-from .._inference.device import resolve_device
 from .._inference.host_state import in_own_state
-from .._inference.model import FittedModel
 from .._inference.onnx import export, requested_inputs
-from .._inference.state import model_state
-from .._parameters import SAMPLING_PARAMETERS, sampling_settings
-from .._utils.guidance_scales import check_condition_scales
 from .._utils.similarity import cosine_similarity, most_similar, stored_similarity
-from .._utils.tensor_file import PersistenceError
 from .._utils.typing import ArrayLike, FloatArray, IntArray
-from .._utils.user_features import check_user_features
-from .._utils.user_rows import UserRows
-from .._utils.validation import (
-    allowed_items,
-    check_fitted,
-    check_item_list,
-    check_k,
-    check_parameters,
-    requested_rows,
-)
-from ..base import BaseRecommender
+from .._utils.validation import allowed_items, check_fitted, check_item_list, check_k
+from .lists import FittedDiffusion
 
 
-class FittedDiffusion(BaseRecommender):
-    """A recommender around a `FittedModel`; a subclass has its parameters and fits it."""
-
-    _keeps_popularity = False  # the trained model does
-    _model: FittedModel
-    _fit_user_features: Any = None
-    device: Any
-    guidance_scale: Any
-    horizon: Any
-    n_sampling_steps: int
-    start_timestep: int | None
-
-    def _adopt(self, model):
-        self.__dict__.update(model.attributes())
-
-    def _get_state(self):
-        return model_state(self._model)
-
-    def _set_state(self, state, tensors, device):
-        self.device, device = device, resolve_device(device, fitting=True)
-        model = FittedModel.of_state(state, tensors)
-        if model.denoiser.n_items != self.n_features_in_:
-            raise PersistenceError("The network has another number of items than the model.")
-        self._adopt(model.to(device))
-
-    def _asked_horizon(self):
-        if self.values != "time" or self.horizon is None:
-            return None
-        check_parameters(self, ["horizon"])
-        return self.horizon
-
-    def _scales(self, n, scale=None):
-        """A guidance scale for each of n users and condition; None is the estimator's."""
-        if scale is None:
-            scale = self.guidance_scale
-            if not isinstance(scale, numbers.Real | Mapping):
-                check_parameters(self, ["guidance_scale"])
-        if isinstance(scale, str) and scale == "auto":
-            scale = self._model.training.best_scale
-        return check_condition_scales(scale, n, self._model.denoiser.conditions)
-
-    def _users(self, X, user_features=None):
-        features = check_user_features(self, user_features, X.shape[0])
-        return UserRows(X, features)
-
-    def _requested(self, user_ids, X, user_features):
-        """(UserRows, which of them or None for all in order, whether one user was asked for)."""
-        rows, chosen, scalar = requested_rows(self, user_ids, X)
-        if X is not None:
-            return self._users(rows, user_features), chosen, scalar
-        if user_features is None:
-            return UserRows(rows, self._fit_user_features), chosen, scalar
-        rows = rows if chosen is None else rows[chosen]
-        return self._users(rows, user_features), None, scalar
-
-    def _settings(self, n_timesteps, **changes):
-        """How to sample: the estimator's parameters but for `changes`, checked."""
-        values = {name: getattr(self, name) for name in SAMPLING_PARAMETERS} | changes
-        return sampling_settings(values, n_timesteps, type(self).__name__)
-
-    def _sampled(self):
-        """The fitted model on its device, and how to sample it."""
-        asked = self.device, *(getattr(self, name) for name in SAMPLING_PARAMETERS)
-        model = self._model
-        known, settings = model.resolved
-        if known != asked:
-            model = model.to(resolve_device(self.device))
-            settings = self._settings(model.diffusion.n_timesteps)
-            model.resolve(asked, settings)
-            if model is not self._model:  # else an estimator does not change by being asked
-                self._model = model
-        return model, settings
+class ServedDiffusion(FittedDiffusion):
+    """What a fitted diffusion recommender says of items, and how it is exported."""
 
     def similar_items(
         self,
