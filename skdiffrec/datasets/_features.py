@@ -1,4 +1,4 @@
-"""Features of generated users and items: what they are known by, with a known effect."""
+"""Features of users and items as ones: of generated ones, with a known effect, and of tables."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -48,3 +48,18 @@ def _ones(first, second, n_first, n_second):
     indptr = np.arange(0, 2 * n + 1, 2, dtype=np.int32)
     shape = n, n_first + n_second
     return sp.csr_array((np.ones(2 * n, np.float32), indices, indptr), shape=shape)
+
+
+def ones_of(table):
+    """(csr_array of float32 ones, names of its columns) of the categories in a DataFrame.
+
+    One column for each category, in the order of the table's columns; missing values have none.
+    """
+    parts, names = [], []
+    for column in table.columns:
+        codes, categories = table[column].factorize(sort=True)
+        known = np.flatnonzero(codes >= 0)
+        entries = np.ones(len(known), np.float32), (known, codes[known])
+        parts.append(sp.csr_array(entries, shape=(len(table), len(categories))))
+        names += [f"{column}={category}" for category in categories]
+    return sp.csr_array(sp.hstack(parts)), np.array(names)
