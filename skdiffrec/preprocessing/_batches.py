@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
@@ -12,6 +11,7 @@ from ._encoder import InteractionEncoder
 from ._histories import fitted_recommender, requested_histories
 from ._identity import check_model_items
 from ._item_rules import item_rules
+from ._options import check_options, options_of
 from ._values import warn_of_other_values
 
 
@@ -71,8 +71,10 @@ def recommend_batches(
         Names in `items`, `filter_items`, `blocked` and `allowed` that `encoder` does not know:
         raise an error, or ignore them. Those that `fit` left out are always ignored.
     **options
-        Further arguments of ``model.recommend``. A one-dimensional sequence must have one entry per
-        user, in the order of `users`, or of ascending ids if `users` is None.
+        Further arguments of ``model.recommend``. A one-dimensional sequence, also in a dict of
+        guidance scales, and ``user_features`` must have one entry (row) per user, in the order of
+        `users`, or of ascending ids if `users` is None. Without ``user_features`` users have those
+        that were given to `fit` of the model.
 
     Yields
     ------
@@ -125,12 +127,7 @@ def recommend_batches(
     rules = item_rules(
         encoder, histories.users, items, filter_items, blocked, allowed, unknown_names
     )
-    for name, value in options.items():
-        if np.ndim(value) == 1 and len(value) != len(histories.users):
-            raise ValueError(
-                f"{name} has {len(value)} values for {len(histories.users)} users. Give one "
-                "number, or one for each user."
-            )
+    check_options(options, len(histories.users))
     return _batches(model, encoder, histories, rules, k, batch_size, options)
 
 
@@ -138,7 +135,6 @@ def _batches(model, encoder, histories, rules, k, batch_size, options):
     """The tables, one for each batch of the users of `histories`."""
     for start in range(0, len(histories.users), batch_size):
         batch = slice(start, start + batch_size)
-        per_user = {name: v[batch] if np.ndim(v) == 1 else v for name, v in options.items()}
-        arguments = histories.of(batch) | rules.of(batch) | per_user
+        arguments = histories.of(batch) | rules.of(batch) | options_of(options, batch)
         ids, scores = model.recommend(**arguments, k=k)
         yield encoder.inverse_transform(ids, scores, users=histories.users[batch])

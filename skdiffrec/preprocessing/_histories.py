@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._utils.rows import entry_rows
+from .._utils.user_rows import USER_FEATURES
 from ._events import events_matrix, known_users_with_returns
 from ._identity import check_model_rows
 from ._ids import factorize
@@ -29,23 +30,47 @@ class Histories(NamedTuple):
         Their events beside those that the model knows.
     extend : callable or None
         (known, new) to a matrix of both; None if `new` alone is the history.
+    features : csr_array or None
+        What the model knows of its users beside their histories.
     """
 
     users: Any
     known: Any
     new: Any = None
     extend: Any = None
+    features: Any = None
 
     def of(self, batch):
         """The arguments of `recommend` that say whose lists and from what, for a slice."""
         if self.new is None:
             return {"user_ids": self.known[batch]}
-        new = self.new[batch]
-        return {"X": new if self.extend is None else self.extend(self.known[batch], new)}
+        new, known = self.new[batch], self.known[batch]
+        arguments = {"X": new if self.extend is None else self.extend(known, new)}
+        if self.features is not None:
+            arguments[USER_FEATURES] = _rows_of(self.features, known)
+        return arguments
+
+
+def _rows_of(X, known):
+    """Rows of a CSR by number; empty ones for -1."""
+    selector = sp.csr_array(
+        (
+            np.ones((known >= 0).sum(), X.dtype),
+            known[known >= 0],
+            np.append(0, (known >= 0).cumsum()),
+        ),
+        shape=(len(known), X.shape[0]),
+    )
+    return selector @ X
 
 
 def requested_histories(model, encoder, X, users, history, unknown_users):
     """The `Histories` that arguments of `recommend_batches` ask for, checked."""
+    found = _requested(model, encoder, X, users, history, unknown_users)
+    return found._replace(features=getattr(fitted_recommender(model), "_fit_user_features", None))
+
+
+def _requested(model, encoder, X, users, history, unknown_users):
     for name, value, valid in (
         ("history", history, ("extend", "replace")),
         ("unknown_users", unknown_users, ("error", "popular")),

@@ -1,0 +1,42 @@
+"""Arguments of `recommend` that hold something for each user, cut into batches."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .._utils.user_rows import USER_FEATURES
+from .._utils.validation import safe_indexing
+
+
+def _is_per_user(name, value):
+    return name == USER_FEATURES or np.ndim(value) == 1
+
+
+def check_options(options, n_users):
+    """What is given for each user must be as many as the users."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            named = {f"{name}[{key!r}]": entry for key, entry in value.items()}
+            check_options(named, n_users)
+        elif value is not None and _is_per_user(name, value):
+            n = value.shape[0] if hasattr(value, "shape") else len(value)
+            if n != n_users:
+                raise ValueError(
+                    f"{name} has {n} values for {n_users} users. Give one number, or one for each "
+                    "user."
+                )
+
+
+def options_of(options, batch):
+    """The options of some users, a slice."""
+    return {name: _of(name, value, batch) for name, value in options.items()}
+
+
+def _of(name, value, batch):
+    if isinstance(value, Mapping):
+        return options_of(value, batch)
+    if value is None or not _is_per_user(name, value):
+        return value
+    if name == USER_FEATURES and not isinstance(value, list):
+        return safe_indexing(value, batch)
+    return value[batch]
