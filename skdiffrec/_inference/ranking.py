@@ -245,7 +245,9 @@ def _guided_lists(model, known, keys, scale, settings, k, *, filter_seen, items)
     (n_rows, n_items), history = known.shape, known.history
     ids, top = np.empty((n_rows, k), np.int64), np.empty((n_rows, k), np.float32)
     for rows, process in reverse_processes(model, known, keys, scale, settings):
-        seen = history[rows] if filter_seen else None
+        seen = None
+        if filter_seen:
+            seen = history if len(rows) == n_rows else history[rows]
         tiles = process.tiles(process.last_estimate(), screen=model.screens)
         masks = items.of(rows).masks(seen)
         ids[rows], top[rows] = streamed_topk(tiles, n_items, len(rows), k, **masks)

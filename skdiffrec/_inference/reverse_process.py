@@ -337,5 +337,6 @@ def reverse_processes(model, rows, keys, scale, settings):
     rows = UserRows.of(rows)
     scale = effective_scales(scale, rows, model.denoiser.conditions)
     for branches, some in needed_branches(model.denoiser.network_scales(scale)):
-        own = rows[some], None if keys is None else keys[some], scale[some]
-        yield some, ReverseProcess(model, *own, settings, branches)
+        own = rows if len(some) == len(scale) else rows[some]  # a slice of a CSR costs its time
+        own_keys = None if keys is None else keys[some]
+        yield some, ReverseProcess(model, own, own_keys, scale[some], settings, branches)
