@@ -358,9 +358,9 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         self._settings(len(alpha_bar) - 1)
         check_closed_form(self.closed_form, self.ranking_head)
         check_horizon(self)
-        check_scale_parameter(self.guidance_scale)
         user_features = check_user_features(self, user_features, X.shape[0], reset=True)
         rows = UserRows(X, user_features)
+        check_scale_parameter(self.guidance_scale, rows.conditions)
         device = resolve_device(self.device, fitting=True)
         seed = draw_seed(self.random_state)
         given_seed = None if self.random_state is None else seed

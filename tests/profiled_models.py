@@ -9,6 +9,7 @@ from skdiffrec.baselines import NeighborhoodRecommender
 from skdiffrec.datasets import make_interactions
 
 N_USERS, N_ITEMS, N_FEATURES = 150, 60, 8
+QUICK = "default", "horizon", "no head"
 KINDS = {
     "default": {},
     "time": dict(values="time"),
@@ -27,7 +28,10 @@ def data_of(**parameters):
     )
 
 
-@pytest.fixture(name="fitted", scope="module", params=KINDS)
+PARAMS = [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+
+
+@pytest.fixture(name="fitted", scope="module", params=PARAMS)
 def fitted_fixture(request):
     """(model, X, features); some users have no history, no features, or neither."""
     parameters = KINDS[request.param]

@@ -208,6 +208,25 @@ class TestLearning:
         same(lists[0], lists[1])
         same(lists[0], lists[2])
 
+    @pytest.mark.parametrize("unit", [1e-41, 1e-20, 1e20, 3e38])
+    def test_units_at_the_ends_of_float32(self, unit):
+        data = data_of()
+        model = tiny_cfg().fit(data.train, user_features=data.user_features * unit)
+        assert np.isfinite(
+            model.decision_function(data.train, user_features=data.user_features)
+        ).all()
+        far = data.user_features.astype(float) * 3e38
+        assert np.isfinite(model.decision_function(data.train, user_features=far)).all()
+
+    def test_a_column_without_entries_says_nothing(self):
+        data = data_of()
+        U = data.user_features.toarray()
+        U[:, 3] = 0
+        model = tiny_cfg().fit(data.train, user_features=U)
+        only = np.eye(N_FEATURES)[[3]]
+        empty = sp.csr_array((1, N_ITEMS))
+        same(model.recommend(X=empty, user_features=only), model.recommend(X=empty))
+
     def test_without_features_nothing_changes(self):
         data = data_of()
         one, other = tiny_cfg(), tiny_cfg()

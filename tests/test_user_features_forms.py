@@ -22,6 +22,8 @@ from profiled_models import (  # noqa: F401
 )
 from sklearn import config_context
 from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skdiffrec import CFGDiffusionRecommender, persistence
 from skdiffrec.baselines import PopularityRecommender
@@ -144,7 +146,9 @@ class TestRefusals:
         (np.full((N_USERS, 2), np.nan), ValueError, "nan in column 0"),
         (sp.csr_array(np.full((N_USERS, 2), np.inf)), ValueError, "inf in column 0"),
         (np.full((N_USERS, 2), 1e300), ValueError, "1e[+]300 in column 0"),
-        (np.ma.masked_equal(np.ones((N_USERS, 2)), 1), ValueError, "user_features"),
+        (np.ma.masked_equal(np.ones((N_USERS, 2)), 1), TypeError, "masked array. Fill"),
+        (np.full((N_USERS, 1), np.datetime64("2020-01-01")), TypeError, "an age in years"),
+        (np.ones((N_USERS, 1), complex), TypeError, "dtype complex128"),
     ]
 
     @pytest.mark.parametrize(("features", "error", "message"), BAD)
@@ -155,6 +159,17 @@ class TestRefusals:
             model.fit(data.train, user_features=features)
         same(lists_of(model), lists_of(fitted))
         assert model.n_user_features_in_ == N_FEATURES
+
+    def test_missing_values_of_pandas(self, profiled):
+        pandas = pytest.importorskip("pandas")
+        _, data = profiled
+        age = pandas.array([pandas.NA] + [30] * (N_USERS - 1), dtype="Int64")
+        for missing in (age, age.astype(object)):  # one becomes NaN by itself
+            with pytest.raises(ValueError, match="(pd.NA|nan).*Fill"):
+                tiny_cfg().fit(data.train, user_features=pandas.DataFrame({"age": missing}))
+        born = pandas.DataFrame({"born": pandas.date_range("1970", periods=N_USERS)})
+        with pytest.raises(TypeError, match="datetime64.*age in years"):
+            tiny_cfg().fit(data.train, user_features=born)
 
     def test_the_column_is_named(self, profiled):
         pandas = pytest.importorskip("pandas")
@@ -199,6 +214,14 @@ class TestRefusals:
             model.recommend(X=data.train[:2], user_features=data.user_features[:2])
         with pytest.raises(ValueError, match="has a scale for 'user_features'.*'history'"):
             model.recommend(0, guidance_scale={"user_features": 2.0})
+
+    def test_scales_of_conditions_that_are_not_fitted(self, profiled):
+        _, data = profiled
+        with pytest.raises(ValueError, match="a scale for 'user_features'"):
+            tiny_cfg(guidance_scale={"user_features": 2.0}).fit(data.train)
+        for scales in ([1.0, {"history": 2.0}], {"history": [1.0]}):
+            with pytest.raises(ValueError, match="dict of such sequences"):
+                GuidanceScaleCV(tiny_cfg(), scales=scales).fit(data.train)
 
     @pytest.mark.parametrize("scale", [{"history": "high"}, {"history": [1.0]}, {"history": 1e9}])
     def test_scales_of_an_estimator(self, scale):
@@ -255,6 +278,24 @@ class TestRouting:
         prefit.fit(data.train[:75], user_features=U[:75])
         found = prefit.cv_results_["mean_test_score"]
         assert_allclose(found, search.cv_results_["split0_test_score"])
+
+    def test_a_pipeline_is_scored_with_them(self):
+        data = data_of()
+        U = data.user_features
+        pipe = make_pipeline(FunctionTransformer(accept_sparse=True), tiny_cfg())
+        pipe.fit(data.train, cfgdiffusionrecommender__user_features=U)
+        history, holdout = RankingScorer().split(pipe, data.train)
+        found = RankingScorer()(pipe, data.train, user_features=U)
+        lists = pipe[-1].recommend(X=history, user_features=U, k=10)[0]
+        assert found == ndcg_at_k(lists, holdout, k=10)
+        search = GuidanceScaleCV(pipe, scales=[1.0], cv=2)
+        search.fit(data.train, cfgdiffusionrecommender__user_features=U)
+        other = GuidanceScaleCV(tiny_cfg(), scales=[1.0], cv=2).fit(data.train, user_features=U)
+        assert search.best_score_ == other.best_score_
+        with pytest.warns(UserWarning, match="fitted with user_features, but is evaluated without"):
+            assert RankingScorer()(pipe, data.train) != found
+        with pytest.warns(UserWarning, match="evaluated without"):
+            pipe[-1].score(data.train)
 
     def test_a_scorer_of_what_cannot_read_them(self):
         data = data_of()

@@ -21,6 +21,7 @@ _SMOOTHING = 0.1  # of the items' shares, in that of the item of a mean interact
 _MAX_LOO_ROWS = 2_000
 _MAX_ENTRIES = 5_000_000  # of rows and features from which it is solved
 _BLOCK = 256
+_MAX_EXPONENT = 120
 
 
 class FeatureLift(NamedTuple):
@@ -49,6 +50,7 @@ def column_factors(features, weight):
     )
     mean = np.divide(squares, counts, out=np.zeros_like(counts), where=counts > 0)
     exponent = np.round(0.5 * np.log2(mean, out=np.zeros_like(mean), where=mean > 0))
+    exponent = exponent.clip(-_MAX_EXPONENT, _MAX_EXPONENT)  # of float32
     return np.where(mean > 0, 2.0**-exponent, 0.0)
 
 

@@ -14,7 +14,7 @@ from .._utils.tensor_file import PersistenceError
 from .._utils.topk import masked_topk
 from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Scale
 from .._utils.user_features import check_user_features
-from .._utils.user_rows import UserRows
+from .._utils.user_rows import UserRows, warn_without_features
 from .._utils.validation import (
     check_condition_scales,
     check_fitted,
@@ -319,4 +319,5 @@ default=None
             If `X` and `y` overlap, differ in shape or (data frames) in the names of their columns,
             or no user has a holdout item; if `user_features` have other rows or columns.
         """
+        warn_without_features(self, {"user_features": user_features}, stacklevel=2)
         return self._score(X, y, user_features=user_features)

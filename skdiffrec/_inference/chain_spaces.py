@@ -131,7 +131,9 @@ class HiddenChainSpace(OwnChainSpace):
         return self._beside(g, noise=g)
 
     def encode(self, rows):
-        return self._beside(rows.multiply(self.table), history=1.0)
+        if isinstance(self.space, ItemSpace):
+            return self._beside(rows.multiply(self.table), history=1.0)
+        return self._beside(self.space.encode(rows) @ self.table, history=1.0)
 
     def read(self, x, out=None):
         return x[:, : self.width]

@@ -15,6 +15,7 @@ from .._network.conditions import Known
 from .._network.sparse_rows import recency_of_ages
 from .._utils.recency import RECENCY_FLOOR
 from .._utils.tensor_file import replacing
+from .._utils.user_features import LARGEST
 from .._version import __version__
 from .chain_spaces import HiddenChainSpace
 from .host_state import float32_by_default, in_own_state
@@ -237,7 +238,8 @@ class ServingGraph(nn.Module):
         features = None
         if self.denoiser.user_features is not None:
             *rest, features = rest
-            features = DenseFeatures(features * self.denoiser.user_features.factor)
+            features = (features * self.denoiser.user_features.factor).clamp(-LARGEST, LARGEST)
+            features = DenseFeatures(features)
         values = rest[0] if rest else None
         known = items >= 0 if values is None else (items >= 0) & (values > 0)
         items = torch.where(known, items, 0)

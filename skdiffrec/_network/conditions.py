@@ -7,7 +7,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import nn
 
-from .._utils.rows import scale_columns
+from .._utils.user_features import scaled_features
 
 _WORTH = 2.0  # κ: items of a history that are worth as much as features
 _NETWORK_SHARE = 0.25  # of the network's part of what features say by themselves
@@ -83,7 +83,7 @@ class UserFeatures(nn.Module):
         """Canonical features as the model reads them, csr_array of float32; None is of nobody."""
         if features is None:
             return csr_array((n_rows, len(self.factor)), dtype=np.float32)
-        return scale_columns(features, self.factor.cpu().numpy())
+        return scaled_features(features, self.factor.cpu().numpy())
 
     def forward(self, features, known):
         """U·f (n, H), or the null token where `known` (n,) is false."""

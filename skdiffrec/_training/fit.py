@@ -32,7 +32,7 @@ from .._parameters import (
 from .._utils.cuts import moment_size
 from .._utils.recency import history_weights, item_popularity
 from .._utils.results import TrainingHistory
-from .._utils.rows import scale_columns
+from .._utils.user_features import scaled_features
 from .._utils.user_rows import UserRows
 from .._version import __version__
 from .batches import TrainingRows
@@ -93,7 +93,7 @@ def fit_model(rows, sample_weight, parameters, seed, device, callbacks):
     factor = None
     if rows.user_features is not None:
         factor = column_factors(rows.user_features, sample_weight)
-        rows = UserRows(rows.history, scale_columns(rows.user_features, factor))
+        rows = UserRows(rows.history, scaled_features(rows.user_features, factor))
     rows, weight = merge_rows(rows, p.values, sample_weight)
     of_features = None if factor is None else {"factor": factor, **_lift(rows, weight, p, seed)}
     fraction = p.validation_fraction if p.early_stopping else 0.0

@@ -3,8 +3,14 @@
 import numpy as np
 import scipy.sparse as sp
 
-from .missing import reject_masked
+from .rows import scale_columns, select_entries
 
+# As they are read, where an entry is about 1: what is beyond counts as so much.
+LARGEST = 1e4
+_MISSING = (
+    "Fill what is missing, for example by SimpleImputer(fill_value=0, strategy='constant'), or "
+    "leave it 0: a row of zeros is a user of whom nothing is known."
+)
 _HOW = (
     "Give one number a column: ColumnTransformer with OneHotEncoder(handle_unknown='ignore') makes "
     "them of texts and categories."
@@ -46,7 +52,7 @@ def check_user_features(estimator, user_features, n_rows, *, reset=False):
         raise ValueError(
             f"user_features has shape {features.shape}, but there are {n_rows} users. Give a "
             "matrix with one row for each row of X (each user asked for), in their order, and a "
-            "column for each feature."
+            "column for each feature: of one feature reshape(-1, 1), of one user reshape(1, -1)."
         )
     _check_columns(estimator, features.shape[1], names, reset)
     features = sp.csr_array(features)
@@ -73,14 +79,20 @@ def _column_names(user_features):
 
 def _numbers(user_features):
     """As a sparse matrix or an ndarray of float64."""
-    reject_masked("user_features", user_features)
-    if sp.issparse(user_features):
-        if user_features.dtype.kind not in "biuf":
-            raise TypeError(f"user_features has dtype {user_features.dtype}. {_HOW}")
-        return user_features.astype(np.float64)
+    if isinstance(user_features, np.ma.MaskedArray):
+        raise TypeError(f"user_features is a masked array. {_MISSING}")
+    if not sp.issparse(user_features):
+        user_features = np.asarray(user_features)
+    if user_features.dtype.kind in "mMc":  # dates become numbers, and NaT a large one
+        raise TypeError(
+            f"user_features has the dtype {user_features.dtype}. Give numbers, such as an age in "
+            "years, in place of dates."
+        )
     try:
-        return np.asarray(user_features, dtype=np.float64)
+        return user_features.astype(np.float64)
     except (TypeError, ValueError) as error:
+        if "NAType" in str(error):
+            raise ValueError(f"user_features holds missing values (pd.NA). {_MISSING}") from None
         raise TypeError(f"user_features holds what is no number ({error}). {_HOW}") from None
 
 
@@ -113,7 +125,17 @@ def _check_finite(features, names):
         column = int(features.indices[bad[0]])
         named = f"column {column}" + ("" if names is None else f" ({names[column]!r})")
         raise ValueError(
-            f"user_features holds {features.data[bad[0]]} in {named}. Values must be finite; fill "
-            "what is missing, for example by SimpleImputer(fill_value=0, strategy='constant'), "
-            "or leave it 0: a row of zeros is a user of whom nothing is known."
+            f"user_features holds {features.data[bad[0]]} in {named}. Values must be finite, below "
+            f"{most:.2g}. {_MISSING}"
         )
+
+
+def scaled_features(features, factor):
+    """Features as a model reads them: times the factors of their columns, none beyond LARGEST.
+
+    A column of factor 0, of which `fit` saw no entry, says nothing.
+    """
+    with np.errstate(over="ignore"):
+        scaled = scale_columns(features, np.asarray(factor, np.float32))
+    np.clip(scaled.data, -LARGEST, LARGEST, out=scaled.data)
+    return select_entries(scaled, scaled.data != 0)

@@ -1,5 +1,6 @@
 """What is known of users: their histories, and features beside these."""
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,6 +8,17 @@ import numpy as np
 from scipy.sparse import csr_array
 
 HISTORY, USER_FEATURES = "history", "user_features"
+
+
+def warn_without_features(recommender, known, stacklevel=4):
+    """Warn if a model that was fitted with features is evaluated without any, {name: value}."""
+    if hasattr(recommender, "n_user_features_in_") and known.get(USER_FEATURES) is None:
+        warnings.warn(
+            "The model was fitted with user_features, but is evaluated without: nothing is known "
+            "of the users but their rows. Give user_features= here too; scikit-learn's tools "
+            "cut and pass them with metadata routing and set_score_request(user_features=True).",
+            stacklevel=stacklevel + 1,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +44,11 @@ class UserRows:
     def __getitem__(self, rows: Any) -> "UserRows":
         features = self.user_features
         return UserRows(self.history[rows], None if features is None else features[rows])
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Those that a model of such rows has, in the order of the chain."""
+        return (HISTORY,) if self.user_features is None else (USER_FEATURES, HISTORY)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -329,10 +329,12 @@ def check_guidance_scale(scale, n_users, name="guidance_scale"):
 
 def check_scales(scales):
     """Several guidance scales, float64 (n_scales,), at least one."""
-    if np.ndim(scales) != 1 or not np.size(scales):
+    numbers_alone = np.ndim(scales) == 1 and not any(isinstance(s, Mapping) for s in scales)
+    if not numbers_alone or not np.size(scales):
         raise ValueError(
-            f"scales must be a 1-D sequence of at least one guidance scale, got {scales!r}. Give "
-            "for example [0.5, 1.0, 1.5]."
+            f"scales must be a 1-D sequence of at least one guidance scale, got {scales!r:.200}. "
+            "Give for example [0.5, 1.0, 1.5]; recommend_scales also takes a dict of such sequences"
+            " by condition, and GridSearchCV tries guidance_scale=[1.0, {'history': 1.5}]."
         )
     return check_guidance_scale(scales, len(scales))
 
@@ -357,11 +359,11 @@ def check_scale_grid(scales, conditions):
     return found, grid[0].shape
 
 
-def check_scale_parameter(scale):
-    """A `guidance_scale` that an estimator has: "auto", a number, or a dict of numbers."""
-    entries = list(scale.values()) if isinstance(scale, Mapping) else [scale]
-    for entry in entries:
-        if entry != "auto" or isinstance(scale, Mapping):
+def check_scale_parameter(scale, conditions):
+    """A `guidance_scale` of an estimator: "auto", a number, or a dict of numbers."""
+    if isinstance(scale, Mapping):
+        for entry in scale.values():
             if not isinstance(entry, numbers.Real):
-                raise TypeError(f"guidance_scale must hold numbers, got {scale!r}.")
-            check_guidance_scale(entry, 1)
+                raise TypeError(f"guidance_scale must hold numbers, got {scale!r:.200}.")
+    if not isinstance(scale, str):
+        check_condition_scales(scale, 1, conditions)

@@ -162,8 +162,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             Held-out items on which the lists are evaluated. None holds out a part of the test rows.
         **fit_params
             Passed to the estimator's `fit`; arrays with one entry per row are split with the
-            rows. `user_features` are passed to the scoring of the test rows too, `groups` to the
-            splitter. With metadata routing enabled, parameters
+            rows. `user_features` are passed to the scoring of the test rows by a RankingScorer
+            too, `groups` to the splitter. With metadata routing enabled, parameters
             are routed as requested.
 
         Returns
@@ -364,13 +364,15 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         return recommender.recommend_scales(scales, user_ids, k, **options)
 
     @_if_refitted
-    def decision_function(self, X: MatrixLike) -> FloatArray:
+    def decision_function(self, X: MatrixLike, **options: Any) -> FloatArray:
         """Scores of all items from the best estimator, at the best scale.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
             Histories.
+        **options
+            Further arguments of the estimator's `decision_function`.
 
         Returns
         -------
@@ -383,7 +385,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             Before `fit`. With ``refit=False`` the method does not exist.
         """
         check_is_fitted(self, "best_estimator_")
-        return self.best_estimator_.decision_function(X)
+        return self.best_estimator_.decision_function(X, **options)
 
     @property
     def n_features_in_(self) -> int:

@@ -41,11 +41,12 @@ def fit_and_score(estimator, X, y, train, test, scales, scorer, fit_params):
 
 def known_of(fit_params):
     """What is known of users beside their rows, which scoring needs as `fit` does."""
-    return {
-        name: value
+    found = [
+        value
         for name, value in fit_params.items()
-        if name == USER_FEATURES and value is not None
-    }
+        if name.rpartition("__")[2] == USER_FEATURES and value is not None  # of a step, too
+    ]
+    return {USER_FEATURES: found[-1]} if found else {}
 
 
 def score_scales(estimator, X, y, scales, scorer, **known):
@@ -56,7 +57,7 @@ def score_scales(estimator, X, y, scales, scorer, **known):
         lists = recommend_at_scales(recommender, scales, history, scorer.n_listed, **known)
         scores = [scorer.score_lists(ids, history, holdout) for ids in lists]
     else:
-        scores = [scorer(with_guidance_scale(estimator, s), X, y, **known) for s in scales.tolist()]
+        scores = [scorer(with_guidance_scale(estimator, s), X, y) for s in scales.tolist()]
     return time.perf_counter() - start, scores
 
 

@@ -13,6 +13,7 @@ from .._utils.hashing import draw_seed
 from .._utils.holdouts import check_any_holdout, check_holdout, drop_labels
 from .._utils.topk import masked_topk
 from .._utils.typing import ArrayLike, HasHide, IntArray, MatrixLike
+from .._utils.user_rows import warn_without_features
 from .._utils.validation import VALUES, canonical_csr, check_k, check_list_length
 from ..base import hide_for_score
 from ..metrics import Convention
@@ -327,13 +328,13 @@ def recommend_lists(estimator, history, k, **known):
     `known` is what `recommend` takes beside the histories, row by row.
     """
     known = {name: value for name, value in known.items() if value is not None}
+    transformers, recommender = fitted_parts(estimator)
+    warn_without_features(recommender, known)
     if hasattr(estimator, "recommend"):
         return estimator.recommend(X=history, k=k, **known)[0]
     if known:
-        raise TypeError(
-            f"{', '.join(known)} can be given to a recommender alone, but this is a "
-            f"{type(estimator).__name__}. Transform the rows before, and give the recommender."
-        )
+        rows = transformed(transformers, history)
+        return recommender.recommend(X=rows, k=k, filter_items=history, **known)[0]
     n_users, n_items = history.shape
     size = max(1, _BLOCK_ELEMENTS // n_items)
     lists = []
@@ -346,6 +347,7 @@ def recommend_lists(estimator, history, k, **known):
 def recommend_at_scales(estimator, scales, history, k, **known):
     """Lists of unseen items (n_scales, n_users, k) of a recommender, or a pipeline around one."""
     transformers, recommender = fitted_parts(estimator)
+    warn_without_features(recommender, known)
     if not transformers:
         return recommender.recommend_scales(scales, X=history, k=k, **known)[0]
     rows = transformed(transformers, history)  # may lack items of the history

@@ -33,8 +33,8 @@ def options_of(options, batch):
 
 
 def _of(name, value, batch):
-    if isinstance(value, Mapping):
-        return options_of(value, batch)
+    if isinstance(value, Mapping):  # numbers by condition, one of which may have the same name
+        return {key: entry[batch] if np.ndim(entry) == 1 else entry for key, entry in value.items()}
     if value is None or not _is_per_user(name, value):
         return value
     if name == USER_FEATURES and not isinstance(value, list):

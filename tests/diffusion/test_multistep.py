@@ -233,8 +233,8 @@ def count_calls(monkeypatch):
     """A list that grows by a timestep with every call of the denoiser."""
     calls, guided = [], ReverseProcess._guided
 
-    def counting(self, scale):
-        hidden = guided(self, scale)
+    def counting(self, *args):
+        hidden = guided(self, *args)
 
         def counted(x, t):
             calls.append(int(t[0]))

@@ -193,6 +193,20 @@ def test_scores_of_the_hidden_space_are_those_of_item_space(
     assert_allclose(hidden, items, rtol=1e-3, atol=2e-3)
 
 
+@all_types
+@pytest.mark.parametrize("settings", [s for s in SETTINGS.values() if not s.temperature])
+def test_a_latent_space_wider_than_the_network(settings, prediction_type):
+    """Then the steps run in the hidden space of the latent one."""
+    model = make_model(12, prediction_type=prediction_type, **TIME)
+    X = history_of(model)
+    assert isinstance(model.tables().space, HiddenChainSpace)
+    hidden, items = (
+        scores_of(model, X, SCALE, settings._replace(reference=reference))
+        for reference in (False, True)
+    )
+    assert_allclose(hidden, items, rtol=1e-3, atol=2e-3)
+
+
 @pytest.mark.slow
 @SPACES
 @all_types

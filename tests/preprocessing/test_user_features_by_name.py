@@ -67,6 +67,14 @@ def test_features_and_scales_of_each_user_in_batches(shop, form):
     assert_allclose(np.concatenate([part[2] for part in found]), scores.ravel(), atol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [2.0, np.float64(2.0), np.array(2.0), 2])
+def test_one_scale_for_all_users_in_a_dict(shop, scale):
+    encoder, model, U, X = shop
+    ((_, items, _),) = lists(model, encoder, users=["005"], guidance_scale={"user_features": scale})
+    expected, _ = model.recommend([5], 4, guidance_scale={"user_features": 2.0})
+    assert_array_equal(items, encoder.items_[expected[0]])
+
+
 def test_a_new_user_with_a_profile_alone(shop):
     encoder, model, U, X = shop
     options = {"users": ["zoe"], "unknown_users": "popular"}
