@@ -108,6 +108,7 @@ class ActivityDisplay:
         X: MatrixLike,
         y: MatrixLike | None = None,
         *,
+        user_features: MatrixLike | None = None,
         scales: ArrayLike | None = None,
         metric: str = "ndcg",
         k: int = 10,
@@ -131,6 +132,9 @@ class ActivityDisplay:
             Held-out items. None holds out a part of X, and the length of the remaining history
             counts; then pass users who were not in `fit`, since the model has seen the items of
             those who were.
+        user_features : {array-like, sparse matrix, data frame} of shape \
+(n_users, n_user_features), default=None
+            What is known of the users beside `X`, as in `recommend`.
         scales : array-like of float, shape (n_scales,), default=None
             Guidance scales, one line each. None evaluates the estimator with its own scale.
         metric : str, default="ndcg"
@@ -166,7 +170,7 @@ class ActivityDisplay:
         import_pyplot()
         scorer = _one_metric(metric, k, holdout)
         recommender, history, held_out = split_rows(scorer, estimator, X, y)
-        lists = lists_of(recommender, history, scorer.n_listed, scales)
+        lists = lists_of(recommender, history, scorer.n_listed, scales, user_features)
         if scales is None:
             names = [type(unwrap(recommender)[0]).__name__]
         else:

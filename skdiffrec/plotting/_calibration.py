@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from .._utils.holdouts import check_any_holdout, check_holdout
 from .._utils.topk import masked_topk
 from .._utils.typing import ArrayLike, AxesLike, HasHide, MatrixLike, Style
-from .._utils.validation import canonical_csr, check_k
+from .._utils.validation import canonical_csr, check_k, safe_indexing
 from ..model_selection._holdout_base import check_matrix
 from ._axes import (
     BAND_FACTOR,
@@ -101,6 +101,7 @@ class TopKCalibrationDisplay:
         X: MatrixLike,
         y: MatrixLike | None = None,
         *,
+        user_features: MatrixLike | None = None,
         k: int = 10,
         n_samples: int = 50,
         holdout: HasHide | None = None,
@@ -121,6 +122,9 @@ class TopKCalibrationDisplay:
             Histories; a table of events if a pipeline begins with one.
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Held-out items. None holds out a part of X; then pass users who were not in `fit`.
+        user_features : {array-like, sparse matrix, data frame} of shape \
+(n_users, n_user_features), default=None
+            What is known of the users beside `X`, as in `recommend`.
         k : int, default=10
             Length of the lists.
         n_samples : int, default=50
@@ -166,6 +170,8 @@ class TopKCalibrationDisplay:
         step = max(1, _BLOCK_ELEMENTS // history.shape[1])
         for start in range(0, len(users), step):
             block = slice(start, start + step)
+            if user_features is not None:
+                sampling["user_features"] = safe_indexing(user_features, users[block])
             summary = recommender.sample_summary(history[block], k, n_samples, **sampling)
             sums.add(summary, history[block], held_out[block], k)
         return cls._from_sums(sums, n_spread_bins, k).plot(ax, line_kw=line_kw)

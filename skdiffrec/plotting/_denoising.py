@@ -1,6 +1,7 @@
 """Ranks of one user's items after each sampling step."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -75,9 +76,10 @@ class DenoisingDisplay:
         estimator: BaseEstimator,
         X: MatrixLike,
         *,
+        user_features: MatrixLike | None = None,
         k: int = 10,
         n_sampling_steps: int | None = 10,
-        guidance_scale: float | None = None,
+        guidance_scale: float | Mapping[str, float] | None = None,
         item_names: Names | None = None,
         ax: Axes | None = None,
         line_kw: Style | None = None,
@@ -91,11 +93,14 @@ class DenoisingDisplay:
             `Pipeline` that contains one. Not modified.
         X : {array-like, sparse matrix, sparse array} of shape (1, n_items) or (n_items,)
             The user's history; the user's events if a pipeline begins with a table.
+        user_features : {array-like, sparse matrix, data frame} of shape (1, n_user_features), \
+default=None
+            What is known of the user besides, as in `recommend`.
         k : int, default=10
             Length of the list.
         n_sampling_steps : int, default=10
             Number of sampling steps; None uses the estimator's.
-        guidance_scale : float, default=None
+        guidance_scale : float or dict of float, default=None
             Guidance scale; None uses the estimator's.
         item_names : array-like of str, shape (n_items,), default=None
             Labels of all items; None uses their ids.
@@ -125,7 +130,8 @@ class DenoisingDisplay:
         recommender = copy.copy(recommender).set_params(
             **{name: value for name, value in given.items() if value is not None}
         )
-        scores = np.concatenate(list(recommender.staged_decision_function(row)))
+        known = {} if user_features is None else {"user_features": user_features}
+        scores = np.concatenate(list(recommender.staged_decision_function(row, **known)))
         return cls.from_predictions(
             scores, seen=row, k=k, item_names=item_names, ax=ax, line_kw=line_kw
         )

@@ -52,15 +52,16 @@ def split_rows(scorer, estimator, X, y):
     return recommender, history, holdout
 
 
-def lists_of(estimator, history, k, scales=None):
+def lists_of(estimator, history, k, scales=None, user_features=None):
     """Lists (n_scales, n_users, k) of a recommender, (1, n_users, k) without `scales`."""
+    known = {} if user_features is None else {"user_features": user_features}
     check_list_length(k, history.shape[1])
     recommender, _ = unwrap(estimator)
     if scales is None:
         require(recommender, "recommend", "which recommends lists")
-        return recommend_lists(estimator, history, k)[None]
+        return recommend_lists(estimator, history, k, **known)[None]
     require(recommender, "recommend_scales", "which recommends lists at several guidance scales")
-    return recommend_at_scales(estimator, check_scales(scales), history, k)
+    return recommend_at_scales(estimator, check_scales(scales), history, k, **known)
 
 
 def metric_values(name, ids, holdout, history):

@@ -96,6 +96,7 @@ class GuidanceCurveDisplay:
         X: MatrixLike,
         y: MatrixLike | None = None,
         *,
+        user_features: MatrixLike | None = None,
         scales: ArrayLike = SCALES,
         metrics: str | Sequence[str] = ("ndcg", "coverage", "novelty"),
         k: int = 10,
@@ -117,6 +118,9 @@ class GuidanceCurveDisplay:
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Held-out items on which the lists are evaluated. None holds out a part of X; then pass
             users who were not in `fit`, since the model has seen the items of those who were.
+        user_features : {array-like, sparse matrix, data frame} of shape \
+(n_users, n_user_features), default=None
+            What is known of the users beside `X`, as in `recommend`.
         scales : array-like of float, shape (n_scales,)
             Guidance scales, by default 10 from 0 to 4.
         metrics : str or sequence of str, default=("ndcg", "coverage", "novelty")
@@ -150,7 +154,7 @@ class GuidanceCurveDisplay:
         import_pyplot()
         scorer = named_scorer(metrics, k, holdout)
         recommender, history, held_out = split_rows(scorer, estimator, X, y)
-        lists = lists_of(recommender, history, scorer.n_listed, scales)
+        lists = lists_of(recommender, history, scorer.n_listed, scales, user_features)
         values = {
             name: np.array([metric_values(name, ids, held_out, history) for ids in lists])
             for name in scorer.names
