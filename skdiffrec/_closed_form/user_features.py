@@ -19,7 +19,8 @@ _MAX_RANK = 48  # of what is added to scores: a column of the output layer for e
 _REGS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # λ, in the mean variance of a column times rows
 _SMOOTHING = 0.1  # of the items' shares, in that of the item of a mean interaction
 _MAX_LOO_ROWS = 2_000
-_MAX_ENTRIES = 5_000_000  # of rows and features from which it is solved
+_MAX_ENTRIES = 5_000_000  # of the rows from which it is solved
+_MAX_CELLS = 20_000_000  # of their features, which are dense: 160 MB
 _BLOCK = 256
 _MAX_EXPONENT = 120
 
@@ -76,9 +77,10 @@ def feature_lift(X, features, weight, seed):
     if not len(known):
         return no_lift(features.shape[1], X.shape[1])
     drawn = sampled_rows(X[known], _MAX_ENTRIES, seed)
-    known = known[drawn]
+    basis = _basis(features[known[drawn]], seed)
+    most = max(1, _MAX_CELLS // basis.shape[1])  # of rows that are dense
+    known = known[np.sort(np.random.default_rng(seed).permutation(drawn)[:most])]
     X, F, weight = X[known].astype(bool).astype(np.float64), features[known], weight[known]
-    basis = _basis(F, seed)
     Z = F @ basis
     mean = weight @ Z / weight.sum()
     Z -= mean

@@ -121,6 +121,17 @@ def test_many_features_are_read_by_their_leading_directions():
     assert right > 0.3  # of the rows that it was solved on
 
 
+def test_many_rows_are_sampled(monkeypatch):
+    """Sums over some of the users differ little from those over all."""
+    rng = np.random.default_rng(0)
+    F = np.eye(3)[rng.integers(0, 3, 4_000)]
+    X = (rng.random((4_000, 6)) < 0.2 + 0.5 * np.tile(F, 2)).astype(float)
+    every = lifted(X, F, np.ones(4_000))
+    monkeypatch.setattr(user_features, "_MAX_CELLS", 3 * 2_000)
+    some = lifted(X, F, np.ones(4_000))
+    assert 0 < np.abs(some - every).max() < 0.15 < np.abs(every).max()
+
+
 def test_factors_give_entries_a_size_of_one():
     F = sp.csr_array(np.array([[1.0, 0.0, 0.0], [8.0, -0.6, 0.0], [0.0, 0.5, 0.0], [9e9, 1, 1]]))
     # mean squares of (1 + 64)/2 and (.36 + .25)/2: 5.7 and .55, to the nearest powers of two
