@@ -19,6 +19,8 @@ _MAX_RANK = 48  # of what is added to scores: a column of the output layer for e
 _REGS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # λ, in the mean variance of a column times rows
 _SMOOTHING = 0.1  # of the items' shares, in that of the item of a mean interaction
 _MAX_LOO_ROWS = 2_000
+_MAX_LOO_CELLS = 10_000_000  # of their items
+_MAX_BASIS_ROWS = 20_000
 _MAX_ENTRIES = 5_000_000  # of the rows from which it is solved
 _MAX_CELLS = 20_000_000  # of their features, which are dense: 160 MB
 _BLOCK = 256
@@ -104,6 +106,7 @@ def _basis(F, seed):
     """Columns that stand for the features: all of them, or leading right singular vectors."""
     if F.shape[1] <= _MAX_COLUMNS:
         return np.eye(F.shape[1])
+    F = F[np.random.default_rng(seed).permutation(F.shape[0])[:_MAX_BASIS_ROWS]]
     rank = min(_MAX_COLUMNS // 2, *F.shape)
     return randomized_svd(F.astype(np.float64), rank, n_iter=4, random_state=seed)[2].T
 
@@ -124,7 +127,8 @@ def _cross(Z, X, share, weight):
 def _best_reg(Z, X, share, weight, values, C):
     """λ with the least squared error of rows predicted without themselves."""
     unit = values.mean() if len(values) else 1.0
-    rows = np.random.default_rng(0).permutation(len(Z))[:_MAX_LOO_ROWS]
+    most = min(_MAX_LOO_ROWS, max(_BLOCK, _MAX_LOO_CELLS // X.shape[1]))
+    rows = np.random.default_rng(0).permutation(len(Z))[:most]
     errors = np.zeros(len(_REGS))
     for first in range(0, len(rows), _BLOCK):
         some = rows[first : first + _BLOCK]
