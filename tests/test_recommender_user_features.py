@@ -1,6 +1,7 @@
 """User features: a second condition, guided along a chain, in every question to a model."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -35,6 +36,9 @@ class TestChain:
         for name, lift in parts.lifts.items():
             total += np.broadcast_to(scale[name], 5)[:, None] * lift
         assert list(parts.lifts) == ["user_features", "history"]
+        for again in (pickle.loads(pickle.dumps(parts)), copy.deepcopy(parts)):
+            same(again, parts)
+            same(again.lifts.values(), parts.lifts.values())
         atol = 1e-4 * np.nanmax(np.abs(scores[np.isfinite(scores)]))
         assert_allclose(total, np.where(ids < 0, np.nan, scores), atol=atol)
         assert_allclose(sum(parts.lifts.values()), parts.lift, atol=atol)
@@ -208,7 +212,7 @@ class TestLearning:
         same(lists[0], lists[1])
         same(lists[0], lists[2])
 
-    @pytest.mark.parametrize("unit", [1e-41, 1e-20, 1e20, 3e38])
+    @pytest.mark.parametrize("unit", [1e-41, 3e38])
     def test_units_at_the_ends_of_float32(self, unit):
         data = data_of()
         model = tiny_cfg().fit(data.train, user_features=data.user_features * unit)
@@ -227,6 +231,7 @@ class TestLearning:
         empty = sp.csr_array((1, N_ITEMS))
         same(model.recommend(X=empty, user_features=only), model.recommend(X=empty))
 
+    @pytest.mark.slow
     def test_without_features_nothing_changes(self):
         data = data_of()
         one, other = tiny_cfg(), tiny_cfg()
@@ -235,6 +240,7 @@ class TestLearning:
         same(lists_of(one), lists_of(other))
         assert not hasattr(one, "n_user_features_in_")
 
+    @pytest.mark.slow
     def test_a_fit_without_features_forgets_them(self, profiled):
         _, data = profiled
         model = tiny_cfg().fit(data.train, user_features=data.user_features)

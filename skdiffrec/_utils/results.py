@@ -35,7 +35,14 @@ class TrainingHistory(list):
         return pandas.DataFrame(list(self))
 
 
-class ScoreParts(NamedTuple):
+class _FourParts(NamedTuple):
+    score: np.ndarray
+    conditional: np.ndarray
+    unconditional: np.ndarray
+    lift: np.ndarray
+
+
+class ScoreParts(_FourParts):
     """Scores and the estimates they are made of; NaN where an item id was -1.
 
     Attributes
@@ -50,14 +57,19 @@ class ScoreParts(NamedTuple):
     lift : ndarray of float32
         ``conditional - unconditional``: what is known changes.
     lifts : dict of ndarray of float32
-        What each condition changes beside those before it; together they are `lift`.
+        What each condition changes beside those before it; together they are `lift`. Not one of
+        the four parts as which this unpacks.
     """
 
-    score: np.ndarray
-    conditional: np.ndarray
-    unconditional: np.ndarray
-    lift: np.ndarray
     lifts: dict[str, np.ndarray]
+
+    def __new__(cls, score, conditional, unconditional, lift, lifts):
+        parts = super().__new__(cls, score, conditional, unconditional, lift)
+        parts.lifts = lifts
+        return parts
+
+    def __getnewargs__(self):
+        return *self, self.lifts
 
 
 @dataclass(frozen=True, eq=False)
