@@ -99,13 +99,20 @@ def holdout(interactions):
     return csr_array(dense.astype(np.float32))
 
 
-@pytest.fixture(params=MODELS)
+# Their arithmetic is that of two others: weights as in "ease-weight", times as in "knn-time".
+PARAMS = [
+    pytest.param(name, marks=pytest.mark.slow) if name in ("cfg-weight", "als-time") else name
+    for name in MODELS
+]
+
+
+@pytest.fixture(params=PARAMS)
 def model(request):
     """Every model of the list, not fitted."""
     return clone(MODELS[request.param])
 
 
-@pytest.fixture(scope="session", params=MODELS)
+@pytest.fixture(scope="session", params=PARAMS)
 def fitted(request, interactions):
     """Every model of the list, fitted to `interactions`; shared, so never change it."""
     return clone(MODELS[request.param]).fit(interactions)

@@ -43,7 +43,16 @@ def small_world(monkeypatch, tmp_path):
     pd.DataFrame(names | numbers).to_csv("events.csv", index=False)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+QUICK = "README", "quickstart", "users", "steering"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.stem, marks=[pytest.mark.slow] * (page.stem not in QUICK))
+        for page in PAGES
+    ],
+)
 def test_code_blocks_run(page, small_world):
     text = page.read_text()
     blocks = list(BLOCK.finditer(text))

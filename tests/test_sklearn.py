@@ -98,6 +98,7 @@ def search(model=None, **parameters):
 
 
 class TestSearch:
+    @pytest.mark.slow
     def test_users_split_items_held_out(self, interactions):
         """y=None: every fold's users are new and a part of their rows is held out."""
         found = search(cv=3).fit(interactions)
@@ -120,6 +121,7 @@ class TestSearch:
             expected = model.score(interactions, holdout)
             assert found.cv_results_["mean_test_score"][i] == expected
 
+    @pytest.mark.slow
     def test_folds_with_a_holdout(self, interactions, holdout):
         """The rows of a sparse y go with those of X."""
         found = search(cv=3).fit(interactions, holdout)

@@ -217,6 +217,7 @@ class TestGroceries:
         assert (groceries.X > 0).sum(axis=0).min() >= 10
         assert "simulated" in groceries.DESCR and "Licence:" in groceries.DESCR
 
+    @pytest.mark.slow
     def test_titles(self, groceries):
         titles = groceries.item_names.tolist()
         assert len(set(titles)) == len(titles)

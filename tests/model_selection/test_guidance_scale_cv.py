@@ -156,6 +156,7 @@ class TestResults:
         expected = RankingScorer()(model, interactions[test])
         assert found.cv_results_["split0_test_score"][2] == expected
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("n_jobs", [2])
     def test_workers(self, interactions, n_jobs):
         assert_array_equal(

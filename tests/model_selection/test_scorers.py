@@ -232,7 +232,7 @@ class TestTools:
             search.best_estimator_, interactions
         )
 
-    @pytest.mark.parametrize("n_jobs", [1, 2])
+    @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
     def test_workers(self, interactions, n_jobs):
         scores = cross_val_score(
             PopularityRecommender(), interactions, cv=3, scoring=RankingScorer(), n_jobs=n_jobs
