@@ -66,7 +66,7 @@ figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
 ax.plot(scales, share, "o-", label="share of the stated taste in the list")
 ax.plot(scales, found, "s-", label="nDCG@10")
 ax.set(xlabel="scale of the profile", ylim=(0, 1.02))
-ax.legend()
+ax.legend(loc="center right")
 
 # %%
 # What each condition adds
