@@ -10,6 +10,7 @@ from joblib import Memory
 
 from ._fitted.explained import ExplainedDiffusion
 from ._inference.device import resolve_device
+from ._network.sparse_rows import UserRows
 from ._parameters import (
     FREE_PARAMETERS,
     PAPER,
@@ -27,7 +28,6 @@ from ._utils.results import TrainingHistory
 from ._utils.saving import add_library_classes
 from ._utils.typing import ArrayLike, MatrixLike, RandomState, Values
 from ._utils.user_features import check_user_features
-from ._utils.user_rows import UserRows
 from ._utils.validation import check_scale_parameter
 from .baselines import (
     EASERecommender,

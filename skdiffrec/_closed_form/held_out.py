@@ -7,7 +7,6 @@ from scipy.sparse import csr_array
 
 from .._utils.cuts import OrderedRows
 from .._utils.rows import entry_rows, select_entries
-from .._utils.user_rows import UserRows
 from ..metrics import ndcg_at_k
 
 K = 10  # length of the lists
@@ -22,11 +21,6 @@ class HeldOut(NamedTuple):
     weight: np.ndarray  # float64 (n_rows,): how many users a row stands for
     user_features: csr_array | None = None  # (n_rows, n_user_features)
 
-    @property
-    def rows(self):
-        """The histories, with what else is known of these users."""
-        return UserRows(self.history, self.user_features)
-
     def ndcg(self, ids):
         """Mean nDCG@10 of lists (n_rows, 10); rows without held-out items do not count."""
         values = np.asarray(ndcg_at_k(ids, self.holdout, k=K, per_user=True))
@@ -34,12 +28,12 @@ class HeldOut(NamedTuple):
         return float(np.average(values[counted], weights=self.weight[counted]))
 
 
-def hold_out_moments(rows, chosen, row_weight, horizon, share, seed):
+def hold_out_moments(X, chosen, row_weight, horizon, share, seed, user_features=None):
     """Hold out the latest items of some rows of times, and ask at some moments: what is next?
 
     Parameters
     ----------
-    rows : UserRows
+    X : csr_array of shape (n_rows, n_items)
         Canonical.
     chosen : ndarray of int64
         Rows, ascending.
@@ -51,15 +45,15 @@ def hold_out_moments(rows, chosen, row_weight, horizon, share, seed):
         last `horizon` items where a row has more.
     seed : int
         Decides the order of items of the same time.
+    user_features : csr_array of shape (n_rows, n_user_features), default=None
 
     Returns
     -------
     train : csr_array of shape (n_rows, n_items)
-        The histories without the first of these moments and what follows.
+        X without the first of these moments and what follows.
     held_out : HeldOut or None
         A row for every moment; None where no row has two.
     """
-    X, features = rows.history, rows.user_features
     ordered = OrderedRows(X[chosen], seed)
     asked = ordered.latest_moments(share, _MOST_MOMENTS, horizon)
     if not len(asked):
@@ -70,5 +64,5 @@ def hold_out_moments(rows, chosen, row_weight, horizon, share, seed):
     stays[np.isin(entry_rows(X), chosen)] = ordered.order < np.repeat(n_kept, ordered.length)
     row = chosen[ordered.row[asked]]
     history, holdout = ordered.next_items(asked, horizon)
-    features = None if features is None else features[row]
+    features = None if user_features is None else user_features[row]
     return select_entries(X, stays), HeldOut(history, holdout, row_weight[row], features)

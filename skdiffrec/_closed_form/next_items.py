@@ -9,7 +9,6 @@ import scipy.sparse as sp
 from .._utils.cuts import OrderedRows
 from .._utils.recency import history_weights
 from .._utils.rows import sampled_rows
-from .._utils.user_rows import UserRows
 from .held_out import hold_out_moments
 from .selection import held_out_quality, last_changes, ranked_items
 from .solver import EASE_MAX_ITEMS, ClosedFormSettings, ClosedFormSolver
@@ -55,7 +54,7 @@ def next_item_form(X, row_weight, *, horizon, half_life, seed, held_out=None):
     rest = X
     if held_out is None:
         users = np.flatnonzero(np.diff(X.indptr) > 1)[:_MAX_USERS]
-        rest, held_out = hold_out_moments(UserRows(X), users, row_weight, horizon, _HELD_OUT, seed)
+        rest, held_out = hold_out_moments(X, users, row_weight, horizon, _HELD_OUT, seed)
     best = _search(rest, row_weight, horizon, half_life, seed, held_out)
     settings, half_life, solver = best.settings, best.half_life, best.solver
     if rest is not X:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from .._utils.condition_names import HISTORY
 from .._utils.results import DrawSummary, Explanation, ScoreParts
 from .._utils.topk import masked_topk
 from .._utils.typing import ArrayLike, Scale
-from .._utils.user_rows import HISTORY
 from .._utils.validation import check_fitted, check_item_list, check_k, check_lists
 from .serving import ServedDiffusion
 
@@ -72,8 +72,8 @@ class ExplainedDiffusion(ServedDiffusion):
         """
         n_samples = check_k(n_samples, "n_samples")
         given = dict(temperature=temperature, eta=eta, n_sampling_steps=n_sampling_steps)
-        users = X, user_features
-        model, rows, draws = self._start_draws(users, n_samples, guidance_scale, given)
+        rows = self._checked_users(X, user_features)
+        model, draws = self._start_draws(rows, n_samples, guidance_scale, given)
         scores = np.empty((n_samples, *rows.shape), np.float32)
 
         def draw(block):
@@ -138,8 +138,8 @@ class ExplainedDiffusion(ServedDiffusion):
         """
         k, n_samples = check_k(k), check_k(n_samples, "n_samples")
         given = dict(temperature=temperature, eta=eta, n_sampling_steps=n_sampling_steps)
-        users = X, user_features
-        model, rows, draws = self._start_draws(users, n_samples, guidance_scale, given)
+        rows = self._checked_users(X, user_features)
+        model, draws = self._start_draws(rows, n_samples, guidance_scale, given)
         summary = DrawSummary(*(np.zeros(rows.shape, np.float32) for _ in DrawSummary._fields))
 
         def summarize(block):
@@ -150,22 +150,19 @@ class ExplainedDiffusion(ServedDiffusion):
         model.each(summarize, model.blocks(rows.shape[0]))
         return summary
 
-    def _start_draws(self, users, n_samples, guidance_scale, given):
-        """(model, UserRows, a function that gives the draws of a block of them)."""
+    def _checked_users(self, X, user_features):
         check_fitted(self)
-        X, user_features = users
-        rows = self._users(self._check_rows(X), user_features)
+        return self._users(self._check_rows(X), user_features)
+
+    def _start_draws(self, rows, n_samples, guidance_scale, given):
+        """(model, a function that gives the draws of a block of `UserRows`)."""
         scale = self._scales(rows.shape[0], guidance_scale)
         model, _ = self._sampled()
         n_timesteps = model.diffusion.n_timesteps
         if given["n_sampling_steps"] is None:
             given["n_sampling_steps"] = min(_N_STEPS, self.start_timestep or n_timesteps)
         settings = self._settings(n_timesteps, **given)
-        return (
-            model,
-            rows,
-            lambda block: model.draws(rows[block], scale[block], settings, n_samples),
-        )
+        return model, lambda block: model.draws(rows[block], scale[block], settings, n_samples)
 
     def score_parts(
         self,

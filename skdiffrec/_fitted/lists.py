@@ -9,12 +9,12 @@ import numpy as np
 from .._inference.device import resolve_device
 from .._inference.model import FittedModel
 from .._inference.state import model_state
+from .._network.sparse_rows import UserRows
 from .._parameters import SAMPLING_PARAMETERS, sampling_settings
 from .._utils.tensor_file import PersistenceError
 from .._utils.topk import masked_topk
 from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Scale
-from .._utils.user_features import check_user_features
-from .._utils.user_rows import UserRows, warn_without_features
+from .._utils.user_features import check_user_features, warn_without_features
 from .._utils.validation import (
     check_condition_scales,
     check_fitted,

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from .._utils.user_rows import USER_FEATURES
+from .._utils.condition_names import USER_FEATURES
 from .host_state import in_own_state
 from .scoring import guided_scores
 

@@ -13,22 +13,21 @@ from scipy.sparse import csr_array
 from .._diffusion.process import Diffusion
 from .._network.closed_form import ClosedForm
 from .._network.denoiser import Denoiser
-from .._network.sparse_rows import HistoryReader
+from .._network.sparse_rows import HistoryReader, UserRows
+from .._utils.condition_names import USER_FEATURES
 from .._utils.hashing import row_keys
 from .._utils.results import TrainingHistory
 from .._utils.rows import unit_free
 from .._utils.topk import EVERY_ITEM, ItemFilter, row_blocks
-from .._utils.user_rows import USER_FEATURES, UserRows
 from .chain_spaces import chain_space
 from .device import run_blocks, screens_in_bfloat16
 from .explanation import closed_form_contributions, leave_one_out
 from .host_state import in_own_state, set_mkl, set_openmp
-from .ranking import EstimateScores, HeadScores, guided_lists
+from .ranking import TILE_ITEMS, EstimateScores, HeadScores, guided_lists
 from .reverse_process import SamplingTables
 from .scoring import branch_scores, drawn_scores, guided_scores, staged_scores, swept_scores
 from .settings import SamplingSettings
 from .state import model_state, restored
-from .streaming import TILE_ITEMS
 
 # Products of fewer rows are slower; of many more, two threads round rows otherwise than of few.
 _BLOCK_ROWS = 512

@@ -13,8 +13,7 @@ from .._diffusion.multistep import multistep_sample, plan_leaps
 from .._diffusion.samplers import sample
 from .._diffusion.schedules import sampling_timesteps
 from .._network.conditions import Known
-from .._network.sparse_rows import SparseRows, to_device
-from .._utils.user_rows import UserRows
+from .._network.sparse_rows import SparseRows, UserRows, to_device
 from .noise import row_normal
 
 

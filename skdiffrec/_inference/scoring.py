@@ -12,10 +12,10 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from .._utils.user_rows import UserRows
+from .._network.sparse_rows import UserRows
 from .host_state import in_own_state
+from .ranking import TILE_ITEMS, tile_starts
 from .reverse_process import mean_of_draws, reverse_processes
-from .streaming import TILE_ITEMS, tile_starts
 
 
 @in_own_state()

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .._utils.user_rows import HISTORY, USER_FEATURES
+from .._utils.condition_names import condition_names
 
 TIME_DIM = 16  # of the time embedding
 _HISTORY_NORM = 5.0  # length to which histories are scaled: some 25 items' worth
@@ -124,6 +124,11 @@ class Denoiser(nn.Module):
     user_features : UserFeatures, default=None
         Reader of what is known of users beside their histories.
     time_dim : int
+
+    Attributes
+    ----------
+    conditions : tuple of str
+        In the order of the chain in which guidance is composed.
     """
 
     def __init__(
@@ -144,6 +149,7 @@ class Denoiser(nn.Module):
         self.hidden_dims, self.n_timesteps = tuple(hidden_dims), n_timesteps
         first, last = hidden_dims[0], hidden_dims[-1]
         self.read_history, self.user_features = reader, user_features
+        self.conditions = condition_names(user_features is not None)
         self.null = nn.Parameter(torch.zeros(first, dtype=torch.float32))
         self.read_state = nn.Linear(space.dim, first, bias=False, dtype=torch.float32)
         self.read_time = nn.Linear(time_dim, first, dtype=torch.float32)
@@ -182,11 +188,6 @@ class Denoiser(nn.Module):
         items = None if self.item_dim is None else self.head.items
         u = self.read_history(history, items, generator)
         return u if known is None else torch.where(known[:, None], u, self.null)
-
-    @property
-    def conditions(self):
-        """Names of the conditions, in the order of the chain in which guidance is composed."""
-        return (HISTORY,) if self.user_features is None else (USER_FEATURES, HISTORY)
 
     def network_scales(self, scale):
         """Scales of the network's own branches for guidance scales (n, n_conditions)."""

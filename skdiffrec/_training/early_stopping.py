@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from .._closed_form.held_out import HeldOut, K, hold_out_moments
+from .._network.sparse_rows import UserRows
 from .._utils.cuts import divisible_rows, hide_share
 from .._utils.rows import entry_rows, select_entries
 from .._utils.topk import masked_topk
@@ -54,7 +55,7 @@ def split_validation(rows, row_weight, values, fraction, seed, horizon=None, *, 
     n = min(max(1, round(fraction * len(candidates))), _MAX_USERS * (1 if horizon is None else 2))
     chosen = np.sort(np.random.default_rng(seed).choice(candidates, n, replace=False))
     if horizon is not None:
-        train, held = hold_out_moments(rows, chosen, row_weight, horizon, _HELD_OUT, seed)
+        train, held = hold_out_moments(X, chosen, row_weight, horizon, _HELD_OUT, seed, features)
         return rows.with_history(train), held
     history, holdout = hide_share(X[chosen], values, _HELD_OUT, seed, sets)
     # both are sorted by (row, item), so held-out entries are found by bisection
@@ -101,6 +102,7 @@ class Monitor:
         horizon=None,
     ):
         self.held_out, self.blocks, self.patience = held_out, blocks, patience
+        self.rows = UserRows(held_out.history, held_out.user_features)
         self.new_scorer, self.score_closed_form = new_scorer, score_closed_form
         self.weights: tuple[float, ...] = _CLOSED_FORM_WEIGHTS
         self.first = 1
@@ -119,7 +121,7 @@ class Monitor:
         ratio, score_network = math.nan, self.new_scorer()
         lists: list[list[np.ndarray]] = [[] for _ in self.weights]
         for block in self.blocks:
-            rows = self.held_out.rows[block]
+            rows = self.rows[block]
             network = score_network(rows)
             form = None if self.score_closed_form is None else self.score_closed_form(rows)
             if math.isnan(ratio):
@@ -153,7 +155,7 @@ class Monitor:
         """
         lists: list[list[np.ndarray]] = [[] for _ in _SCALES]
         for block in self.blocks:
-            rows = self.held_out.rows[block]
+            rows = self.rows[block]
             for ids, scores in zip(lists, sweep(rows, _SCALES), strict=True):
                 ids.append(masked_topk(scores, K, rows.history)[0])
         return _SCALES[int(np.argmax([self.held_out.ndcg(np.concatenate(ids)) for ids in lists]))]

@@ -18,6 +18,7 @@ from .._inference.host_state import in_own_state
 from .._inference.model import FittedModel, TrainingSummary
 from .._network.build import build_denoiser
 from .._network.closed_form import ClosedForm
+from .._network.sparse_rows import UserRows
 from .._parameters import (
     resolve_batch_size,
     resolve_dropout,
@@ -33,7 +34,6 @@ from .._utils.cuts import moment_size
 from .._utils.recency import history_weights, item_popularity
 from .._utils.results import TrainingHistory
 from .._utils.user_features import scaled_features
-from .._utils.user_rows import UserRows
 from .._version import __version__
 from .batches import TrainingRows
 from .early_stopping import Monitor, fixed_weight, split_validation, spread_ratio

@@ -1,8 +1,11 @@
 """Checks of `user_features`: what is known of users beside their histories."""
 
+import warnings
+
 import numpy as np
 import scipy.sparse as sp
 
+from .condition_names import USER_FEATURES
 from .rows import scale_columns, select_entries
 
 # As they are read, where an entry is about 1: what is beyond counts as so much.
@@ -139,3 +142,14 @@ def scaled_features(features, factor):
         scaled = scale_columns(features, np.asarray(factor, np.float32))
     np.clip(scaled.data, -LARGEST, LARGEST, out=scaled.data)
     return select_entries(scaled, scaled.data != 0)
+
+
+def warn_without_features(recommender, known, stacklevel=4):
+    """Warn if a model that was fitted with features is evaluated without any, {name: value}."""
+    if hasattr(recommender, "n_user_features_in_") and known.get(USER_FEATURES) is None:
+        warnings.warn(
+            "The model was fitted with user_features, but is evaluated without: nothing is known "
+            "of the users but their rows. Give user_features= here too; scikit-learn's tools "
+            "cut and pass them with metadata routing and set_score_request(user_features=True).",
+            stacklevel=stacklevel + 1,
+        )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from .._utils.user_rows import USER_FEATURES
+from .._utils.condition_names import USER_FEATURES
 from .._utils.validation import safe_indexing
 from ._pipelines import with_guidance_scale
 from ._scorers import RankingScorer, recommend_at_scales, split_for

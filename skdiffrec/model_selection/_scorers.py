@@ -13,7 +13,7 @@ from .._utils.hashing import draw_seed
 from .._utils.holdouts import check_any_holdout, check_holdout, drop_labels
 from .._utils.topk import masked_topk
 from .._utils.typing import ArrayLike, HasHide, IntArray, MatrixLike
-from .._utils.user_rows import warn_without_features
+from .._utils.user_features import warn_without_features
 from .._utils.validation import VALUES, canonical_csr, check_k, check_list_length
 from ..base import hide_for_score
 from ..metrics import Convention

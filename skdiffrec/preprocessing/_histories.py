@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from .._utils.condition_names import USER_FEATURES
 from .._utils.rows import entry_rows
-from .._utils.user_rows import USER_FEATURES
 from ._events import events_matrix, known_users_with_returns
 from ._identity import check_model_rows
 from ._ids import factorize

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .._utils.user_rows import USER_FEATURES
+from .._utils.condition_names import USER_FEATURES
 from .._utils.validation import safe_indexing
 
 

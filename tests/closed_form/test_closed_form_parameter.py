@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skdiffrec import CFGDiffusionRecommender, _recommender
+from skdiffrec._network.sparse_rows import UserRows
 from skdiffrec._training.fit import training_key
-from skdiffrec._utils.user_rows import UserRows
 from skdiffrec.baselines import (
     ALSRecommender,
     EASERecommender,

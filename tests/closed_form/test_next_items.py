@@ -13,7 +13,6 @@ from skdiffrec._closed_form import next_items
 from skdiffrec._closed_form.held_out import hold_out_moments
 from skdiffrec._closed_form.next_items import next_item_form, next_transitions
 from skdiffrec._utils.cuts import OrderedRows
-from skdiffrec._utils.user_rows import UserRows
 from skdiffrec.preprocessing import recency_weights
 
 properties = settings(max_examples=30, deadline=None)
@@ -89,7 +88,7 @@ def test_rows_of_one_moment_have_nothing_next(X):
 def test_the_last_moments_are_held_out(seed, horizon):
     X, weight = random_times(8, seed, distinct=False), np.arange(1.0, 9)
     chosen = np.array([1, 2, 5, 7])
-    train, held_out = hold_out_moments(UserRows(X), chosen, weight, horizon, 0.3, 0)
+    train, held_out = hold_out_moments(X, chosen, weight, horizon, 0.3, 0)
     others = np.setdiff1d(np.arange(8), chosen)
     assert_array_equal(train[others].toarray(), X[others].toarray())
     several = [row for row in chosen if len(np.unique(X[[row]].data)) > 1]

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec._closed_form.held_out import HeldOut
+from skdiffrec._network.sparse_rows import UserRows
 from skdiffrec._training.batches import TrainingRows
 from skdiffrec._training.early_stopping import Monitor
 from skdiffrec._training.user_weights import check_sample_weight, merge_rows, visits_per_epoch
-from skdiffrec._utils.user_rows import UserRows
 from skdiffrec.metrics import ndcg_at_k
 
 VALUES = ("binary", "weight", "time")
