@@ -10,12 +10,14 @@ import torch
 from ._diffusion.process import PREDICTION_TYPES
 from ._diffusion.schedules import SCHEDULES, check_alpha_bar
 from ._inference.settings import SamplingSettings
+from ._utils.canonical import RATING, VALUES
 from ._utils.rows import is_dense
-from ._utils.validation import VALUES, Interval, StrOptions, check_values
+from ._utils.validation import Interval, StrOptions, check_values
 from .baselines import ItemItemRecommender
 
 # Shares of a row that are the target: the latest items for times, else any.
 _TARGET_SHARE = {"binary": (0.3, 0.7), "weight": (0.3, 0.7), "time": (0.05, 0.5)}
+_TARGET_SHARE[RATING] = _TARGET_SHARE["weight"]
 _EVERY_CUT = (0.0, 1.0)  # with a horizon
 
 # Of arXiv 2409.10494; what it leaves open is DDPM's (schedule) or DiffRec's (one hidden layer).
@@ -70,7 +72,8 @@ PARAMETER_CONSTRAINTS = {
     "eta": [Interval(numbers.Real, 0, 1, closed="both")],
     "temperature": [Interval(numbers.Real, 0, 100, closed="both")],
     "n_draws": [_at_least(1, kind=numbers.Integral)],
-    "values": [StrOptions(set(VALUES))],
+    "values": [StrOptions({*VALUES, RATING})],
+    "liked_from": [numbers.Real, StrOptions({"auto"})],
     "half_life": [_at_least(0, "neither"), None],
     "horizon": [_at_least(1, kind=numbers.Integral), None],
     "target_share": [

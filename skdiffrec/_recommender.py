@@ -10,7 +10,6 @@ from joblib import Memory
 
 from ._fitted.explained import ExplainedDiffusion
 from ._inference.device import resolve_device
-from ._network.sparse_rows import UserRows
 from ._parameters import (
     FREE_PARAMETERS,
     PAPER,
@@ -23,7 +22,9 @@ from ._training.cache import remembered
 from ._training.fit import fit_model, training_key
 from ._training.user_weights import check_sample_weight
 from ._utils.callbacks import CallbackSupportMixin, EpochCallbacks
+from ._utils.canonical import RATING, VALUES
 from ._utils.hashing import draw_seed
+from ._utils.opinions import Opinions
 from ._utils.results import TrainingHistory
 from ._utils.saving import add_library_classes
 from ._utils.typing import ArrayLike, MatrixLike, RandomState, Values
@@ -63,11 +64,15 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         Factor of all noise in sampling. 0 follows its mean, which ranks best; 1 draws samples.
     n_draws : int, default=1
         Draws whose estimates are averaged, where there is a `temperature`.
-    values : {"binary", "weight", "time"}, default="binary"
-        **Data.** What the values of X mean: nothing; a confidence, count or the like; or the time
-        of the interaction, in any unit, > 0. With times, training cuts a row at a random point and
-        learns to predict later interactions from earlier ones, and histories are weighted by
-        recency.
+    values : {"binary", "weight", "time", "rating"}, default="binary"
+        **Data.** What the values of X mean: nothing; a confidence, count or the like; the time of
+        the interaction, in any unit, > 0; or an opinion. With times, training cuts a row at a
+        random point and learns to predict later interactions from earlier ones, and histories are
+        weighted by recency. With ratings the model predicts what users will like, from what they
+        like (the condition "history") and from what they do not ("disliked").
+    liked_from : float or "auto", default="auto"
+        The least rating of a liked item (``values="rating"``). "auto" is a user's mean rating,
+        where they rated five items or more and not all alike; else the mean of all ratings.
     half_life : float or None, default=5.0
         Age, in items, at which the closed form gives an item of the history half the weight
         (``values="time"``); no weight falls below 0.1. Where items come in sets such as orders
@@ -173,6 +178,8 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         Number of columns of `user_features`, where some were given.
     user_feature_names_in_ : ndarray of str
         Their names, where they were those of a data frame.
+    liked_from_ : float
+        With ratings, the least one of a liked item where a user has no mean of their own.
     best_guidance_scale_ : float
         What ``guidance_scale="auto"`` is.
 
@@ -200,6 +207,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
     best_guidance_scale_: float
 
     _parameter_constraints = PARAMETER_CONSTRAINTS
+    _values_read = (*VALUES, RATING)
     # that a file may name as the closed form
     _nested_classes = {
         "closed_form": (EASERecommender, NeighborhoodRecommender, ItemKNNRecommender),
@@ -215,6 +223,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         temperature: float = 0.0,
         n_draws: int = 1,
         values: Values = "binary",
+        liked_from: float | Literal["auto"] = "auto",
         half_life: float | None = 5.0,
         horizon: int | None = None,
         target_share: float | tuple[float, float] | Literal["auto"] = "auto",
@@ -247,6 +256,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         self.temperature = temperature
         self.n_draws = n_draws
         self.values = values
+        self.liked_from = liked_from
         self.half_life = half_life
         self.horizon = horizon
         self.target_share = target_share
@@ -359,7 +369,11 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         check_closed_form(self.closed_form, self.ranking_head)
         check_horizon(self)
         user_features = check_user_features(self, user_features, X.shape[0], reset=True)
-        rows = UserRows(X, user_features)
+        opinions = None
+        if self.values == RATING:
+            opinions = Opinions.learned(X, self.liked_from, sample_weight)
+            opinions.check()
+        rows = self._told_apart(X, user_features, opinions)
         check_scale_parameter(self.guidance_scale, rows.conditions)
         device = resolve_device(self.device, fitting=True)
         seed = draw_seed(self.random_state)
@@ -369,7 +383,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         model = remembered(
             self.memory,
             lambda: training_key(rows, sample_weight, of_training, given_seed, device),
-            lambda: fit_model(rows, sample_weight, parameters, seed, device, callbacks),
+            lambda: fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks),
             keep=lambda model: model.training.ended_by == "training",
         )
         self._fit_user_features = user_features

@@ -74,6 +74,7 @@ class BaseRecommender(BaseEstimator):
     """
 
     values: Values = "binary"
+    _values_read: tuple[str, ...] = VALUES
     n_features_in_: int
     # a subclass may have parameters checked, as scikit-learn does
     _parameter_constraints: dict[str, Any] = {}
@@ -130,6 +131,10 @@ class BaseRecommender(BaseEstimator):
     def _score_rows(self, X):
         raise NotImplementedError
 
+    def _told_apart_by(self, history, holdout):
+        """(what lists should find, what they should not, or None) of held-out canonical rows."""
+        return holdout, None
+
     def _users(self, X):
         """Canonical rows with what else is known of the users, as `_rank` takes them."""
         return X
@@ -160,8 +165,8 @@ class BaseRecommender(BaseEstimator):
         return X
 
     def _check_rows(self, X, reset=False, earliest=False):
-        if self.values not in VALUES:
-            raise ValueError(f"values must be one of {VALUES}, got {self.values!r}.")
+        if self.values not in self._values_read:
+            raise ValueError(f"values must be one of {self._values_read}, got {self.values!r}.")
         return check_interactions(self, X, values=self.values, reset=reset, earliest=earliest)
 
     def recommend(
@@ -285,7 +290,8 @@ class BaseRecommender(BaseEstimator):
             history, holdout = hide_for_score(X, self.values, self._asked_horizon())
         else:
             check_holdout_names(self, y)
-            history, holdout = X, check_holdout(X, y)
+            history, holdout = X, check_holdout(X, y, self.values)
+        holdout, _ = self._told_apart_by(history, holdout)
         check_any_holdout(holdout)
         ids, _ = self._rank(self._users(history, **known), None, _SCORE_K)
         return float(ndcg_at_k(ids, holdout, k=_SCORE_K))

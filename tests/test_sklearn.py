@@ -266,6 +266,9 @@ class TestPipeline:
         assert (pipeline.decision_function(interactions) != before).any()
 
 
+OF_USER_FEATURES = ("n_user_features_in_", "user_feature_names_in_")
+
+
 class TestEstimator:
     @pytest.mark.parametrize("name", MODELS)
     def test_parameters_come_back(self, name):
@@ -323,7 +326,7 @@ class TestEstimator:
         }
         found = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
         assert (
-            documented - {"feature_names_in_", "n_user_features_in_", "user_feature_names_in_"}
+            documented - {"feature_names_in_", "liked_from_", *OF_USER_FEATURES}
             <= found
             <= documented
         )

@@ -20,6 +20,7 @@ class HeldOut(NamedTuple):
     holdout: csr_array  # (n_rows, n_items)
     weight: np.ndarray  # float64 (n_rows,): how many users a row stands for
     user_features: csr_array | None = None  # (n_rows, n_user_features)
+    disliked: csr_array | None = None  # (n_rows, n_items)
 
     def ndcg(self, ids):
         """Mean nDCG@10 of lists (n_rows, 10); rows without held-out items do not count."""

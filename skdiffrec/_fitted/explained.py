@@ -143,7 +143,7 @@ class ExplainedDiffusion(ServedDiffusion):
         summary = DrawSummary(*(np.zeros(rows.shape, np.float32) for _ in DrawSummary._fields))
 
         def summarize(block):
-            found = _summarized(draws(block), rows.history[block], k, n_samples)
+            found = _summarized(draws(block), rows.seen[block], k, n_samples)
             for whole, part in zip(summary, found, strict=True):
                 whole[block] = part
 
@@ -320,11 +320,11 @@ default=None
             for name in model.denoiser.conditions
         }
         each = model.leave_one_out(row, scale, settings, items)
-        form = model.closed_form_contributions(row, scale[0, -1], settings, items)
+        form = model.closed_form_contributions(row, scale, settings, items)
         asked = places[0] if one_item else places
         return Explanation(
             item_ids[0] if one_item else item_ids,
-            row.history.indices.astype(np.int64),
+            row.seen.indices.astype(np.int64),
             score=score[asked],
             base=without[HISTORY][asked],
             total=(score - each).T[asked],

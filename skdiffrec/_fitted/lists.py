@@ -40,6 +40,7 @@ class FittedDiffusion(BaseRecommender):
     start_timestep: int | None
 
     def _adopt(self, model):
+        self.__dict__.pop("liked_from_", None)
         self.__dict__.update(model.attributes())
 
     def _get_state(self):
@@ -70,17 +71,35 @@ class FittedDiffusion(BaseRecommender):
 
     def _users(self, X, user_features=None):
         features = check_user_features(self, user_features, X.shape[0])
-        return UserRows(X, features)
+        opinions = self._model.opinions
+        if opinions is not None:
+            opinions.warn_of_others(X, stacklevel=3)
+        return self._told_apart(X, features, opinions)
+
+    def _told_apart_by(self, history, holdout):
+        opinions = self._model.opinions
+        return (holdout, None) if opinions is None else opinions.split(holdout, by=history)
+
+    def _told_apart(self, X, features, opinions):
+        """`UserRows` of canonical rows: of ratings, what is liked and what is disliked."""
+        if opinions is None:
+            return UserRows(X, features)
+        liked, disliked = opinions.split(X)
+        return UserRows(liked, features, disliked)
 
     def _requested(self, user_ids, X, user_features):
         """(UserRows, which of them or None for all in order, whether one user was asked for)."""
         rows, chosen, scalar = requested_rows(self, user_ids, X)
         if X is not None:
             return self._users(rows, user_features), chosen, scalar
-        if user_features is None:
-            return UserRows(rows, self._fit_user_features), chosen, scalar
-        rows = rows if chosen is None else rows[chosen]
-        return self._users(rows, user_features), None, scalar
+        opinions, features = self._model.opinions, self._fit_user_features
+        if user_features is None and opinions is None:
+            return UserRows(rows, features), chosen, scalar
+        if chosen is not None:
+            rows, features = rows[chosen], None if features is None else features[chosen]
+        if user_features is not None:
+            return self._users(rows, user_features), None, scalar
+        return self._told_apart(rows, features, opinions), None, scalar
 
     def _settings(self, n_timesteps, **changes):
         """How to sample: the estimator's parameters but for `changes`, checked."""
@@ -280,7 +299,7 @@ default=None
         scores = np.empty(ids.shape, np.float32)
         for block in model.blocks(n):
             histories = rows[block] if chosen is None else rows[chosen[block]]
-            masks = allowed.of(block).masks(histories.history if filter_seen else None)
+            masks = allowed.of(block).masks(histories.seen if filter_seen else None)
             for i, found in enumerate(model.sweep(histories, scales, settings)):
                 ids[i, block], scores[i, block] = masked_topk(found, k, **masks)
         ids, scores = (ids[:, 0], scores[:, 0]) if scalar else (ids, scores)

@@ -14,8 +14,9 @@ from .._diffusion.process import Diffusion
 from .._network.closed_form import ClosedForm
 from .._network.denoiser import Denoiser
 from .._network.sparse_rows import HistoryReader, UserRows
-from .._utils.condition_names import USER_FEATURES
+from .._utils.condition_names import DISLIKED, USER_FEATURES
 from .._utils.hashing import row_keys
+from .._utils.opinions import Opinions
 from .._utils.results import TrainingHistory
 from .._utils.rows import unit_free
 from .._utils.topk import EVERY_ITEM, ItemFilter, row_blocks
@@ -78,6 +79,8 @@ class FittedModel:
     closed_form : ClosedForm or None
     closed_form_scale : float
         Factor of its scores.
+    opinions : Opinions or None
+        How ratings are read.
     training : TrainingSummary
     """
 
@@ -88,14 +91,16 @@ class FittedModel:
     seed: int
     closed_form: ClosedForm | None = None
     closed_form_scale: float = 0.0
+    opinions: Opinions | None = None
     training: TrainingSummary = TrainingSummary(TrainingHistory())
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
     _making: Any = field(default_factory=RLock, init=False, repr=False)
 
     def attributes(self) -> dict[str, Any]:
         """The attributes of an estimator that was fitted to this model."""
-        training = self.training
-        return {
+        training, opinions = self.training, self.opinions
+        liked_from = {} if opinions is None else {"liked_from_": opinions.liked_from}
+        return liked_from | {
             "_model": self,
             "history_": TrainingHistory(training.history),
             "n_iter_": len(training.history),
@@ -135,7 +140,8 @@ class FittedModel:
         scores: HeadScores | EstimateScores = EstimateScores(space, self.half_life)
         if self.denoiser.head.ranks:
             form = self.closed_form, self.closed_form_scale
-            scores = HeadScores(self.denoiser.head, *form, self.denoiser.user_features)
+            of_conditions = self.denoiser.user_features, self.denoiser.conditions
+            scores = HeadScores(self.denoiser.head, *form, *of_conditions)
         return SamplingTables(self.denoiser, self.diffusion, space, scores)
 
     @in_own_state(device=True)
@@ -173,16 +179,18 @@ class FittedModel:
 
     def _keys(self, rows: UserRows) -> Any:
         keys = row_keys(unit_free(rows.history, self.values), self.seed)
-        if rows.user_features is None:
-            return keys
-        return np.where(rows.known(USER_FEATURES), keys ^ row_keys(rows.user_features, 0), keys)
+        for name, salt in ((USER_FEATURES, 0), (DISLIKED, 1)):
+            entries = getattr(rows, name)
+            if entries is not None:
+                keys = np.where(rows.known(name), keys ^ row_keys(entries, salt), keys)
+        return keys
 
     def _read(self, rows: UserRows) -> UserRows:
-        """Histories and features as the network reads them."""
+        """Histories and what else is known as the network reads them."""
         features, reader = rows.user_features, self.denoiser.user_features
-        if reader is None:
-            return UserRows(self.reader.read(rows.history))
-        return UserRows(self.reader.read(rows.history), reader.read(features, rows.shape[0]))
+        if reader is not None:
+            features = reader.read(features, rows.shape[0])
+        return UserRows(self.reader.read(rows.history), features, rows.disliked)
 
     def blocks(self, n: int, *, n_columns: int | None = None) -> list[slice]:
         """Blocks of n rows, of whose scores `n_columns` are there at once; None is all."""
@@ -291,7 +299,7 @@ class FittedModel:
         return drawn_scores(model, known, keys, scale, settings, n_draws)
 
     def closed_form_contributions(
-        self, X: Rows, scale: float, settings: SamplingSettings, items: Items
+        self, X: Rows, scale: Scales, settings: SamplingSettings, items: Items
     ) -> tuple[Scores, Scores]:
         """(contributions, base): the closed form's part of the scores of one row."""
         return closed_form_contributions(self, self._read(UserRows.of(X)), scale, settings, items)
@@ -299,7 +307,7 @@ class FittedModel:
     def leave_one_out(
         self, X: Rows, scale: Scales, settings: SamplingSettings, items: Items
     ) -> Scores:
-        """`score` of one row without each of its items, (X.nnz, len(items))."""
+        """`score` of one row without each of its items, (n_known, len(items))."""
         model, known, keys = self._inputs(X, settings)
         return leave_one_out(model, known, keys, scale, settings, items, self.blocks)
 

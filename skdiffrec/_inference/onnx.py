@@ -82,12 +82,13 @@ def _trace(graph, path):
     }
     if graph.values == "binary":
         del inputs["values"]
-    reader = graph.denoiser.user_features
+    reader, n_conditions = graph.denoiser.user_features, len(graph.denoiser.conditions)
+    scales = inputs.pop("guidance_scale")
     if reader is not None:
-        scales = inputs.pop("guidance_scale")
         inputs["user_features"] = torch.zeros(3, len(reader.factor), dtype=torch.float32)
         inputs["user_features"][0] = 1.0
-        inputs["guidance_scale"] = torch.stack([scales, scales], 1)
+    several = torch.stack([scales] * n_conditions, 1)
+    inputs["guidance_scale"] = several if n_conditions > 1 else scales
     axes = {name: {0: "batch"} for name in (*inputs, "ids", "scores")}
     for name in inputs.keys() & {"items", "values"}:
         axes[name][1] = "length"
@@ -136,6 +137,14 @@ class PaddedRows:
 
     def scaled(self, factor):
         return PaddedRows(self.items, self.weights * factor[:, None], self.known)
+
+    def joined(self, other):
+        parts = zip(self.parts, other.parts, strict=True)
+        return PaddedRows(*(torch.cat(both, 1) for both in parts))
+
+    @property
+    def parts(self):
+        return self.items, self.weights, self.known
 
     def normalized(self, norm):
         squares = (self.weights**2).sum(1, keepdim=True)
@@ -243,10 +252,7 @@ class ServingGraph(nn.Module):
         values = rest[0] if rest else None
         known = items >= 0 if values is None else (items >= 0) & (values > 0)
         items = torch.where(known, items, 0)
-        reader = self.model.reader
-        kind = PaddedAgedRows if reader.aged else PaddedRows
-        rows = kind(items, reader.read_padded(values, known), known)
-        scores = self._scores(Known(rows, features), scale)
+        scores = self._scores(Known(*self._rows(items, values, known, features)), scale)
         n_items = self.denoiser.n_items
         excluded = [_marked(items, known, n_items)] if self.filter_seen else []
         if "blocked" in filters:
@@ -260,13 +266,24 @@ class ServingGraph(nn.Module):
         missing = max(0, self.k - n_items)
         return F.pad(ids, (0, missing), value=-1), F.pad(scores, (0, missing), value=-torch.inf)
 
+    def _rows(self, items, values, known, features):
+        """Histories, features, and disliked items where there are ratings."""
+        reader, opinions = self.model.reader, self.model.opinions
+        if opinions is None:
+            kind = PaddedAgedRows if reader.aged else PaddedRows
+            return kind(items, reader.read_padded(values, known), known), features
+        signed = _signed(opinions, values, known).float()
+        liked, disliked = known & (signed > 0), known & (signed < 0)
+        return PaddedRows(items, signed, liked), features, PaddedRows(items, -signed, disliked)
+
     def _scores(self, known, scale):
         # what is not known adds no link to the chain, as in `effective_scales`
-        features = known.user_features
-        of_history = scale if features is None else scale[:, 1]
-        scales = [torch.where(known.history.filled, of_history, 0.0)]
-        if features is not None:
-            scales.insert(0, torch.where(features.filled, scale[:, 0], scales[0]))
+        scales: list[torch.Tensor] = []
+        after = torch.zeros(())
+        given = scale.unsqueeze(1) if scale.ndim == 1 else scale
+        for j, name in reversed(list(enumerate(self.denoiser.conditions))):
+            after = torch.where(getattr(known, name).filled, given[:, j], after)
+            scales.insert(0, after)
         scale = torch.stack(scales, 1)
         process = ServedProcess(self.model, known, scale, self.settings)
         x_0, h = process.last_estimate()
@@ -274,10 +291,27 @@ class ServingGraph(nn.Module):
             return process.space.decode(x_0, known.history.weighted(self.model.half_life))
         scores = self.scores.features(h, known, scale, process.unknown) @ self.table.T
         if self.closed_form is not None:
-            history = self.scores.closed_form_history(known.history, scale)
+            history = self.scores.closed_form_history(known, scale)
             history = history.dense(self.denoiser.n_items)
             scores = scores + self.closed_form(history)
         return scores
+
+
+def _signed(opinions, ratings, known):
+    """`Opinions.strength` of rows (n, length) that are filled up where `known` is false."""
+    ratings = ratings.clip(opinions.lowest, opinions.highest) * known
+    threshold = torch.full_like(ratings, opinions.liked_from)
+    if opinions.own_means:
+        threshold = _own_means(opinions, ratings, known, threshold)
+    return opinions.strength(ratings, threshold, torch)
+
+
+def _own_means(opinions, ratings, known, threshold):
+    """`threshold`, but where rows have a mean of their own."""
+    n = known.sum(1, keepdim=True)
+    mean = ratings.sum(1, keepdim=True) / n.clip(min=1)
+    furthest = (abs(ratings - mean) * known).amax(1, keepdim=True)
+    return mean.where(opinions.has_mean(n, furthest), threshold)
 
 
 def _marked(items, known, n_items):

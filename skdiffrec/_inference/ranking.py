@@ -7,14 +7,16 @@ import torch
 from torch.nn import functional as F
 
 from .._network.sparse_rows import UserRows, to_device
+from .._utils.condition_names import DISLIKED, HISTORY, USER_FEATURES
 from .._utils.topk import GROUP, best_columns, columns_above
 from .host_state import in_own_state
-from .reverse_process import reverse_processes
+from .reverse_process import known_of_nobody, reverse_processes
 from .screening import ScreeningTiles
 
 # A product's rounding may depend on where a column stands in it, so that tiles are always these.
 # No power of two: rows of such a length share places in the cache, which costs a fifth.
 TILE_ITEMS = 8000
+_DISLIKED_WEIGHT = -0.1  # in the closed form, where that of liked items is 1
 _WIDTH_MULTIPLE = 16  # of the inner dimension of products; with others, rows round differently
 
 
@@ -62,12 +64,17 @@ class HeadScores:
     closed_form_scale : float
         Factor of its scores; 0 leaves it out.
     user_features : UserFeatures or None
+    conditions : tuple of str
+        Of the model.
     """
 
     read_hidden = True  # scores are read off the last hidden layer alone
 
-    def __init__(self, head, closed_form, closed_form_scale, user_features=None):
+    def __init__(
+        self, head, closed_form, closed_form_scale, user_features=None, conditions=(HISTORY,)
+    ):
         self.head, self.closed_form, self.scale = head, closed_form, closed_form_scale
+        self.conditions = conditions
         self.user_features = user_features
         weight, bias = head.write.weight.detach(), head.write.bias.detach()
         form = torch.zeros_like(bias)
@@ -97,25 +104,38 @@ class HeadScores:
         an unknown history has instead, and what features of users say by themselves. A row that is
         `unknown` has popularity alone.
         """
-        of_history = scale[:, -1:]
-        one, missing, h = torch.ones_like(of_history), 1 - of_history, self.head.narrow(h)
+        by_condition = dict(zip(self.conditions, scale.T, strict=True))
+        of_history = by_condition[HISTORY]
+        one, h = torch.ones_like(of_history)[:, None], self.head.narrow(h)
+        missing = 1 - of_history[:, None]
         parts = [h, one, missing, missing, torch.zeros_like(one)]
+        if len(self.conditions) > 1:
+            # where there is no history, what else is known changes popularity itself
+            filled = known.history.filled[:, None]
+            parts[2] = torch.where(filled, missing, one)
+            parts[3] = torch.where(filled | known_of_nobody(known), missing, 0.0)
         if self.user_features is not None:
-            columns = self.user_features.columns(known, scale)
-            # features without a history change popularity itself
-            profile_only = known.user_features.filled & ~known.history.filled
-            parts[3] = missing.masked_fill(profile_only[:, None], 0.0)
-            parts.append(columns)
+            of_both = by_condition[USER_FEATURES], of_history
+            parts.append(self.user_features.columns(known, *of_both))
         features = torch.cat(parts, dim=1)
         if unknown is not None:
             popular = F.pad(one, (h.shape[1] + 3, features.shape[1] - h.shape[1] - 4))
             features = torch.where(unknown, popular, features)
         return F.pad(features, (0, self.table.shape[1] - features.shape[1]))
 
-    def closed_form_history(self, history, scale):
-        """What the closed form reads: weighted rows, times its factor and the guidance scale."""
-        form = self.closed_form
-        return history.weighted(form.half_life, form.floor).scaled(self.scale * scale[:, -1])
+    def closed_form_history(self, known, scale):
+        """What the closed form reads: weighted rows, times its factor and the guidance scale.
+
+        Of disliked items it says what it would recommend to who likes them, and that is taken away.
+        """
+        form, by_condition = self.closed_form, dict(zip(self.conditions, scale.T, strict=True))
+        history = known.history.weighted(form.half_life, form.floor)
+        history = history.scaled(self.scale * by_condition[HISTORY])
+        if known.disliked is None:
+            return history
+        return history.joined(
+            known.disliked.scaled(_DISLIKED_WEIGHT * self.scale * by_condition[DISLIKED])
+        )
 
     def tiles(self, estimate, known, scale, unseen=None, *, unknown=None, screen=False):
         """`Tiles` of scores of all items.
@@ -135,7 +155,7 @@ class HeadScores:
             Whether the product is rounded to bfloat16.
         """
         features = self.features(estimate[1], known, scale, unknown)
-        add = self._closed_form_tiles(known.history, scale) if self.scale else None
+        add = self._closed_form_tiles(known, scale) if self.scale else None
         if screen:
             if not self._low_pieces:
                 self._low_pieces = {first: part.bfloat16() for first, part in self.pieces.items()}
@@ -150,9 +170,9 @@ class HeadScores:
 
         return Tiles(write, len(features), features.device)
 
-    def _closed_form_tiles(self, history, scale):
+    def _closed_form_tiles(self, known, scale):
         """``write(start, stop, out)`` of the closed form's scores."""
-        rows = self.closed_form_history(history, scale)
+        rows = self.closed_form_history(known, scale)
         return lambda start, stop, out: rows.product(self.form_pieces[start], out)
 
 
@@ -207,12 +227,12 @@ def _guided_lists(model, known, keys, scale, settings, k, *, filter_seen, items)
         As from `masked_topk`.
     """
     known = UserRows.of(known)
-    (n_rows, n_items), history = known.shape, known.history
+    n_rows, n_items = known.shape
     ids, top = np.empty((n_rows, k), np.int64), np.empty((n_rows, k), np.float32)
     for rows, process in reverse_processes(model, known, keys, scale, settings):
         seen = None
         if filter_seen:
-            seen = history if len(rows) == n_rows else history[rows]
+            seen = known.seen if len(rows) == n_rows else known.seen[rows]
         tiles = process.tiles(process.last_estimate(), screen=model.screens)
         masks = items.of(rows).masks(seen)
         ids[rows], top[rows] = streamed_topk(tiles, n_items, len(rows), k, **masks)

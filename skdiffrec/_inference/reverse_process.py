@@ -81,14 +81,15 @@ class ReverseProcess:
         self.n_rows = rows.shape[0]
         history = model.reader.rows(rows.history, device)
         self.n_padded = len(history.offsets) - 1
-        features = rows.user_features
-        if model.denoiser.user_features is not None:
-            features = SparseRows.from_csr(features, device, self.n_padded)
+        besides = {
+            name: SparseRows.from_csr(getattr(rows, name), device, self.n_padded)
+            for name in model.denoiser.besides
+        }
         self.keys = None
         if keys is not None:
             self.keys = self._padded(keys.view(np.int64), np.int64, device)
         scales = self._padded(scale, np.float32, device)
-        self._begin(model, Known(history, features), scales, settings, branches)
+        self._begin(model, Known(history, **besides), scales, settings, branches)
         if branches == [0] and not settings.temperature:  # drawn rows begin from noise
             self.unknown = known_of_nobody(self.known)
 
@@ -294,8 +295,8 @@ class ReverseProcess:
 def known_of_nobody(known):
     """The rows of whom nothing is known, bool (n, 1)."""
     filled = known.history.filled
-    if known.user_features is not None:
-        filled = filled | known.user_features.filled
+    for rows in known[1:]:
+        filled = filled if rows is None else filled | rows.filled
     return ~filled[:, None]
 
 

@@ -4,6 +4,8 @@ A network is rebuilt from its dimensions, without memory of its own, and gets th
 names, types and shapes are those of that network. No name of a class comes from a file.
 """
 
+from dataclasses import asdict, fields
+
 import numpy as np
 import torch
 
@@ -11,6 +13,8 @@ from .._diffusion.process import PREDICTION_TYPES, Diffusion
 from .._network.build import assembled
 from .._network.closed_form import ClosedForm
 from .._network.spaces import ItemSpace, LatentSpace
+from .._utils.canonical import RATING, VALUES
+from .._utils.opinions import Opinions
 from .._utils.results import TrainingHistory
 from .._utils.tensor_file import (
     PersistenceError,
@@ -21,7 +25,6 @@ from .._utils.tensor_file import (
     is_one_of,
     take,
 )
-from .._utils.validation import VALUES
 
 _PLAIN = ("seed", "values", "half_life", "closed_form_scale")
 _TRAINING = ("history", "best_validation_score", "closed_form_weight", "best_scale", "ended_by")
@@ -43,6 +46,7 @@ def model_state(model):
         "item_dim": denoiser.item_dim,
         "latent_dim": denoiser.space.dim if isinstance(denoiser.space, LatentSpace) else None,
         "user_features": None if features is None else [len(features.factor), features.rank],
+        "opinions": None if model.opinions is None else asdict(model.opinions),
         "closed_form": None if form is None else "sparse" if form.sparse else "dense",
         "closed_form_entries": form.weights.numel() if form is not None else 0,
         "closed_form_half_life": None if form is None else form.half_life,
@@ -80,7 +84,8 @@ def restored(record, tensors):
     PersistenceError
         If the two do not describe one model.
     """
-    record = {"user_features": None, **record}  # which files of format 4 do not have
+    # which older files do not have
+    record = {"user_features": None, "opinions": None, **record}
     check_record(record, _schema(tensors), "the fitted state")
     alpha_bar = take(tensors, "alpha_bar", "float64", (None,))
     falling = len(alpha_bar) > 1 and alpha_bar[0] == 1 > alpha_bar[1] and alpha_bar[-1] > 0
@@ -88,6 +93,8 @@ def restored(record, tensors):
         raise PersistenceError("'alpha_bar' is no noise schedule: it must fall from 1, above 0.")
     if record["half_life"] is not None and record["values"] != "time":
         raise PersistenceError("Its values are not times, but it has a half-life.")
+    if (record["values"] == RATING) != (record["opinions"] is not None):
+        raise PersistenceError("Ratings need to be told apart, and nothing else is.")
     if record["half_life"] is None and record["item_dim"] is not None:
         raise PersistenceError("It reads histories in order, but it has no half-life.")
     diffusion = Diffusion(alpha_bar.copy(), record["prediction_type"])
@@ -109,6 +116,7 @@ def restored(record, tensors):
         "denoiser": denoiser.eval(),
         "diffusion": diffusion,
         "closed_form": form,
+        "opinions": None if record["opinions"] is None else Opinions(**record["opinions"]),
         "training": training.values(),
     }
 
@@ -143,6 +151,7 @@ def _blank_denoiser(record, n_timesteps):
         n_timesteps=n_timesteps,
         dropout=record["dropout"],
         user_features=record["user_features"],
+        disliked=record["opinions"] is not None,
     )
 
 
@@ -171,12 +180,19 @@ def _schema(tensors):
         pair = isinstance(value, list) and len(value) == 2
         return pair and length(value[0]) and is_integer(0, n_bytes)(value[1])
 
+    def is_opinions(value):
+        names = [field.name for field in fields(Opinions)]
+        if value is None or not isinstance(value, dict) or sorted(value) != sorted(names):
+            return value is None
+        numbers = [entry for name, entry in value.items() if name != "own_means"]
+        return all(map(is_number, numbers)) and is_bool(value["own_means"])
+
     def is_bool(value):
         return isinstance(value, bool)
 
     return {
         "seed": is_integer(0, 2**63 - 1),
-        "values": is_one_of(*VALUES),
+        "values": is_one_of(*VALUES, RATING),
         "half_life": is_half_life,
         "closed_form_scale": is_number,
         "history": _is_history,
@@ -192,6 +208,7 @@ def _schema(tensors):
         "item_dim": lambda value: value is None or length(value),
         "latent_dim": lambda value: value is None or length(value),
         "user_features": lambda value: value is None or is_feature_shape(value),
+        "opinions": is_opinions,
         "closed_form": is_one_of("dense", "sparse", None),
         "closed_form_entries": is_integer(0, n_bytes),
         "closed_form_half_life": is_half_life,

@@ -5,7 +5,7 @@ import torch
 from sklearn.utils.extmath import randomized_svd
 
 from .._utils.rows import sampled_rows, scale_rows
-from .conditions import UserFeatures
+from .conditions import Disliked, UserFeatures
 from .denoiser import BagReader, Denoiser
 from .heads import EstimateHead, RankingHead
 from .order_reader import OrderReader
@@ -25,10 +25,12 @@ def assembled(
     n_timesteps,
     dropout,
     user_features=None,
+    disliked=False,
 ):
     """A denoiser without its weights: with `item_dim`, one that reads histories in order.
 
-    `user_features` is the number of these and the rank of their closed form, or None.
+    `user_features` is the number of these and the rank of their closed form, or None; `disliked`
+    whether there is a condition of this name.
     """
     first, last = hidden_dims[0], hidden_dims[-1]
     reader: BagReader | OrderReader
@@ -51,6 +53,7 @@ def assembled(
         dropout=dropout,
         head=head,
         user_features=user_features,
+        disliked=Disliked(n_items, first) if disliked else None,
     )
 
 
@@ -67,6 +70,7 @@ def build_denoiser(
     half_life=None,
     item_dim=None,
     user_features=None,
+    disliked=False,
 ):
     """A denoiser for the rows of X, its weights not yet drawn.
 
@@ -83,6 +87,8 @@ def build_denoiser(
         Length of the items' vectors, where histories are read in order.
     user_features : tuple of int or None
         Number of users' features and rank of their closed form.
+    disliked : bool
+        Whether disliked items are a condition.
 
     Returns
     -------
@@ -107,6 +113,7 @@ def build_denoiser(
             n_timesteps=n_timesteps,
             dropout=dropout,
             user_features=user_features,
+            disliked=disliked,
         )
 
 

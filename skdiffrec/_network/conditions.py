@@ -1,4 +1,4 @@
-"""What is known of users beside their histories, and how a model reads it."""
+"""What is known of users beside what they like, and how a model reads it."""
 
 from typing import Any, NamedTuple
 
@@ -11,6 +11,8 @@ from .._utils.user_features import scaled_features
 
 _WORTH = 2.0  # κ: items of a history that are worth as much as features
 _NETWORK_SHARE = 0.25  # of the network's part of what features say by themselves
+_DISLIKED_NORM = 5.0  # length to which disliked items are scaled, where there are many
+_FEW = 5.0  # so many are scaled to half of its square
 
 
 class Known(NamedTuple):
@@ -18,6 +20,7 @@ class Known(NamedTuple):
 
     history: Any  # SparseRows or AgedRows, or what stands for them in a serving graph
     user_features: Any = None  # SparseRows; None where the model reads none
+    disliked: Any = None  # likewise
 
 
 class UserFeatures(nn.Module):
@@ -60,18 +63,15 @@ class UserFeatures(nn.Module):
     def rank(self):
         return self.lift.shape[1]
 
-    def network_scales(self, scale):
-        """Guidance scales (n, 2) of the network's branches, ndarray or tensor, for those given.
+    def network_scale(self, by_profile, by_history):
+        """Scales (n,) of the network's branch of features, given those of the two conditions.
 
         Features alone are a small part of what the network is trained on: beside the closed form
         it adds a share of what it makes of them.
         """
         if not self.rank:
-            return scale
-        by_profile, by_history = scale[:, 0], scale[:, 1]
-        mixed = by_history + _NETWORK_SHARE * (by_profile - by_history)
-        kind = torch if isinstance(scale, torch.Tensor) else np
-        return kind.stack([mixed, by_history], 1)
+            return by_profile
+        return by_history + _NETWORK_SHARE * (by_profile - by_history)
 
     @torch.no_grad()
     def keep(self, **buffers):
@@ -90,11 +90,33 @@ class UserFeatures(nn.Module):
         read = features.multiply(self.table)
         return torch.where(known[:, None], read, self.null)
 
-    def columns(self, known, scale):
-        """What `lift` is multiplied with at guidance scales (n, 2) of `Known` rows: (n, rank)."""
+    def columns(self, known, by_profile, by_history):
+        """What `lift` is multiplied with at guidance scales (n,) of `Known` rows: (n, rank)."""
         read = known.user_features.multiply(self.project) - self.center
         lengths = known.history.lengths
         replaced = lengths / (lengths + _WORTH)
-        left = (scale[:, 0] - scale[:, 1] * replaced)[:, None]
+        left = (by_profile - by_history * replaced)[:, None]
         filled = known.user_features.filled[:, None]
         return torch.where(filled, left * read, torch.zeros_like(read))
+
+
+class Disliked(nn.Module):
+    """What the first layer reads of disliked items, from a table of their own, or a null token.
+
+    Parameters
+    ----------
+    n_items, width : int
+        Shape of the table.
+    """
+
+    def __init__(self, n_items, width):
+        super().__init__()
+        self.table = nn.Parameter(torch.empty(n_items, width, dtype=torch.float32))
+        self.null = nn.Parameter(torch.zeros(width, dtype=torch.float32))
+
+    def forward(self, disliked, known):
+        """What is read of `SparseRows`, (n, H), or the null token where `known` (n,) is false."""
+        n = disliked.lengths
+        of_few = (n / (n + _FEW)).sqrt()
+        read = disliked.normalized(_DISLIKED_NORM).scaled(of_few).multiply(self.table)
+        return torch.where(known[:, None], read, self.null)

@@ -12,11 +12,12 @@ model joins).
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .._utils.condition_names import condition_names
+from .._utils.condition_names import DISLIKED, HISTORY, USER_FEATURES, condition_names
 
 TIME_DIM = 16  # of the time embedding
 _HISTORY_NORM = 5.0  # length to which histories are scaled: some 25 items' worth
@@ -122,7 +123,8 @@ class Denoiser(nn.Module):
     dropout : float
     head : RankingHead or EstimateHead
     user_features : UserFeatures, default=None
-        Reader of what is known of users beside their histories.
+    disliked : Disliked, default=None
+        Readers of what is known of users beside their histories.
     time_dim : int
 
     Attributes
@@ -142,14 +144,15 @@ class Denoiser(nn.Module):
         dropout,
         head,
         user_features=None,
+        disliked=None,
         time_dim=TIME_DIM,
     ):
         super().__init__()
         self.n_items, self.space, self.time_dim = n_items, space, time_dim
         self.hidden_dims, self.n_timesteps = tuple(hidden_dims), n_timesteps
         first, last = hidden_dims[0], hidden_dims[-1]
-        self.read_history, self.user_features = reader, user_features
-        self.conditions = condition_names(user_features is not None)
+        self.read_history, self.user_features, self.disliked = reader, user_features, disliked
+        self.conditions = condition_names(*self.besides)
         self.null = nn.Parameter(torch.zeros(first, dtype=torch.float32))
         self.read_state = nn.Linear(space.dim, first, bias=False, dtype=torch.float32)
         self.read_time = nn.Linear(time_dim, first, dtype=torch.float32)
@@ -164,6 +167,12 @@ class Denoiser(nn.Module):
     @property
     def device(self):
         return self.null.device
+
+    @property
+    def besides(self):
+        """Readers of what is known beside the history, by the names of the conditions."""
+        readers = {USER_FEATURES: self.user_features, DISLIKED: self.disliked}
+        return {name: reader for name, reader in readers.items() if reader is not None}
 
     @property
     def item_dim(self):
@@ -191,11 +200,19 @@ class Denoiser(nn.Module):
 
     def network_scales(self, scale):
         """Scales of the network's own branches for guidance scales (n, n_conditions)."""
-        return scale if self.user_features is None else self.user_features.network_scales(scale)
+        if self.user_features is None:
+            return scale
+        by_condition = dict(zip(self.conditions, scale.T, strict=True))
+        of_both = by_condition[USER_FEATURES], by_condition[HISTORY]
+        by_condition[USER_FEATURES] = self.user_features.network_scale(*of_both)
+        kind = torch if isinstance(scale, torch.Tensor) else np
+        return kind.stack(list(by_condition.values()), 1)
 
     def unconditional(self, n):
         """The null tokens for n rows, (n, H)."""
-        null = self.null if self.user_features is None else self.null + self.user_features.null
+        null = self.null
+        for reader in self.besides.values():
+            null = null + reader.null
         return null.expand(n, -1)
 
     def chain(self, known):
@@ -203,13 +220,16 @@ class Denoiser(nn.Module):
 
         `known` are the rows as `Known`; what is not known of a row is read as its null token.
         """
-        history = self.condition(known.history)
-        nobody = self.unconditional(history.shape[0])  # no constant where a graph is traced
-        if self.user_features is None:
-            return nobody, history
-        features = known.user_features
-        read = self.user_features(features, features.filled)
-        return nobody, self.null + read, history + read
+        read, null = {HISTORY: self.condition(known.history)}, {HISTORY: self.null}
+        for name, reader in self.besides.items():
+            rows = getattr(known, name)
+            read[name], null[name] = reader(rows, rows.filled), reader.null
+        # no constant where a graph is traced
+        branches = [self.unconditional(read[HISTORY].shape[0])]
+        for j in range(1, len(self.conditions) + 1):
+            first = self.conditions[:j]
+            branches.append(sum((read if name in first else null)[name] for name in read))
+        return branches
 
     def forward(self, x_t, t, scale, u, generator=None):
         """(raw, h): the raw estimate (n, space.dim) and the last hidden layer (n, H).

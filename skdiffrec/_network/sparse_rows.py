@@ -8,7 +8,8 @@ import torch
 from scipy.sparse import csr_array
 from torch.nn import functional as F
 
-from .._utils.condition_names import HISTORY, condition_names
+from .._utils.canonical import RATING
+from .._utils.condition_names import DISLIKED, USER_FEATURES, condition_names
 from .._utils.recency import RECENCY_FLOOR
 from .._utils.rows import ROW_MULTIPLE, rounded_share, unit_free
 
@@ -17,7 +18,7 @@ _PRODUCT_ENTRIES = 2**20  # of a sparse product, expanded at once: 8 MB
 
 @dataclass(frozen=True, eq=False)
 class UserRows:
-    """Histories and features of the same users, row by row; cut as one.
+    """What is known of the same users, row by row; cut as one. Names are those of conditions.
 
     Parameters
     ----------
@@ -25,10 +26,13 @@ class UserRows:
         Canonical.
     user_features : csr_array of float32, shape (n_rows, n_user_features), default=None
         A row without an entry is a user of whom nothing is known; None is nothing of anybody.
+    disliked : csr_array of shape (n_rows, n_items), default=None
+        Where values are ratings: items that are not in the histories, which hold liked ones.
     """
 
     history: csr_array
     user_features: csr_array | None = None
+    disliked: csr_array | None = None
 
     @classmethod
     def of(cls, rows: "UserRows | csr_array") -> "UserRows":
@@ -36,18 +40,25 @@ class UserRows:
         return rows if isinstance(rows, cls) else cls(rows)
 
     def __getitem__(self, rows: Any) -> "UserRows":
-        features = self.user_features
-        return UserRows(self.history[rows], None if features is None else features[rows])
+        parts = self.history, self.user_features, self.disliked
+        return UserRows(*(None if part is None else part[rows] for part in parts))
 
     @property
     def conditions(self) -> tuple[str, ...]:
         """Those that a model of such rows has, in the order of the chain."""
-        return condition_names(self.user_features is not None)
+        return condition_names(
+            *(name for name in (USER_FEATURES, DISLIKED) if getattr(self, name) is not None)
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
         """Of the histories."""
         return self.history.shape
+
+    @property
+    def seen(self) -> csr_array:
+        """Items that the users know, liked or not."""
+        return self.history if self.disliked is None else self.history + self.disliked
 
     def with_history(self, history: csr_array) -> "UserRows":
         """The same users with other histories."""
@@ -55,13 +66,12 @@ class UserRows:
 
     def without(self, condition: str) -> "UserRows":
         """The same users, if a condition were unknown."""
-        name = "history" if condition == HISTORY else "user_features"
-        entries = getattr(self, name)
-        return replace(self, **{name: csr_array(entries.shape, dtype=entries.dtype)})
+        entries = getattr(self, condition)
+        return replace(self, **{condition: csr_array(entries.shape, dtype=entries.dtype)})
 
     def known(self, condition: str) -> np.ndarray:
         """Of which rows a condition is known, bool (n_rows,)."""
-        entries = self.history if condition == HISTORY else self.user_features
+        entries = getattr(self, condition)
         if entries is None:
             return np.zeros(self.shape[0], bool)
         return np.diff(entries.indptr) > 0
@@ -116,6 +126,19 @@ class SparseRows(NamedTuple):
     def scaled(self, factor):
         """The same rows times `factor` (n_rows,)."""
         return self._replace(weights=self.weights * factor[self.rows])
+
+    def kept(self, mask):
+        """The same rows with the entries where `mask` (nnz,) is true."""
+        counts = torch.bincount(self.rows[mask], minlength=len(self.offsets) - 1)
+        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        return SparseRows(self.items[mask], self.weights[mask], offsets)
+
+    def joined(self, other):
+        """Each row with the entries of another's row behind its own."""
+        order = torch.cat([self.rows, other.rows]).argsort(stable=True)
+        items = torch.cat([self.items, other.items])[order]
+        weights = torch.cat([self.weights, other.weights])[order]
+        return SparseRows(items, weights, self.offsets + other.offsets)
 
     def normalized(self, norm):
         """The same rows with Euclidean length `norm`; empty rows stay empty."""
@@ -185,10 +208,7 @@ class SparseRows(NamedTuple):
     def renumbered(self, numbers):
         """``numbers[item]`` (n_items,) in place of items, without entries where that is below 0."""
         items = numbers[self.items]
-        valid = items >= 0
-        counts = torch.bincount(self.rows[valid], minlength=len(self.offsets) - 1)
-        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        return SparseRows(items[valid], self.weights[valid], offsets)
+        return self._replace(items=items).kept(items >= 0)
 
 
 def _sparse_product(rows, D, out):
@@ -276,7 +296,7 @@ class HistoryReader:
 
     def read(self, X):
         """Ages or weights of canonical histories, csr_array of float32 (n_rows, n_items)."""
-        if not (self.aged or self.values == "weight"):
+        if not (self.aged or self.values in ("weight", RATING)):
             return csr_array((np.ones(X.nnz, np.float32), X.indices, X.indptr), shape=X.shape)
         read = unit_free(X, self.values)
         if self.aged:

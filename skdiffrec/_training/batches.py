@@ -1,5 +1,7 @@
 """Batches of conditions and targets, cut afresh from the training rows each time."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +9,7 @@ import torch
 
 from .._network.prefixes import Prefixes
 from .._network.sparse_rows import AgedRows, SparseRows
+from .._utils.condition_names import DISLIKED
 from .._utils.cuts import OrderedRows
 from .._utils.recency import history_weights
 from .user_weights import visits_per_epoch
@@ -21,8 +24,9 @@ class Batch(NamedTuple):
     known: torch.Tensor  # bool (n,): where false, the condition is the null token
     target: SparseRows
     weight: torch.Tensor  # float32 (n,): of the rows in the loss
-    user_features: SparseRows | None = None
-    features_known: torch.Tensor | None = None  # bool (n,): where false, their null token
+    # what is known beside, by condition: the rows, and where they are shown, bool (n,)
+    against: SparseRows | None = None  # disliked items that are not shown
+    besides: Mapping[str, tuple[SparseRows, torch.Tensor]] = MappingProxyType({})
 
 
 class RowBatches:
@@ -41,13 +45,13 @@ class RowBatches:
         Its device is that of the rows.
     row_weight : ndarray of float64, shape (n_rows,), default=None
         How many users a row stands for; None is one each.
-    user_features : csr_array of float32, shape (n_rows, n_user_features), default=None
-        As the model reads them.
+    besides : dict of csr_array of float32, default=None
+        What is known beside the histories, by condition, as the model reads it.
     """
 
     masked = True
 
-    def __init__(self, X, cond_drop_prob, generator, row_weight=None, user_features=None):
+    def __init__(self, X, cond_drop_prob, generator, row_weight=None, besides=None):
         self.device, self.generator = generator.device, generator
         self.cond_drop_prob = cond_drop_prob
         self.indptr = self._tensor(X.indptr)
@@ -58,9 +62,10 @@ class RowBatches:
         self.row_weight = self._tensor(row_weight / visits, torch.float32)
         self.row_weight *= visits.sum() / row_weight.sum()
 
-        self.user_features = None
-        if user_features is not None:
-            self.user_features = SparseRows.from_csr(user_features, self.device)
+        self.besides = {
+            name: SparseRows.from_csr(entries, self.device)
+            for name, entries in (besides or {}).items()
+        }
 
     @property
     def rows_of_step(self):
@@ -85,12 +90,19 @@ class RowBatches:
         """A `Batch` of the given rows."""
         raise NotImplementedError
 
-    def _features(self, rows):
-        """Features of the given rows, and where they are known; they are dropped by themselves."""
-        if self.user_features is None:
-            return None, None
-        features = self.user_features.taken(rows)
-        return features, features.filled & (self._uniform(len(rows)) >= self.cond_drop_prob)
+    def _besides(self, rows, share=None):
+        """What else is known of the given rows, and where it is shown; each is dropped by itself.
+
+        Of disliked items as large a `share` (n,) is shown as of the history.
+        """
+        found, against = {}, None
+        for name, entries in self.besides.items():
+            some = entries.taken(rows)
+            if name == DISLIKED:
+                shown = self._uniform(len(some.items)) < share[some.rows]
+                some, against = some.kept(shown), some.kept(~shown)
+            found[name] = some, some.filled & (self._uniform(len(rows)) >= self.cond_drop_prob)
+        return against, found
 
     def _entries(self, rows):
         """Every entry of the given rows: (row, place in it, entry), and each row's first."""
@@ -106,7 +118,7 @@ class TrainingRows(RowBatches):
 
     Parameters
     ----------
-    X, cond_drop_prob, generator, row_weight, user_features
+    X, cond_drop_prob, generator, row_weight, besides
         As in `RowBatches`.
     values : {"binary", "weight", "time"}
         Times cut a row at a moment; else the condition drops items at random.
@@ -130,10 +142,10 @@ class TrainingRows(RowBatches):
         half_life,
         generator,
         row_weight=None,
-        user_features=None,
+        besides=None,
         sets=False,
     ):
-        super().__init__(X, cond_drop_prob, generator, row_weight, user_features)
+        super().__init__(X, cond_drop_prob, generator, row_weight, besides)
         # one number an interaction: in the smallest type, and int64 only in a batch
         self.items = self._tensor(X.indices, torch.int32)
         self.order: torch.Tensor | None = None
@@ -158,6 +170,7 @@ class TrainingRows(RowBatches):
         known = self._uniform(len(rows)) >= self.cond_drop_prob
         low, high = self.target_share
         if high == 0:
+            share = torch.ones_like(self.row_weight[rows])
             shown, target = known[row], torch.ones_like(row, dtype=torch.bool)
             n_shown = torch.where(known, length, 0)
         else:
@@ -179,7 +192,7 @@ class TrainingRows(RowBatches):
             known & (n_shown > 0),
             SparseRows(*_selected(items, near, row, target, len(rows))),
             self.row_weight[rows],
-            *self._features(rows),
+            *self._besides(rows, share),
         )
 
     def _ranks(self, entry, row, first):

@@ -48,14 +48,15 @@ def split_validation(rows, row_weight, values, fraction, seed, horizon=None, *, 
         Of the chosen users or, with a horizon, of their moments; None where the share is 0 or no
         row has two items.
     """
-    X, features = rows.history, rows.user_features
+    X = rows.history
     candidates = divisible_rows(X, sets and horizon is None)
     if not fraction or not len(candidates):
         return rows, None
     n = min(max(1, round(fraction * len(candidates))), _MAX_USERS * (1 if horizon is None else 2))
     chosen = np.sort(np.random.default_rng(seed).choice(candidates, n, replace=False))
     if horizon is not None:
-        train, held = hold_out_moments(X, chosen, row_weight, horizon, _HELD_OUT, seed, features)
+        asked = chosen, row_weight, horizon, _HELD_OUT, seed
+        train, held = hold_out_moments(X, *asked, rows.user_features)
         return rows.with_history(train), held
     history, holdout = hide_share(X[chosen], values, _HELD_OUT, seed, sets)
     # both are sorted by (row, item), so held-out entries are found by bisection
@@ -63,9 +64,9 @@ def split_validation(rows, row_weight, values, fraction, seed, horizon=None, *, 
     held_out = chosen[entry_rows(holdout)] * X.shape[1] + holdout.indices
     stays = np.ones(X.nnz, bool)
     stays[np.searchsorted(key, held_out)] = False
-    features = None if features is None else features[chosen]
-    train = rows.with_history(select_entries(X, stays))
-    return train, HeldOut(history, holdout, row_weight[chosen], features)
+    train, own = rows.with_history(select_entries(X, stays)), rows[chosen]
+    besides = own.user_features, own.disliked
+    return train, HeldOut(history, holdout, row_weight[chosen], *besides)
 
 
 class Monitor:
@@ -102,7 +103,8 @@ class Monitor:
         horizon=None,
     ):
         self.held_out, self.blocks, self.patience = held_out, blocks, patience
-        self.rows = UserRows(held_out.history, held_out.user_features)
+        besides = held_out.user_features, held_out.disliked
+        self.rows = UserRows(held_out.history, *besides)
         self.new_scorer, self.score_closed_form = new_scorer, score_closed_form
         self.weights: tuple[float, ...] = _CLOSED_FORM_WEIGHTS
         self.first = 1
@@ -130,7 +132,7 @@ class Monitor:
             for weight, ids in zip(self.weights, lists, strict=True):
                 np.multiply(0.0 if form is None else form, np.float32(weight * ratio), out=scores)
                 scores += network
-                ids.append(masked_topk(scores, K, rows.history)[0])
+                ids.append(masked_topk(scores, K, rows.seen)[0])
         ndcg = [self.held_out.ndcg(np.concatenate(ids)) for ids in lists]
         # a mean with its neighbours, so that no weight wins by luck alone
         smooth = uniform_filter1d(ndcg, 3, mode="nearest")
@@ -157,7 +159,7 @@ class Monitor:
         for block in self.blocks:
             rows = self.rows[block]
             for ids, scores in zip(lists, sweep(rows, _SCALES), strict=True):
-                ids.append(masked_topk(scores, K, rows.history)[0])
+                ids.append(masked_topk(scores, K, rows.seen)[0])
         return _SCALES[int(np.argmax([self.held_out.ndcg(np.concatenate(ids)) for ids in lists]))]
 
     @property

@@ -4,6 +4,7 @@ import copy
 import functools
 import importlib.metadata
 import numbers
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -18,7 +19,6 @@ from .._inference.host_state import in_own_state
 from .._inference.model import FittedModel, TrainingSummary
 from .._network.build import build_denoiser
 from .._network.closed_form import ClosedForm
-from .._network.sparse_rows import UserRows
 from .._parameters import (
     resolve_batch_size,
     resolve_dropout,
@@ -30,6 +30,7 @@ from .._parameters import (
     resolve_noise_schedule,
     resolve_target_share,
 )
+from .._utils.condition_names import HISTORY
 from .._utils.cuts import moment_size
 from .._utils.recency import history_weights, item_popularity
 from .._utils.results import TrainingHistory
@@ -51,7 +52,7 @@ def training_key(rows, sample_weight, parameters, seed, device):
     versions = {name: importlib.metadata.version(name) for name in _VERSIONED}
     parts = [
         (X.shape, X.indptr, X.indices, X.data)
-        for X in (rows.history, rows.user_features)
+        for X in (rows.history, rows.user_features, rows.disliked)
         if X is not None
     ]
     return joblib.hash((parts, sample_weight, parameters, seed, str(device), __version__, versions))
@@ -70,12 +71,14 @@ def _plain(value):
 
 
 @in_own_state(gradients=True, device=True)
-def fit_model(rows, sample_weight, parameters, seed, device, callbacks):
+def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks):
     """Train a model on canonical rows.
 
     Parameters
     ----------
     rows : UserRows
+    opinions : Opinions or None
+        By which liked and disliked items were told apart.
     sample_weight : ndarray of float64, shape (n_users,)
     parameters : namespace
         The parameters of `CFGDiffusionRecommender`, checked.
@@ -93,14 +96,14 @@ def fit_model(rows, sample_weight, parameters, seed, device, callbacks):
     factor = None
     if rows.user_features is not None:
         factor = column_factors(rows.user_features, sample_weight)
-        rows = UserRows(rows.history, scaled_features(rows.user_features, factor))
+        rows = replace(rows, user_features=scaled_features(rows.user_features, factor))
     rows, weight = merge_rows(rows, p.values, sample_weight)
     of_features = None if factor is None else {"factor": factor, **_lift(rows, weight, p, seed)}
     fraction = p.validation_fraction if p.early_stopping else 0.0
     popularity = item_popularity(rows.history, p.values, weight)
     sets = set_size > 1
     rows, held_out = split_validation(rows, weight, p.values, fraction, seed, p.horizon, sets=sets)
-    of_rows = popularity, held_out, set_size, of_features
+    of_rows = popularity, held_out, set_size, of_features, opinions
     training = _Training(rows, weight, *of_rows, p, seed, device)
     shown = None if held_out is None else held_out[:2]
     with training_threads():
@@ -147,14 +150,24 @@ class _Training:
         Items of one moment, the mean, where items come in sets; else 1.
     of_features : dict of ndarray or None
         Buffers of `UserFeatures`, among them the factor by which columns were multiplied.
-    parameters, seed, device
+    opinions, parameters, seed, device
         As in `fit_model`.
     """
 
     def __init__(
-        self, rows, weight, popularity, held_out, set_size, of_features, parameters, seed, device
+        self,
+        rows,
+        weight,
+        popularity,
+        held_out,
+        set_size,
+        of_features,
+        opinions,
+        parameters,
+        seed,
+        device,
     ):
-        self.of_features = of_features
+        self.of_features, self.opinions = of_features, opinions
         self.p = p = parameters
         self.seed, self.history = seed, TrainingHistory()
         self.sets = set_size > 1
@@ -189,7 +202,7 @@ class _Training:
             "target_share": resolve_target_share(p.target_share, p.values, p.horizon),
             "cond_drop_prob": p.cond_drop_prob,
             "row_weight": weight,
-            "user_features": rows.user_features,
+            "besides": {name: getattr(rows, name) for name in rows.conditions if name != HISTORY},
             "generator": generator,
         }
         if p.horizon is not None:
@@ -210,6 +223,7 @@ class _Training:
             half_life=self.half_life,
             item_dim=resolve_item_dim(p.horizon),
             user_features=of_features and of_features["project"].shape,
+            disliked=self.opinions is not None,
             seed=self.seed,
         )
 
@@ -231,7 +245,7 @@ class _Training:
     def _model(self, denoiser, **parts):
         """A model of the weights as they are now."""
         p = self.p
-        parts = {"closed_form": self.closed_form} | parts
+        parts = {"closed_form": self.closed_form, "opinions": self.opinions} | parts
         return FittedModel(denoiser, self.diffusion, p.values, self.half_life, self.seed, **parts)
 
     def model_so_far(self, ema):

@@ -11,6 +11,8 @@ from .ema import EMA
 from .losses import loss_blocks, multinomial_loss
 from .optimizer import AdamW
 
+# as so many items a disliked one counts among those that are no targets
+_DISLIKED_COUNT = 30.0
 EMA_DECAY = 0.99  # a step, of the running average of the weights
 
 
@@ -39,8 +41,8 @@ def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=No
     noise = torch.randn(x_0.shape, dtype=torch.float32, device=x_0.device, generator=generator)
     x_t = diffusion.add_noise(x_0, noise, t)
     u = denoiser.condition(condition, batch.known, generator)
-    if batch.user_features is not None:
-        u = u + denoiser.user_features(batch.user_features, batch.features_known)
+    for name, (rows, known) in batch.besides.items():
+        u = u + denoiser.besides[name](rows, known)
     raw, h = denoiser(x_t, t, diffusion.input_scale(t), u, generator)
     error = (raw - diffusion.target(x_0, noise, t)).square().mean(1)
     loss = (row_weight * error).mean()
@@ -49,10 +51,28 @@ def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=No
     _, sigma = diffusion.scales(t)
     # where x_t still shows the target, ranking it teaches nothing: weigh by the share of noise
     weight = row_weight * sigma[:, 0] ** 2
-    shown = condition.weighted(None) if masked else None
-    blocks = loss_blocks(target, shown, denoiser.n_items, n_loss_items, generator)
+    blocks = loss_blocks(target, _added(batch, masked), denoiser.n_items, n_loss_items, generator)
     h, (table, bias) = head.narrow(h), (head.write.weight, head.write.bias)
     return loss + multinomial_loss(h, table, bias, blocks, weight=weight)
+
+
+def _added(batch, masked):
+    """What is added to scores in the softmax, `SparseRows` or None.
+
+    Of what is shown nothing can be a target; disliked items that are not shown count as several, so
+    that the scores of what is disliked fall.
+    """
+    added = None
+    if masked:
+        shown = batch.condition.weighted(None)
+        added = shown._replace(weights=torch.full_like(shown.weights, -torch.inf))
+    if batch.against is not None:
+        against = batch.against
+        against = against._replace(
+            weights=torch.full_like(against.weights, math.log(_DISLIKED_COUNT))
+        )
+        added = against if added is None else added.joined(against)
+    return added
 
 
 def epochs(

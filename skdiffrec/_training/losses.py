@@ -18,10 +18,10 @@ class Block(NamedTuple):
     items: torch.Tensor | None  # int64 (n,), ascending; None is all
     log_weight: torch.Tensor | None  # float32 (n,): logarithm of how many items each stands for
     target: SparseRows  # of the rows, with places in `items` instead of items
-    shown: SparseRows | None  # likewise: what is left out of the softmax
+    added: SparseRows | None  # likewise: what is added to scores in the softmax
 
 
-def loss_blocks(target, shown, n_items, n_loss_items=None, generator=None):
+def loss_blocks(target, added, n_items, n_loss_items=None, generator=None):
     """The rows of a batch in blocks that share the items of their loss.
 
     Of all items, or of all targets of the block and others drawn evenly until there are
@@ -32,8 +32,8 @@ def loss_blocks(target, shown, n_items, n_loss_items=None, generator=None):
     Parameters
     ----------
     target : SparseRows
-    shown : SparseRows or None
-        Items that are left out of a row's softmax.
+    added : SparseRows or None
+        What is added to scores of a row's softmax; −inf leaves an item out.
     n_items, n_loss_items : int
     generator : torch.Generator
 
@@ -45,24 +45,24 @@ def loss_blocks(target, shown, n_items, n_loss_items=None, generator=None):
     if n_loss_items is None or n_loss_items >= n_items:
         size = max(_BLOCK_ROWS, _BLOCK_SCORES // n_items)
         slices = [slice(i, min(i + size, n_rows)) for i in range(0, n_rows, size)]
-        return [Block(rows, None, None, *_of_rows(rows, target, shown)) for rows in slices]
+        return [Block(rows, None, None, *_of_rows(rows, target, added)) for rows in slices]
     device = target.items.device
     pool = torch.randperm(n_items, generator=generator, device=device)
     place = torch.full((n_items,), -1, device=device)
     blocks = []
     for rows in _by_targets(target.offsets, n_loss_items):
-        goal, left_out = _of_rows(rows, target, shown)
+        goal, other = _of_rows(rows, target, added)
         items, log_weight = _draw(goal.items.unique(), pool, place, n_loss_items)
         place[items] = torch.arange(len(items), device=device)
-        if left_out is not None:
-            left_out = left_out.renumbered(place)
-        blocks.append(Block(rows, items, log_weight, goal.renumbered(place), left_out))
+        if other is not None:
+            other = other.renumbered(place)
+        blocks.append(Block(rows, items, log_weight, goal.renumbered(place), other))
         place[items] = -1
     return blocks
 
 
-def _of_rows(rows, target, shown):
-    return target.of_rows(rows), None if shown is None else shown.of_rows(rows)
+def _of_rows(rows, target, added):
+    return target.of_rows(rows), None if added is None else added.of_rows(rows)
 
 
 def _by_targets(offsets, n_targets):
@@ -148,10 +148,10 @@ class _MultinomialLoss(torch.autograd.Function):
 
 def _to_gradient(scores, block, weight):
     """The loss of a block; its scores (n, n_items) become their own gradient."""
-    target, shown = block.target, block.shown
+    target, added = block.target, block.added
     rows = target.rows
-    if shown is not None:
-        scores.index_put_((shown.rows, shown.items), scores.new_tensor(-torch.inf))
+    if added is not None:
+        scores.index_put_((added.rows, added.items), added.weights, accumulate=True)
     size = torch.zeros_like(weight).index_add_(0, rows, target.weights)
     picked = scores[rows, target.items] * target.weights
     log_likelihood = torch.zeros_like(size).index_add_(0, rows, picked)

@@ -27,7 +27,7 @@ class PrefixRows(RowBatches):
     horizon : int
     target_share : tuple of float
         Range of the share of a row's items that come after a cut.
-    cond_drop_prob, generator, row_weight, user_features
+    cond_drop_prob, generator, row_weight, besides
         As in `RowBatches`.
     """
 
@@ -42,9 +42,9 @@ class PrefixRows(RowBatches):
         cond_drop_prob,
         generator,
         row_weight=None,
-        user_features=None,
+        besides=None,
     ):
-        super().__init__(X, cond_drop_prob, generator, row_weight, user_features)
+        super().__init__(X, cond_drop_prob, generator, row_weight, besides)
         rows = OrderedRows(X, generator.initial_seed())
         self.items, self.stands = self._tensor(rows.items, torch.int32), None
         if (rows.stands != rows.place).any():
@@ -82,7 +82,7 @@ class PrefixRows(RowBatches):
             known,
             SparseRows(targets, torch.ones_like(targets, dtype=torch.float32), offsets),
             self.row_weight[rows][of_row],
-            *self._features(rows[of_row]),
+            *self._besides(rows[of_row]),
         )
 
     def _spread(self, counts, most):

@@ -58,8 +58,9 @@ def merge_rows(rows, values, weight):
     """
     counted = np.flatnonzero(weight)
     keys = row_keys(unit_free(rows.history, values), _KEY_SEED)[counted]
-    if rows.user_features is not None:
-        keys = hash64(keys) ^ row_keys(rows.user_features, _KEY_SEED)[counted]
+    for entries in (rows.user_features, rows.disliked):
+        if entries is not None:
+            keys = hash64(keys) ^ row_keys(entries, _KEY_SEED)[counted]
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)
     return rows[counted[first]], np.bincount(group, weight[counted])
 

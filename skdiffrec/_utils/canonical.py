@@ -4,13 +4,15 @@ import numpy as np
 import scipy.sparse as sp
 
 VALUES = ("binary", "weight", "time")
-_DTYPES = {"binary": np.float32, "weight": np.float64, "time": np.float64}
+RATING = "rating"  # of models that tell likes from dislikes
+_DTYPES = {"binary": np.float32, "weight": np.float64, "time": np.float64, RATING: np.float64}
 
 
 def canonical_csr(X, values, earliest=False):
     """CSR with sorted indices, without duplicates or zeros; `X` itself is left as it was.
 
-    Of several times of an entry the latest stays, or the `earliest`; other values are added up.
+    Of several times of an entry the latest stays, or the `earliest`; of several ratings the mean;
+    other values are added up.
     """
     n, m = X.shape
     if _is_canonical(X):
@@ -24,7 +26,10 @@ def canonical_csr(X, values, earliest=False):
         first = np.flatnonzero(np.diff(key, prepend=-1))
         merge = (np.minimum if earliest else np.maximum) if values == "time" else np.add
         row, col = np.divmod(key[first], m)
-        data = merge.reduceat(data, first) if len(data) else data
+        if len(data):
+            n_merged = np.diff(first, append=len(data))
+            data = merge.reduceat(data, first)
+            data = data / n_merged if values == RATING else data
         indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
     if values == "binary":
         data = np.ones(len(col))

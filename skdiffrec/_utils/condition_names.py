@@ -1,8 +1,9 @@
 """What a list can be conditioned on, and in which order guidance is composed."""
 
-HISTORY, USER_FEATURES = "history", "user_features"
+HISTORY, USER_FEATURES, DISLIKED = "history", "user_features", "disliked"
+_CHAIN = (USER_FEATURES, HISTORY, DISLIKED)
 
 
-def condition_names(has_features):
-    """Conditions of a model with features of users or without, in the order of the chain."""
-    return (USER_FEATURES, HISTORY) if has_features else (HISTORY,)
+def condition_names(*besides):
+    """Conditions of a model with these beside the history, in the order of the chain."""
+    return tuple(name for name in _CHAIN if name == HISTORY or name in besides)

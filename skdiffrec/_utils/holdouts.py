@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import scipy.sparse as sp
 
-from .canonical import canonical_csr
+from .canonical import RATING, canonical_csr
 from .missing import MISSING, raise_clearer, reject_masked
 from .validation import column_names
 
@@ -33,8 +33,11 @@ def drop_labels(y, shape, stacklevel):
     return None
 
 
-def check_holdout(X, y):
-    """The holdout as canonical CSR; an error if it overlaps the history or has another shape."""
+def check_holdout(X, y, values="binary"):
+    """The holdout as canonical CSR; an error if it overlaps the history or has another shape.
+
+    Its values are kept where they are ratings.
+    """
     reject_masked("y", y)
     if not sp.issparse(y):
         y = np.asarray(y)
@@ -53,7 +56,7 @@ def check_holdout(X, y):
             f"y holds {bad[0]}. A stored non-zero is a holdout item; it must be finite, >= 0."
             + (f" {MISSING}" if np.isnan(bad[0]) else "")
         )
-    y = canonical_csr(y, "binary")
+    y = canonical_csr(y, values if values == RATING else "binary")
     if y.shape != X.shape:
         raise ValueError(
             f"y has shape {y.shape}, but X has shape {X.shape}. y must hold each user's holdout "
@@ -83,5 +86,6 @@ def check_any_holdout(holdout):
     if holdout.nnz == 0:
         raise ValueError(
             "No user has a holdout item: y is empty, or (y=None) every row of X has fewer than 2 "
-            "interactions, or too few for the holdout. Give longer histories, or a holdout y."
+            'interactions, or too few for the holdout, or (values="rating") none of them is liked. '
+            "Give longer histories, or a holdout y."
         )

@@ -89,7 +89,7 @@ def history_weights(X, values, half_life, floor=RECENCY_FLOOR):
     """
     if values == "time" and half_life is not None:
         return recency_of_canonical(X, half_life, floor)
-    weights = unit_free(X, values if values == "weight" else "binary")
+    weights = unit_free(X, "binary" if values == "time" else values)
     weights.data = weights.data.astype(np.float32)
     return weights
 
@@ -100,6 +100,6 @@ def item_popularity(X, values, row_weight=None):
     `row_weight` (n_rows,) is how many users a row stands for; None is one each. Summed in float64,
     so that equal sums tie in whatever order they are summed.
     """
-    shares = unit_free(X, values if values == "weight" else "binary")
+    shares = unit_free(X, "binary" if values == "time" else values)
     weight = np.ones(X.shape[0]) if row_weight is None else row_weight
     return (shares.T @ weight).astype(np.float32)

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
+from .canonical import RATING
 from .hashing import entry_keys
 
 # Matrix products of few rows take other code paths and round differently; with rows in multiples
@@ -79,7 +80,7 @@ def unit_free(X, values):
     """`X` with data that the unit of its values does not change, float64.
 
     Ones for "binary", the share of the row's largest value for "weight", the rank in the row for
-    "time" (of equal times, the highest).
+    "time" (of equal times, the highest). Ratings stay: what they say depends on how high they are.
     """
     if values == "time":
         data = last_tied_rank(X, rank_in_rows(X, X.data))
@@ -87,6 +88,8 @@ def unit_free(X, values):
         filled = np.flatnonzero(np.diff(X.indptr))
         largest = np.maximum.reduceat(X.data, X.indptr[filled])
         data = rounded_share(X.data / np.repeat(largest, np.diff(X.indptr)[filled]))
+    elif values == RATING:
+        data = X.data
     else:
         data = np.ones(X.nnz)
     return sp.csr_array((data.astype(np.float64), X.indices, X.indptr), shape=X.shape)

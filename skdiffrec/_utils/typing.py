@@ -43,7 +43,7 @@ Names: TypeAlias = Sequence[str] | NDArray[Any]
 Scale: TypeAlias = ArrayLike | Mapping[str, ArrayLike]  # of guidance, by condition
 RandomState: TypeAlias = int | np.random.RandomState | None
 
-Values: TypeAlias = Literal["binary", "weight", "time"]
+Values: TypeAlias = Literal["binary", "weight", "time", "rating"]
 Empty: TypeAlias = Literal["nan", "zero"]
 Average: TypeAlias = Literal["macro", "micro"]
 Score: TypeAlias = float | DoubleArray  # a mean, or with per_user=True one value per user

@@ -9,6 +9,7 @@ from sklearn.utils import Bunch, check_random_state
 
 from .._utils.typing import RandomState, Values
 from ._features import draw_features
+from ._moods import draw_moods, draw_ratings
 from ._npz import VALUES, describe, split_matrices
 
 TASTE_NAMES = (
@@ -81,11 +82,12 @@ def make_interactions(
     feature_strength : float, default=0.8
         Probability that the features of a user name the main taste at the end of the history,
         between 0 and 1; else they name any. The interactions do not depend on it.
-    values : {"binary", "weight", "time"}, default="binary"
+    values : {"binary", "weight", "time", "rating"}, default="binary"
         What the stored values mean. "binary": 1, float32. "weight": counts 1, 2, ..., larger for
         items that match the user's taste at the time, float32. "time": the position 1, 2, 3, ... of
-        the interaction in the history of its user, float64. The interactions themselves do not
-        depend on `values`.
+        the interaction in the history of its user, float64. "rating": 1 or 2 for items of the mood
+        that the user dislikes, 4 or 5 for others, and for a tenth of the items the other way round,
+        float32. The interactions themselves do not depend on `values`.
     valid_fraction, test_fraction : float, default=0.1 and 0.2
         Share of the items of each user in the valid and in the test split: the latest items are in
         test, those before in valid. Each is in [0, 1), their sum below 1. Train, and each split
@@ -110,6 +112,12 @@ def make_interactions(
             Ones: the main taste of an item, and one of five decades, which say nothing.
         user_feature_names, item_feature_names : ndarray of str
             Names of their columns, such as "taste=jazz noir".
+        user_dislikes : ndarray of shape (n_users,), int64
+            The mood that a user dislikes; it has no part in what the user takes.
+        item_moods : ndarray of shape (n_items,), int64
+            Mood of an item.
+        mood_names : ndarray of shape (4,), str
+            Names of the moods.
         item_names : ndarray of shape (n_items,), str
             Main taste and a number, such as "space opera 07".
         taste_names : ndarray of shape (n_tastes,), str
@@ -164,14 +172,16 @@ def make_interactions(
     n_past = lengths - n_test
     user, item, position, distance = _draw_histories(first, last, n_past, lengths, drift, rng)
     split = np.where(position > n_past[user], 2, position > (n_past - n_valid)[user])
-    of_features = check_random_state(copy.deepcopy(rng).randint(2**31 - 1))  # whatever the values
+    apart = copy.deepcopy(rng)  # what follows is drawn whatever the values
+    of_features, of_moods = (check_random_state(apart.randint(2**31 - 1)) for _ in range(2))
+    moods, stored = draw_moods(n_users, n_items, of_moods), np.ones(len(user), np.float32)
     if values == "weight":  # drawn last, so that the interactions do not depend on `values`
         mix = last_mix[user] + distance[:, None] * (first_mix - last_mix)[user]
         stored = _draw_counts(mix, item_tastes[item], rng)
     elif values == "time":
         stored = position.astype(np.float64)
-    else:
-        stored = np.ones(len(user), dtype=np.float32)
+    elif values == "rating":
+        stored = draw_ratings(user, item, moods, of_moods)
 
     matrices = split_matrices(user, item, split, stored, (n_users, n_items))
     taste_names = _name_tastes(n_tastes)
@@ -180,6 +190,7 @@ def make_interactions(
     return Bunch(
         **matrices,
         **features,
+        **moods,
         preferences=last,
         item_names=_name_items(taste_names, main_taste),
         taste_names=taste_names,

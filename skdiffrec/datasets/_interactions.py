@@ -52,10 +52,15 @@ def distinct_pairs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.unique(code, return_index=True)[1]
 
 
-def check_values(values: str, name: str, has_times: bool = True) -> None:
+def check_values(values: str, name: str, has_times: bool = True, has_ratings: bool = False) -> None:
     """Raise an error unless `values` is valid and available in the data set `name`."""
     if values not in VALUES:
         raise ValueError(f"values must be one of {VALUES}, got {values!r}.")
+    if values == "rating" and not has_ratings:
+        raise ValueError(
+            f'{name} has no ratings, so values="rating" is not available; use values="binary" or '
+            'values="weight".'
+        )
     if values == "time" and not has_times:
         raise ValueError(
             f'{name} has no times, so values="time" is not available; use values="binary" or '
@@ -79,7 +84,7 @@ def make_bunch(
     name, about : str
         Name and description, for DESCR.
     events : Events
-    values : {"binary", "weight", "time"}
+    values : {"binary", "weight", "time", "rating"}
         What the stored values mean.
     titles : mapping of item id to str, or None
         Names of the items; an item that is missing here is named by its id.

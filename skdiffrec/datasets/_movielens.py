@@ -73,9 +73,9 @@ def fetch_movielens(
     ----------
     version : {"100k", "1m", "10m", "20m", "25m", "latest-small"}, default="100k"
         Which of the data sets.
-    values : {"binary", "weight", "time"}, default="binary"
-        What the stored values mean. "binary": 1, float32. "weight": the rating, from 0.5 or 1 to 5,
-        float32. "time": time of the rating, seconds since 1970, float64.
+    values : {"binary", "weight", "time", "rating"}, default="binary"
+        What the stored values mean. "binary": 1, float32. "weight" and "rating": the rating, from
+        0.5 or 1 to 5, float32. "time": time of the rating, seconds since 1970, float64.
     min_rating : float, default=None
         Leave out lower ratings. Studies that interpret ratings as likes often use 4. None keeps
         all.
@@ -148,7 +148,7 @@ def fetch_movielens(
     """
     if version not in MOVIELENS:
         raise ValueError(f"version must be one of {tuple(MOVIELENS)}, got {version!r}.")
-    check_values(values, "MovieLens")
+    check_values(values, "MovieLens", has_ratings=True)
     source = MOVIELENS[version]
     with open_source(
         source,

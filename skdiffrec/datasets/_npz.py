@@ -14,7 +14,7 @@ from .._utils.typing import Values
 UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 REQUIRED = ("user", "item", "split")
 SPLITS = ("train", "valid", "test")
-VALUES = ("binary", "weight", "time")
+VALUES = ("binary", "weight", "time", "rating")
 
 # Benchmark files with these names hold no timestamps, but their documentation states that the rows
 # of each user are in time order. The files themselves do not show it, hence this list of names.
@@ -37,11 +37,11 @@ def load_npz(
     ----------
     path : str or path-like
         Path of the file.
-    values : {"binary", "weight", "time"}, default="binary"
+    values : {"binary", "weight", "time", "rating"}, default="binary"
         What the values of the matrices mean.
 
         - "binary": 1 for every interaction, float32.
-        - "weight": the file's ``rating`` (a rating or a count), float32, > 0.
+        - "weight", "rating": the file's ``rating`` (a rating or a count), float32, > 0.
         - "time": the time of the interaction, float64, > 0: the file's ``timestamp`` in its own
           unit (seconds in most files). Without timestamps, if the rows of each user are in time
           order, the position 1, 2, 3, ... of the interaction among all rows of its user, counted
@@ -242,10 +242,10 @@ def _interaction_values(arrays, user, values, rows_in_time_order, filename):
     """The stored value of each interaction, shape (n_interactions,)."""
     if values == "binary":
         return np.ones(len(user), dtype=np.float32)
-    if values == "weight":
+    if values != "time":
         if "rating" not in arrays:
             raise ValueError(
-                f"{filename} has no array 'rating', so values=\"weight\" is not available; use "
+                f"{filename} has no array 'rating', so values=\"{values}\" is not available; use "
                 'values="binary".'
             )
         return _positive(arrays["rating"], np.float32, "rating", filename)

@@ -43,6 +43,9 @@ items mainly popular ones?), and diversity within a list. Serendipity combines b
 that a popularity ranking would have missed. None is a goal by itself: random lists score well in
 most of them.
 
+**Ratings.** Where the holdout has ratings, ``ndcg_at_k(..., gains="rating")`` counts a hit by its
+rating, and :func:`disliked_at_k` is the share of a list that users turned out to dislike.
+
 **All at once.** :func:`ranking_report` computes every metric at several k; :func:`compare` tests
 whether the difference between two models is more than chance.
 
@@ -55,6 +58,7 @@ from ._accuracy import hit_rate_at_k, map_at_k, mrr_at_k, ndcg_at_k, precision_a
 from ._catalogue import coverage_at_k, gini_at_k, personalization_at_k
 from ._compare import Comparison, compare
 from ._conventions import Convention
+from ._dislikes import disliked_at_k
 from ._diversity import intra_list_diversity_at_k
 from ._novelty import novelty_at_k, popularity_bias_at_k, serendipity_at_k
 from ._report import RankingReport, ranking_report
@@ -67,6 +71,7 @@ __all__ = [
     "auc",
     "compare",
     "coverage_at_k",
+    "disliked_at_k",
     "gini_at_k",
     "hit_rate_at_k",
     "intra_list_diversity_at_k",

@@ -2,9 +2,13 @@
 
 from typing import Literal
 
+import numpy as np
+
+from .._utils.rows import entry_rows, rank_in_rows
 from .._utils.typing import ArrayLike, Average, Empty, MatrixLike, Score
+from ._checks import check_option, graded
 from ._conventions import Convention, define
-from ._formulas import accuracy
+from ._formulas import accuracy, aggregate, graded_ndcg, ratio
 from ._hits import look_up
 
 
@@ -126,6 +130,7 @@ def ndcg_at_k(
     ideal: Literal["min", "k"] | None = None,
     discount: Literal["standard", "original"] | None = None,
     empty: Empty | None = None,
+    gains: Literal["binary", "rating"] = "binary",
 ) -> Score:
     """Discounted cumulative gain of the top k, relative to the best possible list [1]_.
 
@@ -143,6 +148,10 @@ def ndcg_at_k(
     discount : {"standard", "original"}, default=None
         Discount at rank r: log2(r + 1), or log2(max(r, 2)), with which the first two ranks count
         the same. None takes the convention's.
+    gains : {"binary", "rating"}, default="binary"
+        What a hit counts, before the discount: 1, or the value that `holdout` has for it, such as
+        a rating. With ratings the ideal list holds the user's best-rated items, and `ideal` does
+        not matter.
 
     Returns
     -------
@@ -164,9 +173,21 @@ def ndcg_at_k(
     >>> from skdiffrec.metrics import ndcg_at_k
     >>> round(ndcg_at_k([[3, 2], [4, 1]], [[1, 0, 0, 1, 0], [0, 1, 0, 0, 0]], k=2), 4)
     0.622
+    >>> round(ndcg_at_k([[3, 0]], [[5, 0, 0, 1, 0]], k=2, gains="rating"), 4)
+    0.7377
     """
     definition = define("ndcg", convention, ideal=ideal, discount=discount, empty=empty)
-    return accuracy("ndcg", look_up(ids, holdout, k), definition, per_user)
+    hits = look_up(ids, holdout, k)
+    if check_option("gains", gains, ("binary", "rating")) == "binary":
+        return accuracy("ndcg", hits, definition, per_user)
+    values = graded(holdout)
+    rows, rank = entry_rows(values), rank_in_rows(values, -values.data)
+    hit = np.asarray(ids, np.int64)[hits.rows, hits.ranks] + hits.rows * values.shape[1]
+    gained = values.data[np.searchsorted(rows * values.shape[1] + values.indices, hit)]
+    best, first = np.zeros((hits.n_users, hits.k)), rank < hits.k
+    best[rows[first], rank[first]] = values.data[first]
+    total, most = graded_ndcg(hits, gained, best, definition.options["discount"])
+    return aggregate(ratio(total, most), hits.sizes, definition.empty, per_user)
 
 
 def mrr_at_k(

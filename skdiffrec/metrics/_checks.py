@@ -5,6 +5,8 @@ from numbers import Integral
 import numpy as np
 import scipy.sparse as sp
 
+from .._utils.canonical import RATING, canonical_csr
+
 
 def check_k(k, name="k", what="the number of ranks to evaluate"):
     """`k` as an int >= 1; `what` describes it in error messages."""
@@ -69,7 +71,7 @@ def check_columns(matrix, name, n_items, source):
 
 def interactions(name, matrix):
     """Canonical boolean csr_array of the non-zeros of `matrix`, which is not modified."""
-    verb = {"holdout": "was held out", "train": "is in the history"}[name]
+    verb = {"train": "is in the history"}.get(name, "was held out")
     matrix = as_2d(
         name, matrix, "biuf", f"pass a users x items matrix, non-zero where an item {verb}"
     )
@@ -96,6 +98,12 @@ def interactions(name, matrix):
         pattern.sum_duplicates()
         pattern.eliminate_zeros()
     return pattern
+
+
+def graded(matrix):
+    """The values of a checked matrix, canonical csr_array of float64; of repeated ones the mean."""
+    matrix = matrix if sp.issparse(matrix) else sp.csr_array(np.asarray(matrix, np.float64))
+    return canonical_csr(matrix, RATING)
 
 
 def as_2d(name, value, kinds, hint):

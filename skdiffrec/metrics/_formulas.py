@@ -27,6 +27,16 @@ def ndcg(hits, ideal, discount):
     return hits.sums(gains[hits.ranks]), np.broadcast_to(ideal_gains[length], hits.n_users)
 
 
+def graded_ndcg(hits, gains, ideal, discount):
+    """nDCG of hits that gain so much each, (n_hits,); `ideal` (n_users, k) are the best gains."""
+    ranks = np.arange(1, hits.k + 1)
+    weights = 1.0 / np.log2(ranks + 1 if discount == "standard" else np.maximum(ranks, 2))
+    best = np.zeros(hits.n_users)
+    for rank, weight in enumerate(weights):  # summed as those of a list are
+        best += weight * ideal[:, rank]
+    return hits.sums(gains * weights[hits.ranks]), best
+
+
 def average_precision(hits, divisor):
     limit = {"min": hits.k, "holdout": np.inf, "listed": hits.listed}
     denominator = hits.k if divisor == "k" else np.minimum(hits.sizes, limit[divisor])

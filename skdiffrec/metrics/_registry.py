@@ -4,8 +4,11 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cached_property
 
+import numpy as np
+
 from ._checks import check_columns, check_ids, check_rows, interactions
 from ._conventions import OPTIONS, define
+from ._dislikes import disliked_shares
 from ._diversity import check_similarity, diversity
 from ._formulas import (
     accuracy,
@@ -41,6 +44,10 @@ PER_USER = {
         lambda lists, k: serendipity(lists.hits(k), lists.top(k), lists.popularity_ranks),
         "with a holdout",
     ),
+    "disliked": (
+        lambda lists, k: disliked_shares(lists.hits_of_disliked(k), lists.rated),
+        "with a held-out rating",
+    ),
     "intra_list_diversity": (
         lambda lists, k: diversity(lists.top(k), *lists.similarity),
         "with two items in the list",
@@ -59,6 +66,7 @@ def evaluate(
     convention="skdiffrec",
     per_user=False,
     *,
+    disliked=None,
     item_vectors=None,
     similarity=None,
 ):
@@ -68,8 +76,8 @@ def evaluate(
     ----------
     names : sequence of str
         Names from `NAMES`, each either "name" (k=10) or "name@k".
-    ids, holdout, train, convention, per_user, item_vectors, similarity
-        As in the metric functions.
+    ids, holdout, train, convention, per_user, disliked, item_vectors, similarity
+        As in the metric functions and `ranking_report`.
 
     Returns
     -------
@@ -80,7 +88,8 @@ def evaluate(
     if not parsed:
         raise ValueError(f"names must hold a metric, got none; valid are {', '.join(NAMES)}.")
     max_k = max(k for _, k in parsed.values())
-    lists = EvaluatedLists(ids, holdout, max_k, train, convention, item_vectors, similarity)
+    more = disliked, item_vectors, similarity
+    lists = EvaluatedLists(ids, holdout, max_k, train, convention, *more)
     return {name: lists.value(metric, k, per_user) for name, (metric, k) in parsed.items()}
 
 
@@ -120,6 +129,7 @@ class EvaluatedLists:
         k,
         train=None,
         convention="skdiffrec",
+        disliked=None,
         item_vectors=None,
         similarity=None,
     ):
@@ -128,7 +138,11 @@ class EvaluatedLists:
         self.n_items = self._holdout.shape[1]
         self._ids = check_ids(ids, k, self.n_items)[:, :k]
         check_rows(self._ids, self._holdout, "holdout")
-        self._train, self._similarity = None, None
+        self._train, self._similarity, self._disliked = None, None, None
+        if disliked is not None:
+            self._disliked = interactions("disliked", disliked)
+            check_rows(self._ids, self._disliked, "disliked")
+            check_columns(self._disliked, "disliked", self.n_items, "the columns of holdout")
         if train is not None:
             self._train = interactions("train", train)
             check_columns(self._train, "train", self.n_items, "the columns of holdout")
@@ -156,6 +170,8 @@ class EvaluatedLists:
         """Whether all data that the metric needs was given."""
         if metric == "popularity_bias":
             return self._train is not None and self._train.shape[0] == len(self._ids)
+        if metric == "disliked":
+            return self._disliked is not None
         if metric in ("novelty", "serendipity"):
             return self._train is not None
         return metric != "intra_list_diversity" or self._similarity is not None
@@ -183,6 +199,24 @@ class EvaluatedLists:
         if k not in self._counts:
             self._counts[k] = item_counts(self.top(k), self.n_items)
         return self._counts[k]
+
+    @property
+    def rated(self):
+        """Who has held-out items, liked or disliked, bool (n_users,)."""
+        return (np.diff(self._holdout.indptr) > 0) | (np.diff(self.disliked.indptr) > 0)
+
+    def hits_of_disliked(self, k):
+        """Listed items that the users disliked."""
+        return find_hits(self.top(k), self.disliked)
+
+    @property
+    def disliked(self):
+        if self._disliked is None:
+            raise ValueError(
+                "disliked needs the held-out items that users disliked, got None; pass them, users "
+                'x items, or evaluate a recommender with values="rating" on ratings.'
+            )
+        return self._disliked
 
     @property
     def train(self):

@@ -14,6 +14,7 @@ def ranking_report(
     k: int | Iterable[int] = (5, 10, 20),
     *,
     train: MatrixLike | None = None,
+    disliked: MatrixLike | None = None,
     item_vectors: MatrixLike | None = None,
     similarity: MatrixLike | None = None,
     convention: str | Convention = "skdiffrec",
@@ -22,8 +23,9 @@ def ranking_report(
 
     The report has precision, recall, nDCG, MAP, MRR, hit rate, coverage, Gini index and
     personalization. `train` adds novelty, serendipity and popularity bias; `item_vectors` or
-    `similarity` adds the diversity within lists. Metrics that the convention does not define are
-    left out, and popularity bias if `train` and `ids` differ in their number of rows.
+    `similarity` adds the diversity within lists, `disliked` the share of disliked items. Metrics
+    that the convention does not define are left out, and popularity bias if `train` and `ids`
+    differ in their number of rows.
 
     Parameters
     ----------
@@ -36,6 +38,8 @@ def ranking_report(
     train : sparse or dense, shape (n_users, n_items), default=None
         Histories of the same users, in the same order. For novelty and serendipity they may be
         those of other users.
+    disliked : sparse or dense, shape (n_users, n_items), default=None
+        Items that the users turned out to dislike, where `holdout` holds those that they like.
     item_vectors : sparse or dense, shape (n_items, n_features), default=None
         Item vectors for the diversity within lists, by cosine similarity.
     similarity : sparse or dense, shape (n_items, n_items), default=None
@@ -78,7 +82,8 @@ def ranking_report(
     if not ks:
         raise ValueError("k must hold at least one number of ranks, got none; pass k=(5, 10, 20).")
     lacks = check_convention(convention).lacks
-    lists = EvaluatedLists(ids, holdout, ks[-1], train, convention, item_vectors, similarity)
+    more = disliked, item_vectors, similarity
+    lists = EvaluatedLists(ids, holdout, ks[-1], train, convention, *more)
     metrics = [name for name in NAMES if name not in lacks and lists.can_compute(name)]
     return RankingReport(lists, metrics, tuple(ks))
 

@@ -53,9 +53,9 @@ def score_scales(estimator, X, y, scales, scorer, **known):
     """(seconds, scores) of a fitted estimator: one float or dict per scale."""
     start = time.perf_counter()
     if isinstance(scorer, RankingScorer):
-        recommender, history, holdout = split_for(scorer, estimator, X, y)
+        recommender, history, *holdout = split_for(scorer, estimator, X, y)
         lists = recommend_at_scales(recommender, scales, history, scorer.n_listed, **known)
-        scores = [scorer.score_lists(ids, history, holdout) for ids in lists]
+        scores = [scorer.score_lists(ids, history, *holdout) for ids in lists]
     else:
         scores = [scorer(with_guidance_scale(estimator, s), X, y) for s in scales.tolist()]
     return time.perf_counter() - start, scores

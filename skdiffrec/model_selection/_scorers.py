@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from .._utils.canonical import RATING
 from .._utils.hashing import draw_seed
 from .._utils.holdouts import check_any_holdout, check_holdout, drop_labels
 from .._utils.topk import masked_topk
@@ -23,7 +24,7 @@ from ._holdout_base import check_matrix, seed_of
 from ._pipelines import as_matrix, fitted_parts, transformed
 
 _BLOCK_ELEMENTS = 2**22  # scores in memory at a time
-LOWER_IS_BETTER = ("gini", "popularity_bias")
+LOWER_IS_BETTER = ("disliked", "gini", "popularity_bias")
 
 Metric: TypeAlias = str | Callable[[IntArray, csr_array, int], float]
 
@@ -47,9 +48,10 @@ class RankingScorer:
     metric : str, callable or list of these, default="ndcg"
         Name of a metric of `skdiffrec.metrics` without "_at_k", such as "ndcg", or with its own k,
         such as "recall@20". Searches maximize the score, so metrics for which lower is better are
-        "neg_gini" and "neg_popularity_bias". A callable is called as ``metric(ids, holdout, k)``.
-        With a list, the scorer returns a dict of all metrics, computed from the same lists, for
-        searches and `cross_validate`; the ``refit=`` of a search must then name one of the keys.
+        "neg_gini", "neg_popularity_bias" and (of a recommender of ratings) "neg_disliked". A
+        callable is called as ``metric(ids, holdout, k)``. With a list, the scorer returns a dict of
+        all metrics, computed from the same lists, for searches and `cross_validate`; the
+        ``refit=`` of a search must then name one of the keys.
     k : int, default=10
         Length of the lists, for metrics without a k in their name.
     holdout : object with a method ``hide(X) -> (history, holdout)``, default=None
@@ -165,9 +167,9 @@ class RankingScorer:
 
         `known` is what its `recommend` takes beside the histories, such as ``user_features=``.
         """
-        recommender, history, holdout = split_for(self, estimator, X, y)
+        recommender, history, *holdout = split_for(self, estimator, X, y)
         lists = recommend_lists(recommender, history, self.n_listed, **known)
-        return self.score_lists(lists, history, holdout)
+        return self.score_lists(lists, history, *holdout)
 
     def set_score_request(self, *, user_features: bool | str | None = True) -> Self:
         """Ask scikit-learn's metadata routing for what is known of the users that are scored.
@@ -219,17 +221,21 @@ class RankingScorer:
         Returns
         -------
         history, holdout : csr_array of shape (n_users, n_items)
-            Disjoint.
+            Disjoint; of a recommender of ratings the holdout has liked items alone.
 
         Raises
         ------
         ValueError
             If `X` or `y` has invalid values, or they overlap or differ in shape.
         """
-        return split_for(self, estimator, X, y)[1:]
+        return split_for(self, estimator, X, y)[1:3]
 
     def score_lists(
-        self, ids: ArrayLike, history: csr_array, holdout: csr_array
+        self,
+        ids: ArrayLike,
+        history: csr_array,
+        holdout: csr_array,
+        disliked: csr_array | None = None,
     ) -> float | dict[str, float]:
         """Evaluate recommended lists.
 
@@ -239,6 +245,8 @@ class RankingScorer:
             Recommended items, best first; at least `n_listed` columns.
         history, holdout : csr_array of shape (n_users, n_items)
             As `split` returns them.
+        disliked : csr_array of shape (n_users, n_items), default=None
+            Held-out items that users dislike, for the metric "disliked".
 
         Returns
         -------
@@ -258,7 +266,8 @@ class RankingScorer:
         scores = {}
         if self._named:
             requested = [f"{metric}@{k}" for metric, k, _ in self._named.values()]
-            values = evaluate(requested, ids, holdout, history, self.convention)
+            given = ids, holdout, history, self.convention
+            values = evaluate(requested, *given, disliked=disliked)
             for name, (metric, k, sign) in self._named.items():
                 scores[name] = sign * values[f"{metric}@{k}"]
         scores |= {name: m(ids, holdout, self.k) for name, m in self._callables.items()}
@@ -273,7 +282,9 @@ class RankingScorer:
 
 
 def split_for(scorer, estimator, X, y):
-    """(what recommends, history, holdout): the parts of a scorer's evaluation of an estimator.
+    """(what recommends, history, holdout, disliked): the parts of an evaluation of an estimator.
+
+    `disliked` is None but for a recommender of ratings, whose holdout has the liked items.
 
     What recommends is `estimator` without the steps that made the matrix of a table, see
     `as_matrix`.
@@ -284,13 +295,20 @@ def split_for(scorer, estimator, X, y):
     y = drop_labels(y, np.shape(X), stacklevel=4)
     if y is None:
         if scorer.holdout is not None:
-            return recommender, *scorer.holdout.hide(X)
+            return recommender, *told_apart(recommender, *scorer.holdout.hide(X))
         rows = canonical_csr(check_matrix(X), values, earliest=True)  # as splitters do
         history, holdout = hide_for_score(rows, values, horizon)
     else:
         history = canonical_csr(check_matrix(X), values)
-        holdout = check_holdout(history, y)
-    return recommender, history, holdout
+        holdout = check_holdout(history, y, values)
+    return recommender, *told_apart(recommender, history, holdout)
+
+
+def told_apart(estimator, history, holdout):
+    """(history, what lists should find, what they should not, or None), of a fitted estimator."""
+    recommender = fitted_parts(estimator)[1]
+    tell = getattr(recommender, "_told_apart_by", lambda history, holdout: (holdout, None))
+    return history, *tell(history, holdout)
 
 
 def asked_of(estimator):
@@ -299,7 +317,7 @@ def asked_of(estimator):
     while not hasattr(estimator, "values") and hasattr(estimator, "estimator"):
         estimator = fitted_parts(estimator.estimator)[1]
     values = getattr(estimator, "values", None)
-    values = values if values in VALUES else "binary"
+    values = values if values in (*VALUES, RATING) else "binary"
     return values, getattr(estimator, "_asked_horizon", lambda: None)()
 
 

@@ -47,7 +47,7 @@ def split_rows(scorer, estimator, X, y):
     What recommends is the estimator without the steps that make a matrix of a table.
     """
     check_is_fitted(estimator)
-    recommender, history, holdout = split_for(scorer, estimator, X, y)
+    recommender, history, holdout, _ = split_for(scorer, estimator, X, y)
     check_any_holdout(holdout)
     return recommender, history, holdout
 

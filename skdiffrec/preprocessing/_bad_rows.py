@@ -3,9 +3,10 @@
 import narwhals as nw
 import numpy as np
 
+from .._utils.canonical import RATING
 from ._ids import missing_ids
 from ._tables import column_keys
-from ._values import as_numbers
+from ._values import as_numbers, merging
 
 _SHOWN = 5
 _ADVICE = {
@@ -28,7 +29,7 @@ def bad_rows_error(encoder, X, columns, names, values, backend):
         By role.
     names : dict of {str: str or int}
         Of the columns, by role.
-    values : {"binary", "weight", "time"}
+    values : {"binary", "weight", "time", "rating"}
         Of the matrix.
     backend : str or None
         The library of `X`.
@@ -74,7 +75,8 @@ def _faults(encoder, columns, names, values):
         found["weight"] = _number_faults("weight", weight, counted, "below 0", low)
     for role in ("user", "item"):
         found[role] = [("id", "missing", counted & missing_ids(columns[role]), None)]
-    in_order = values == "weight" and encoder.duplicates in ("first", "last")
+    weighted = values in ("weight", RATING)
+    in_order = weighted and merging(encoder, values) in ("first", "last")
     if "timestamp" in columns and (values == "time" or in_order):
         time = as_numbers(columns["timestamp"], names["timestamp"], dates=True)
         found["timestamp"] = _number_faults("time", time, counted, "of 0 or less", time <= 0)

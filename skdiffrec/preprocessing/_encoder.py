@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils.canonical import RATING
 from .._utils.validation import VALUES, Interval, StrOptions, fit_context
 from ._event_parts import encode_parts
 from ._events import events_matrix, read_events, row_users, without_small_users
@@ -47,10 +48,10 @@ class InteractionEncoder(  # type: ignore[call-arg]
         Whether the rows of the table are in order of time, in place of a `timestamp`. The times are
         then 1, 2, 3 ... for the events of each user, so they tell which of a user's items is later,
         but not how two users' times compare.
-    values : {"auto", "binary", "weight", "time"}, default="auto"
-        What the values of the matrix are: ones, weights or times. Set `values` of the recommender
-        to the same. "auto" is "time" with a `timestamp` or `order`, else "weight" with a `weight`,
-        else "binary".
+    values : {"auto", "binary", "weight", "time", "rating"}, default="auto"
+        What the values of the matrix are: ones, weights, times or ratings, which are in the column
+        `weight`. Set `values` of the recommender to the same. "auto" is "time" with a `timestamp`
+        or `order`, else "weight" with a `weight`, else "binary".
     min_weight : float, default=None
         Ignore events of lower weight, before any other step: 4 keeps ratings of 4 and 5. What is
         ignored may have a weight below 0 or NaN, and ids and times that are missing. If `returns`
@@ -66,10 +67,10 @@ class InteractionEncoder(  # type: ignore[call-arg]
         that remain have enough (the k-core). `transform` leaves out what `fit` removed.
     duplicates : {"auto", "first", "last", "sum", "mean", "max", "min", "error"}, default="auto"
         How to merge several events of a user and an item. "first" and "last" refer to time with a
-        `timestamp`, else to the order of the rows. "auto" is "sum" for weights and "first" for
-        times, so that no splitter takes an item that a user has met before for a new one. For
-        lists of today's users, "last" shows a model which items they came back to lately. "error"
-        raises an error.
+        `timestamp`, else to the order of the rows. "auto" is "sum" for weights, "last" for ratings
+        and "first" for times, so that no splitter takes an item that a user has met before for a
+        new one. For lists of today's users, "last" shows a model which items they came back to
+        lately. "error" raises an error.
     unknown_users : {"keep", "ignore", "error"}, default="keep"
         How `transform` handles users that are not in `users_`: give them a row, leave them out, or
         raise an error.
@@ -85,7 +86,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         appearance.
     n_users_, n_items_ : int
         Number of users and items.
-    values_ : {"binary", "weight", "time"}
+    values_ : {"binary", "weight", "time", "rating"}
         What the values of the matrix are.
 
     See Also
@@ -117,7 +118,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         "item": [str, numbers.Integral],
         "weight": [str, numbers.Integral, None],
         "timestamp": [str, numbers.Integral, None],
-        "values": [StrOptions({"auto", *VALUES})],
+        "values": [StrOptions({"auto", *VALUES, RATING})],
         "order": ["boolean"],
         "min_weight": [numbers.Real, None],
         "returns": [StrOptions({"error", "net"})],

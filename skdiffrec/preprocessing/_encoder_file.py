@@ -1,5 +1,6 @@
 """A fitted encoder as a JSON record and arrays, and back."""
 
+from .._utils.canonical import RATING
 from .._utils.saving import check_class, json_parameters, with_parameters
 from .._utils.tensor_file import PersistenceError, check_record, is_one_of, take
 from .._utils.validation import VALUES
@@ -87,7 +88,7 @@ def _is_dict(value):
 _SCHEMA = {
     "class": lambda value: isinstance(value, str),
     "parameters": _is_dict,
-    "values": is_one_of(*VALUES),
+    "values": is_one_of(*VALUES, RATING),
     "ids": _is_dict,
     "form": _is_dict,
 }

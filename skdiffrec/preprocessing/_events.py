@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._utils.canonical import RATING
 from ._bad_rows import bad_rows_error
 from ._id_checks import check_ids, warn_of_other_type
 from ._ids import factorize, missing_ids, positions
@@ -14,6 +15,7 @@ from ._values import (
     BadRows,
     as_times,
     as_weights,
+    merging,
     places_in_row,
     warn_of_other_times,
     warn_of_unused_weights,
@@ -46,14 +48,15 @@ def _events(encoder, table, names, values, fit, settle):
     if "weight" in table:
         least = None if net else encoder.min_weight
         weight, counted = as_weights(table["weight"], names["weight"], least, negative=net)
-    by_time = values == "weight" and encoder.duplicates in ("first", "last")
+    weighted = values in ("weight", RATING)
+    by_time = weighted and merging(encoder, values) in ("first", "last")
     if "timestamp" in table and (values == "time" or by_time):
         time = as_times(table["timestamp"], names["timestamp"], counted)
     if by_time and time is not None:
         order, time = np.argsort(time, kind="stable"), None
     if fit:
         warn_of_unused_weights(encoder, weight, counted)
-    if not (net or values == "weight"):
+    if not (net or weighted):
         weight = None
     if counted is not None and not counted.all():
         read = counted
@@ -78,7 +81,8 @@ def _events(encoder, table, names, values, fit, settle):
         rows, columns, time = _taken(left, rows, columns, time)
     if net and settle and not fit:
         (rows, users), (columns, items) = _used(rows, users), _used(columns, items)
-    return rows, columns, {"binary": None, "weight": weight, "time": time}[values], users, items
+    numbers = time if values == "time" else weight if weighted else None
+    return rows, columns, numbers, users, items
 
 
 def known_users_with_returns(encoder, X):
@@ -103,11 +107,7 @@ def _used(codes, ids):
 
 def events_matrix(encoder, rows, columns, numbers, shape, values):
     """The matrix of events, which merges duplicates."""
-    duplicates = encoder.duplicates
-    if values == "time":  # the latest is the largest
-        duplicates = {"auto": "min", "last": "max", "first": "min"}.get(duplicates, duplicates)
-    duplicates = "sum" if duplicates == "auto" else duplicates
-    return to_csr(rows, columns, numbers, shape, duplicates)
+    return to_csr(rows, columns, numbers, shape, merging(encoder, values))
 
 
 def row_users(encoder, found, users):

@@ -189,7 +189,7 @@ def extended_rows(encoder, rows, known, new, values):
     known : ndarray of int, shape (n,)
         Row of each user, −1 for none.
     new : csr_array of shape (n, n_items)
-    values : {"binary", "weight", "time"}
+    values : {"binary", "weight", "time", "rating"}
         What the model reads of the values.
 
     Returns

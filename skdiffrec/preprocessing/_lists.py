@@ -41,7 +41,7 @@ def table_form(columns, library):
 def column_names(encoder):
     """Names of the columns user, item and value (in this order) in the tables of an encoder."""
     values = encoder.values_
-    value = {"time": encoder.timestamp, "weight": encoder.weight, "binary": None}[values]
+    value = {"time": encoder.timestamp, "binary": None}.get(values, encoder.weight)
     names = {"user": encoder.user, "item": encoder.item, "value": value}
     return {
         role: name if isinstance(name, str) else (values if role == "value" else role)

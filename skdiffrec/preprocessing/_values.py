@@ -6,6 +6,8 @@ import warnings
 import narwhals as nw
 import numpy as np
 
+from .._utils.canonical import RATING
+
 _DATES = (datetime.date, np.datetime64)
 _SMALL_FLOATS = ("float16", "float32", "halffloat")
 _WHOLE_FLOAT32 = 2**24  # beyond it, float32 does not hold every whole number
@@ -191,6 +193,14 @@ def _raise_no_numbers(name, value, dates):
     )
 
 
+def merging(encoder, values):
+    """How the events of a user and an item are merged in a matrix of `values`."""
+    duplicates = encoder.duplicates
+    if values == "time":  # the latest is the largest
+        return {"auto": "min", "last": "max", "first": "min"}.get(duplicates, duplicates)
+    return {"auto": "last" if values == RATING else "sum"}.get(duplicates, duplicates)
+
+
 def warn_of_unused_weights(encoder, weight, counted):
     """Warn if an encoder reads weights (n,), or None, of which its matrix will hold nothing."""
     read_for_something = encoder.min_weight is not None or encoder.returns == "net"
@@ -211,11 +221,13 @@ def warn_of_other_values(encoder, model):
     """Warn if the matrix of a fitted encoder holds something else than a model takes it for."""
     given, taken = encoder.values_, getattr(model, "values", None)
     unused = (given, taken) == ("time", "binary") and hasattr(model, "half_life")
-    if unused or (given, taken) in (("time", "weight"), ("weight", "time")):
+    summed = (given, taken) == ("weight", RATING) and merging(encoder, given) == "sum"
+    others = (("time", "weight"), ("weight", "time"), ("time", RATING), (RATING, "time"))
+    if unused or summed or (given, taken) in (*others, ("binary", RATING)):
+        held = {"binary": "ones", "time": "times", RATING: "ratings"}.get(given, "sums of weights")
         warnings.warn(
-            f"The matrix of encoder holds {'times' if given == 'time' else 'weights'} "
-            f'(values_="{given}"), but model takes them for values="{taken}". Set '
-            f'values="{given}" of the recommender, or values of the encoder.',
+            f'The matrix of encoder holds {held} (values_="{given}"), but model takes them for '
+            f'values="{taken}". Set values="{given}" of the recommender, or values of the encoder.',
             stacklevel=3,
         )
 
@@ -273,8 +285,8 @@ def resolved_values(encoder):
             f"timestamp={encoder.timestamp!r} and values={encoder.values!r}: leave out timestamp, "
             'and values or values="time".'
         )
-    if values == "weight" and encoder.weight is None:
-        raise ValueError('values="weight" needs a column; name it by weight=.')
+    if values in ("weight", RATING) and encoder.weight is None:
+        raise ValueError(f'values="{values}" needs a column; name it by weight=.')
     if values == "time" and encoder.timestamp is None and not encoder.order:
         raise ValueError(
             'values="time" needs a column; name it by timestamp=, or give rows in order of time '
@@ -298,7 +310,7 @@ def _check_net(encoder, values):
             'returns="net" needs a column of quantities, below 0 for returns; name it by weight=.'
         )
     if encoder.duplicates == "error" or (
-        values == "weight" and encoder.duplicates not in ("auto", "sum")
+        values == RATING or (values == "weight" and encoder.duplicates not in ("auto", "sum"))
     ):
         raise ValueError(
             'returns="net" adds up the weights of a user and item, which does not go together with '

@@ -374,7 +374,7 @@ class TestMemory:
         monkeypatch.setattr(
             _recommender,
             "fit_model",
-            lambda X, *args: trained.append(args[1].closed_form.reg) or fit_model(X, *args),
+            lambda X, *args: trained.append(args[2].closed_form.reg) or fit_model(X, *args),
         )
         grid = {"closed_form__reg": [3.0, 300.0], "guidance_scale": [1.0, 2.0]}
         model = quick(EASERecommender(), memory=tmp_path)

@@ -69,13 +69,19 @@ class TestMovieLens:
         with pytest.raises(ValueError, match="No interaction of MovieLens 100K"):
             fetch_movielens(min_rating=6, verbose=0)
 
+    def test_ratings_are_the_weights(self, server, home):
+        rated, weighted = (fetch_movielens(values=v, verbose=0).X for v in ("rating", "weight"))
+        assert (rated != weighted).nnz == 0
+        with pytest.raises(ValueError, match="Last.fm.* has no ratings"):
+            fetch_lastfm(values="rating", verbose=0)
+
     def test_return_X_fits_and_splits(self, server, home):
         X = fetch_movielens(values="time", return_X=True, verbose=0)
         history, holdout = LastFraction(0.5).hide(X)
         assert holdout.toarray().tolist() == [[300, 0, 0], [0, 400, 0]]
         assert PopularityRecommender().fit(history).recommend(0, k=1)[0].tolist() == [0]
 
-    @pytest.mark.parametrize("arguments", [{"version": "2m"}, {"values": "rating"}])
+    @pytest.mark.parametrize("arguments", [{"version": "2m"}, {"values": "ratings"}])
     def test_bad_parameters_download_nothing(self, server, home, arguments):
         with pytest.raises(ValueError, match="must be one of"):
             fetch_movielens(**arguments)

@@ -5,6 +5,7 @@ import pytest
 from dataset_checks import SPLITS, assert_canonical, entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 
 from skdiffrec.datasets import make_interactions
 
@@ -364,3 +365,22 @@ def test_features_do_not_depend_on_the_values(values):
 def test_feature_strength_is_a_share():
     with pytest.raises(ValueError, match="feature_strength must be a number from 0 to 1, got 2"):
         make_interactions(feature_strength=2)
+
+
+class TestRatings:
+    def test_the_interactions_do_not_depend_on_them(self):
+        sizes = dict(n_users=80, n_items=60, n_interactions_per_user=12, random_state=4)
+        plain, rated = make_interactions(**sizes), make_interactions(**sizes, values="rating")
+        for name in ("train", "valid", "test"):
+            assert (plain[name] != (rated[name] > 0)).nnz == 0
+        for name in ("user_dislikes", "item_moods", "mood_names"):
+            assert_array_equal(plain[name], rated[name])
+        assert (plain.user_features != rated.user_features).nnz == 0
+
+    def test_nine_in_ten_of_a_disliked_mood_are_rated_low(self):
+        data = make_interactions(400, 100, n_interactions_per_user=20, values="rating")
+        X = data.train.tocoo()
+        assert set(X.data) == {1.0, 2.0, 4.0, 5.0} and X.data.dtype == np.float32
+        disliked = data.user_dislikes[X.row] == data.item_moods[X.col]
+        assert 0.2 < disliked.mean() < 0.3
+        assert np.mean((X.data < 3) == disliked) == pytest.approx(0.9, abs=0.02)

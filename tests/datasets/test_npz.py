@@ -208,8 +208,10 @@ def test_values_not_available(tmp_path):
     path = write(tmp_path / "x.npz")
     with pytest.raises(ValueError, match="no array 'rating'"):
         load_npz(path, values="weight")
-    with pytest.raises(ValueError, match="values must be one of .*'rating'"):
+    with pytest.raises(ValueError, match="no array 'rating', so values=\"rating\""):
         load_npz(path, values="rating")
+    with pytest.raises(ValueError, match="values must be one of .*'ratings'"):
+        load_npz(path, values="ratings")
     with pytest.raises(ValueError, match="rows_in_time_order must be .* got 'yes'"):
         load_npz(path, rows_in_time_order="yes")
 

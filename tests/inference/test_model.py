@@ -71,7 +71,9 @@ def answers(model):
         yield from model.stages(X, SCALE, settings)
         yield from model.draws(X, SCALE, settings, 2)
         yield model.leave_one_out(X[[1]], np.full((1, 1), 1.5), settings, np.arange(5))
-    yield from model.closed_form_contributions(X[[1]], 1.5, SamplingSettings(), np.arange(5))
+    yield from model.closed_form_contributions(
+        X[[1]], np.full((1, 1), 1.5), SamplingSettings(), np.arange(5)
+    )
     if model.closed_form is not None:
         yield model.closed_form_scores(X)
 

@@ -15,6 +15,7 @@ from skdiffrec.metrics._registry import NAMES, evaluate
 
 IDS, HOLDOUT, TRAIN = random_case(short=True)
 IDS[0] = -1  # one user without a list
+DISLIKED = np.roll(HOLDOUT, 1, axis=1) * (HOLDOUT == 0)
 VECTORS = np.random.default_rng(0).random((50, 3))
 ARGUMENTS = {
     "coverage": (50,),
@@ -33,11 +34,14 @@ def by_function(name, k, **options):
         return METRICS[name](IDS, HOLDOUT, k, **options)
     if name == "intra_list_diversity":
         options["item_vectors"] = VECTORS
+    if name == "disliked":
+        return metrics.disliked_at_k(IDS, 5 * HOLDOUT + DISLIKED, k, liked_from=4, **options)
     return getattr(metrics, f"{name}_at_k")(IDS, *ARGUMENTS[name], k=k, **options)
 
 
 def full_report(**options):
-    return ranking_report(IDS, HOLDOUT, k=(3, 10, 5), train=TRAIN, item_vectors=VECTORS, **options)
+    given = dict(train=TRAIN, item_vectors=VECTORS, disliked=DISLIKED) | options
+    return ranking_report(IDS, HOLDOUT, k=(3, 10, 5), **given)
 
 
 # --- evaluate ------------------------------------------------------------------------------------
@@ -51,7 +55,8 @@ def test_names_are_those_of_the_functions():
 @pytest.mark.parametrize("name", NAMES)
 def test_evaluate_gives_what_the_function_gives(name):
     names = [name, f"{name}@10", f"{name}@3", "ndcg@7"]
-    values = evaluate(names, IDS, sp.csr_array(HOLDOUT), TRAIN, item_vectors=VECTORS)
+    more = dict(item_vectors=VECTORS, disliked=DISLIKED)
+    values = evaluate(names, IDS, sp.csr_array(HOLDOUT), TRAIN, **more)
     assert list(values) == names
     assert values[name] == values[f"{name}@10"] == by_function(name, 10)
     assert values[f"{name}@3"] == by_function(name, 3)
@@ -60,7 +65,8 @@ def test_evaluate_gives_what_the_function_gives(name):
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"coverage", "gini"}))
 def test_evaluate_per_user(name):
-    values = evaluate([f"{name}@4"], IDS, HOLDOUT, TRAIN, per_user=True, item_vectors=VECTORS)
+    more = dict(item_vectors=VECTORS, disliked=DISLIKED)
+    values = evaluate([f"{name}@4"], IDS, HOLDOUT, TRAIN, per_user=True, **more)
     assert_array_equal(values[f"{name}@4"], by_function(name, 4, per_user=True))
 
 
@@ -164,7 +170,7 @@ def test_report_prints_an_aligned_table():
     assert [row.split()[0] for row in rows] == list(NAMES)
     assert len({len(row) for row in [columns, *rows]}) == 1
     assert float(rows[2].split()[3]) == round(report["ndcg@10"], 4)
-    assert repr(report) == f"<RankingReport: 39 values, {report.n_evaluated} of 30 users evaluated>"
+    assert repr(report) == f"<RankingReport: 42 values, {report.n_evaluated} of 30 users evaluated>"
 
 
 def test_report_as_a_frame(monkeypatch):

@@ -1,6 +1,7 @@
 """InteractionEncoder: duplicates, selection, and numbers of the cells."""
 
 import datetime as dt
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skdiffrec.preprocessing import InteractionEncoder
+from skdiffrec.baselines import PopularityRecommender
+from skdiffrec.preprocessing import InteractionEncoder, TableRecommender
+from skdiffrec.preprocessing._histories import extended_rows
 from skdiffrec.preprocessing._interactions import _sorted_pairs, to_csr
+from skdiffrec.preprocessing._values import warn_of_other_values
 
 events = st.lists(
     st.tuples(
@@ -277,3 +281,72 @@ class TestNumbers:
     def test_bad_parameters(self, parameters, says):
         with pytest.raises(ValueError, match=says):
             InteractionEncoder(**parameters).fit(table("pandas"))
+
+
+class TestRatings:
+    events = [
+        ("ann", "tea", 2, 9),
+        ("bob", "tea", 5, 1),
+        ("ann", "tea", 4, 3),
+        ("ann", "jam", 1, 5),
+    ]
+
+    def frame(self, n_columns=4):
+        rows = [event[:n_columns] for event in self.events]
+        return pd.DataFrame(rows, columns=["user", "item", "stars", "when"][:n_columns])
+
+    @pytest.mark.parametrize(
+        ("columns", "duplicates", "expected"),
+        [
+            (dict(timestamp="when"), "auto", 2),  # the latest by time
+            ({}, "auto", 4),  # the last of the table
+            ({}, "mean", 3),
+            (dict(timestamp="when"), "first", 4),
+        ],
+    )
+    def test_the_latest_opinion_counts(self, columns, duplicates, expected):
+        encoder = InteractionEncoder(
+            weight="stars", values="rating", duplicates=duplicates, **columns
+        )
+        X = encoder.fit_transform(self.frame())
+        assert encoder.values_ == "rating"
+        assert_array_equal(X.toarray(), [[1, expected], [0, 5]])
+
+    def test_in_a_table_recommender(self, tmp_path):
+        events = pd.concat([self.frame(3)] * 3 + [self.frame(3).assign(user=list("cdef"))])
+        encoder = InteractionEncoder(weight="stars", values="rating")
+        model = TableRecommender(PopularityRecommender(), encoder)
+        assert model.fit(events).encoder_.values_ == "rating"
+        model.save(tmp_path / "model")
+        again = TableRecommender.load(tmp_path / "model")
+        assert again.encoder_.values_ == "rating"
+        later = pd.DataFrame({"user": ["ann"], "item": ["jam"], "stars": [5]})
+        rows = extended_rows(
+            encoder.fit(events),
+            encoder.transform(events),
+            np.array([0]),
+            encoder.transform(later),
+            "rating",
+        )
+        assert_array_equal(rows.toarray()[0], [5, 4])  # in place of 1
+
+    @pytest.mark.parametrize(
+        ("given", "taken", "held"),
+        [
+            (dict(weight="stars"), "rating", "sums of weights"),
+            (dict(timestamp="when"), "rating", "times"),
+            ({}, "rating", "ones"),
+            (dict(weight="stars", values="rating"), "time", "ratings"),
+        ],
+    )
+    def test_a_model_that_takes_them_for_something_else(self, given, taken, held):
+        model = SimpleNamespace(values=taken)
+        encoder = InteractionEncoder(**given).fit(self.frame())
+        with pytest.warns(UserWarning, match=f"holds {held} .*takes them for\n? ?values=.{taken}"):
+            warn_of_other_values(encoder, model)
+
+    def test_they_need_a_column(self):
+        with pytest.raises(ValueError, match='values="rating" needs a column; name it by weight='):
+            InteractionEncoder(values="rating").fit(self.frame())
+        with pytest.raises(ValueError, match="adds up the weights"):
+            InteractionEncoder(weight="stars", values="rating", returns="net").fit(self.frame())

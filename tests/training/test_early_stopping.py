@@ -47,7 +47,7 @@ def test_split_validation_loses_nothing(values, rows, fraction, seed):
     if not n_candidates:
         assert train.history is X and held_out is None
         return
-    history, holdout, users, _ = held_out
+    history, holdout, users, *_ = held_out
     n_chosen = max(1, round(fraction * n_candidates))
     assert history.shape == holdout.shape == (n_chosen, N_ITEMS)
     chosen = []
@@ -70,7 +70,9 @@ def test_at_most_a_thousand_users_have_held_out_items():
     X = to_csr([{0: 1.0, i % 10 + 1: 1.0} for i in range(2_100)])
     features = csr_array(np.arange(1.0, 2_101)[:, None])
     rows = UserRows(X, features)
-    train, (history, holdout, _, known) = split_validation(rows, np.ones(2_100), "binary", 0.9, 0)
+    train, (history, holdout, _, known, _) = split_validation(
+        rows, np.ones(2_100), "binary", 0.9, 0
+    )
     assert history.shape[0] == holdout.shape[0] == holdout.nnz == 1_000
     assert train.history.nnz == X.nnz - 1_000 and train.user_features is features
     short = np.flatnonzero(np.diff(train.history.indptr) == 1)

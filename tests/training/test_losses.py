@@ -37,6 +37,11 @@ def to_sparse(rows):
     )
 
 
+def left_out(rows):
+    """What is added to the scores of rows, to leave them out of the softmax."""
+    return rows._replace(weights=torch.full_like(rows.weights, -torch.inf))
+
+
 def autograd_loss(h, table, bias, blocks, masked, weight):
     """The same, with torch's own gradients."""
     losses = []
@@ -46,7 +51,7 @@ def autograd_loss(h, table, bias, blocks, masked, weight):
         if block.log_weight is not None:
             scores = scores + block.log_weight
         if masked:
-            shown = block.shown.rows, block.shown.items
+            shown = block.added.rows, block.added.items
             scores = scores.index_put(shown, torch.tensor(-torch.inf))
         goal = torch.zeros(scores.shape).index_put(
             (block.target.rows, block.target.items), block.target.weights
@@ -59,7 +64,7 @@ def autograd_loss(h, table, bias, blocks, masked, weight):
 def loss_of_scores(scores, condition, target, *, masked, weight):
     """The loss of given scores: those of an identity table."""
     n_items = scores.shape[1]
-    blocks = loss_blocks(target, condition if masked else None, n_items)
+    blocks = loss_blocks(target, left_out(condition) if masked else None, n_items)
     table, bias = torch.eye(n_items), torch.zeros(n_items)
     return multinomial_loss(scores, table, bias, blocks, weight=weight)
 
@@ -94,7 +99,7 @@ def test_gradients_against_autograd(n_loss_items, rows, seed, masked, n_rows):
     with pytest.MonkeyPatch.context() as patch:  # so that all items come in several blocks too
         patch.setattr(losses, "_BLOCK_ROWS", n_rows)
         patch.setattr(losses, "_BLOCK_SCORES", 1)
-        shown = condition if masked else None
+        shown = left_out(condition) if masked else None
         blocks = loss_blocks(target, shown, N_ITEMS, n_loss_items, generator)
     ours = 3 * multinomial_loss(*leaves, blocks, weight=weight.abs())
     theirs = 3 * autograd_loss(*leaves, blocks, masked, weight.abs())
@@ -128,7 +133,7 @@ def test_blocks_share_out_the_rows_and_hold_their_targets(rows, seed, n_loss_ite
         assert sum(len(target[row]) for row in own[:-1]) < n_loss_items + 1
         items = block.items.tolist()
         assert items == sorted(set(items))
-        for held_rows, given_rows in ((block.shown, condition), (block.target, target)):
+        for held_rows, given_rows in ((block.added, condition), (block.target, target)):
             for place, row in enumerate(own):
                 entries = slice(*held_rows.offsets[place : place + 2].tolist())
                 held = {
@@ -160,7 +165,7 @@ def test_the_loss_on_all_but_one_item_is_nearly_that_on_all():
     condition, target, scores = cut_and_scores()
     weight = torch.ones(5)
     expected = loss_of_scores(scores, condition, target, masked=True, weight=weight)
-    blocks = loss_blocks(target, condition, 60, 59, torch.Generator())
+    blocks = loss_blocks(target, left_out(condition), 60, 59, torch.Generator())
     assert len(blocks) == 1 and len(blocks[0].items) == 59
     loss = multinomial_loss(scores, torch.eye(60), torch.zeros(60), blocks, weight=weight)
     assert_allclose(loss, expected, rtol=0.02)
