@@ -95,11 +95,11 @@ class ServedDiffusion(FittedDiffusion):
         * ``items``, int64 (batch, length): the ids of a user's items in any order, each once;
           rows are filled up with -1 (any id below 0 is no item). A row of -1 alone has no history.
         * ``values``, float64 (batch, length): what `X` has for these items; 0 beside -1. Only
-          where the model's `values` is "weight" or "time".
+          where the model's `values` is not "binary".
         * ``user_features``, float32 (batch, n_user_features), where the model was fitted with
           some; zeros are nothing.
-        * ``guidance_scale``, float32 (batch,); with user features (batch, 2), the first column
-          theirs, the second of the history.
+        * ``guidance_scale``, float32 (batch,); of a model with several conditions (batch,
+          n_conditions), in the order of the chain: user features, history, disliked.
         * ``blocked`` and ``allowed``, int64 (batch, length), if asked for: ids of items never to
           recommend to a user, and of the only ones to recommend, filled up with -1. They do what
           `filter_items` and `items` of `recommend` do as matrices.

@@ -140,8 +140,8 @@ class FittedModel:
         scores: HeadScores | EstimateScores = EstimateScores(space, self.half_life)
         if self.denoiser.head.ranks:
             form = self.closed_form, self.closed_form_scale
-            of_conditions = self.denoiser.user_features, self.denoiser.conditions
-            scores = HeadScores(self.denoiser.head, *form, *of_conditions)
+            net = self.denoiser
+            scores = HeadScores(net.head, *form, net.user_features, net.disliked, net.conditions)
         return SamplingTables(self.denoiser, self.diffusion, space, scores)
 
     @in_own_state(device=True)

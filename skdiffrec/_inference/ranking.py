@@ -64,6 +64,7 @@ class HeadScores:
     closed_form_scale : float
         Factor of its scores; 0 leaves it out.
     user_features : UserFeatures or None
+    disliked : Disliked or None
     conditions : tuple of str
         Of the model.
     """
@@ -71,11 +72,17 @@ class HeadScores:
     read_hidden = True  # scores are read off the last hidden layer alone
 
     def __init__(
-        self, head, closed_form, closed_form_scale, user_features=None, conditions=(HISTORY,)
+        self,
+        head,
+        closed_form,
+        closed_form_scale,
+        user_features=None,
+        disliked=None,
+        conditions=(HISTORY,),
     ):
         self.head, self.closed_form, self.scale = head, closed_form, closed_form_scale
         self.conditions = conditions
-        self.user_features = user_features
+        self.user_features, self.disliked = user_features, disliked
         weight, bias = head.write.weight.detach(), head.write.bias.detach()
         form = torch.zeros_like(bias)
         if self.scale:
@@ -84,6 +91,8 @@ class HeadScores:
         table = torch.cat([weight, torch.stack(columns, 1)], 1)
         if user_features is not None:
             table = torch.cat([table, user_features.lift], 1)
+        if disliked is not None:
+            table = torch.cat([table, disliked.odds[:, None]], 1)
         self.table = F.pad(table, (0, -table.shape[1] % _WIDTH_MULTIPLE))
         # with items side by side, products of few rows are a third faster
         self.pieces = {
@@ -117,6 +126,8 @@ class HeadScores:
         if self.user_features is not None:
             of_both = by_condition[USER_FEATURES], of_history
             parts.append(self.user_features.columns(known, *of_both))
+        if self.disliked is not None:
+            parts.append(self.disliked.columns(known.disliked, by_condition[DISLIKED]))
         features = torch.cat(parts, dim=1)
         if unknown is not None:
             popular = F.pad(one, (h.shape[1] + 3, features.shape[1] - h.shape[1] - 4))

@@ -13,6 +13,8 @@ _WORTH = 2.0  # κ: items of a history that are worth as much as features
 _NETWORK_SHARE = 0.25  # of the network's part of what features say by themselves
 _DISLIKED_NORM = 5.0  # length to which disliked items are scaled, where there are many
 _FEW = 5.0  # so many are scaled to half of its square
+_RATINGS = 5.0  # as of so many people, an item's odds are those of all items
+_OF_ALL = -0.15  # of the odds with which others dislike an item, what a user's dislikes take over
 
 
 class Known(NamedTuple):
@@ -107,12 +109,33 @@ class Disliked(nn.Module):
     ----------
     n_items, width : int
         Shape of the table.
+
+    Attributes
+    ----------
+    odds : float tensor (n_items,)
+        Logarithm of an item's odds of being disliked by who rates it, over those of all items; from
+        `count`.
     """
+
+    odds: torch.Tensor
 
     def __init__(self, n_items, width):
         super().__init__()
+        self.register_buffer("odds", torch.zeros(n_items, dtype=torch.float32))
         self.table = nn.Parameter(torch.empty(n_items, width, dtype=torch.float32))
         self.null = nn.Parameter(torch.zeros(width, dtype=torch.float32))
+
+    @torch.no_grad()
+    def count(self, liked, disliked):
+        """Learn the odds from how often items are liked and disliked, ndarrays (n_items,)."""
+        share = disliked.sum() / (liked.sum() + disliked.sum())
+        smooth = (disliked + _RATINGS * share) / (liked + _RATINGS * (1 - share))
+        odds = np.log(smooth * (1 - share) / share) if 0 < share < 1 else np.zeros_like(liked)
+        self.odds.copy_(torch.as_tensor(odds, dtype=torch.float32))
+
+    def columns(self, disliked, scale):
+        """What `odds` are multiplied with at guidance scales (n,) of `SparseRows`: (n, 1)."""
+        return (_OF_ALL * scale).masked_fill(~disliked.filled, 0.0)[:, None]
 
     def forward(self, disliked, known):
         """What is read of `SparseRows`, (n, H), or the null token where `known` (n,) is false."""

@@ -181,6 +181,8 @@ class _Training:
         self.denoiser = self._denoiser(X, weight).to(device)
         self.denoiser.initialize(generator, self.counts, weight.sum())
         self.denoiser.head.keep_popularity(popularity)
+        if rows.disliked is not None:
+            self.denoiser.disliked.count(self.counts, rows.disliked.astype(bool).T @ weight)
         self.rows = self._rows(rows, weight, generator)
         now = self._model(self.denoiser)
         self.sample = rows[: min(_N_SPREAD_ROWS, now.blocks(X.shape[0])[0].stop)]

@@ -169,7 +169,7 @@ class ActivityDisplay:
         """
         import_pyplot()
         scorer = _one_metric(metric, k, holdout)
-        recommender, history, held_out = split_rows(scorer, estimator, X, y)
+        recommender, history, held_out, _ = split_rows(scorer, estimator, X, y)
         lists = lists_of(recommender, history, scorer.n_listed, scales, user_features)
         if scales is None:
             names = [type(unwrap(recommender)[0]).__name__]

@@ -161,7 +161,7 @@ class TopKCalibrationDisplay:
         import_pyplot()
         k = check_k(k)
         scorer = named_scorer("ndcg", k, holdout)
-        estimator, history, held_out = split_rows(scorer, estimator, X, y)
+        estimator, history, held_out, _ = split_rows(scorer, estimator, X, y)
         recommender, history = unwrap(estimator, history)
         require(recommender, "sample_summary", "which samples scores")
         users = np.flatnonzero(np.diff(held_out.indptr))  # those with held-out items

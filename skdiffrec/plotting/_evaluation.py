@@ -1,5 +1,7 @@
 """Evaluation helpers of the displays: unwrap estimators, recommend lists, compute metrics."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
@@ -42,14 +44,15 @@ def named_scorer(metrics, k, holdout):
 
 
 def split_rows(scorer, estimator, X, y):
-    """(what recommends, history, holdout) as the scorer splits them; somebody has a holdout item.
+    """(what recommends, history, holdout, disliked) as the scorer splits them.
 
-    What recommends is the estimator without the steps that make a matrix of a table.
+    Somebody has a holdout item; `disliked` are those of a recommender of ratings, else None. What
+    recommends is the estimator without the steps that make a matrix of a table.
     """
     check_is_fitted(estimator)
-    recommender, history, holdout, _ = split_for(scorer, estimator, X, y)
+    recommender, history, holdout, disliked = split_for(scorer, estimator, X, y)
     check_any_holdout(holdout)
-    return recommender, history, holdout
+    return recommender, history, holdout, disliked
 
 
 def lists_of(estimator, history, k, scales=None, user_features=None):
@@ -61,13 +64,18 @@ def lists_of(estimator, history, k, scales=None, user_features=None):
         require(recommender, "recommend", "which recommends lists")
         return recommend_lists(estimator, history, k, **known)[None]
     require(recommender, "recommend_scales", "which recommends lists at several guidance scales")
-    return recommend_at_scales(estimator, check_scales(scales), history, k, **known)
+    if not isinstance(scales, Mapping):
+        scales = check_scales(scales)
+    elif len(scales) != 1:
+        raise ValueError(f"scales must name one condition, got {list(scales)}; give one of them.")
+    return recommend_at_scales(estimator, scales, history, k, **known)
 
 
-def metric_values(name, ids, holdout, history):
+def metric_values(name, ids, holdout, history, disliked=None):
     """One metric of lists: per user (n_users,), or (1,) for a metric of all users together."""
     per_user = parse(name)[0] not in OVERALL
-    values = evaluate([name], ids, holdout, history, per_user=per_user)[name]
+    values = evaluate([name], ids, holdout, history, per_user=per_user, disliked=disliked)
+    values = values[name]
     return np.atleast_1d(np.asarray(values, dtype=np.float64))
 
 

@@ -40,6 +40,8 @@ class GuidanceCurveDisplay:
         a single unit is plotted without a band.
     unit : str, default="users"
         What the units are: "users" or "folds".
+    condition : str, default=None
+        The condition whose scales these are; None is all.
 
     Attributes
     ----------
@@ -78,11 +80,17 @@ class GuidanceCurveDisplay:
     bands_: list[Any]
 
     def __init__(
-        self, *, scales: DoubleArray, values: Mapping[str, DoubleArray], unit: str = "users"
+        self,
+        *,
+        scales: DoubleArray,
+        values: Mapping[str, DoubleArray],
+        unit: str = "users",
+        condition: str | None = None,
     ) -> None:
         self.scales = scales
         self.values = values
         self.unit = unit
+        self.condition = condition
 
     @property
     def best_scale(self) -> float:
@@ -97,7 +105,7 @@ class GuidanceCurveDisplay:
         y: MatrixLike | None = None,
         *,
         user_features: MatrixLike | None = None,
-        scales: ArrayLike = SCALES,
+        scales: ArrayLike | Mapping[str, ArrayLike] = SCALES,
         metrics: str | Sequence[str] = ("ndcg", "coverage", "novelty"),
         k: int = 10,
         holdout: HasHide | None = None,
@@ -121,10 +129,13 @@ class GuidanceCurveDisplay:
         user_features : {array-like, sparse matrix, data frame} of shape \
 (n_users, n_user_features), default=None
             What is known of the users beside `X`, as in `recommend`.
-        scales : array-like of float, shape (n_scales,)
-            Guidance scales, by default 10 from 0 to 4.
+        scales : array-like of float, shape (n_scales,), or dict
+            Guidance scales, by default 10 from 0 to 4. A dict has those of one condition, such as
+            ``{"disliked": [0, 1, 2, 4]}``.
         metrics : str or sequence of str, default=("ndcg", "coverage", "novelty")
-            Names of metrics, with or without "@k". The first decides which scale is the best.
+            Names of metrics, with or without "@k". The first decides which scale is the best. Of a
+            recommender of ratings accuracy is that of liked items, and "disliked" the share of
+            disliked ones.
         k : int, default=10
             Length of the lists, for metrics without a k in their name.
         holdout : object with a method ``hide(X) -> (history, holdout)``, default=None
@@ -153,13 +164,16 @@ class GuidanceCurveDisplay:
         """
         import_pyplot()
         scorer = named_scorer(metrics, k, holdout)
-        recommender, history, held_out = split_rows(scorer, estimator, X, y)
+        recommender, history, held_out, disliked = split_rows(scorer, estimator, X, y)
         lists = lists_of(recommender, history, scorer.n_listed, scales, user_features)
         values = {
-            name: np.array([metric_values(name, ids, held_out, history) for ids in lists])
+            name: np.array([metric_values(name, ids, held_out, history, disliked) for ids in lists])
             for name in scorer.names
         }
-        display = cls(scales=np.array(scales, dtype=np.float64), values=values)
+        condition, tried = None, scales
+        if isinstance(scales, Mapping):
+            ((condition, tried),) = scales.items()
+        display = cls(scales=np.array(tried, float), values=values, condition=condition)
         return display.plot(ax, line_kw=line_kw, band_kw=band_kw)
 
     @classmethod
@@ -290,7 +304,8 @@ class GuidanceCurveDisplay:
             color=COLORS[1],
             label=f"best {first} (scale {self.best_scale:g})",
         )
-        panel.set(xlabel="Guidance scale", ylabel=metric_label(name))
+        of_condition = "" if self.condition is None else f" of {self.condition!r}"
+        panel.set(xlabel=f"Guidance scale{of_condition}", ylabel=metric_label(name))
         self.lines_.append(line)
         self.bands_.append(band)
 
