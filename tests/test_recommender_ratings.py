@@ -61,19 +61,30 @@ class TestChain:
         )
         assert np.abs(plain - moved).max() > 1e-4
 
-    def test_without_its_scale_dislikes_are_not_read(self, rated):
-        """At 0 a list is that of the likes alone, but for what the user has seen."""
+    def test_the_dial_adds_what_is_disliked_with_a_minus(self, rated):
+        """Of a linear path and of what others dislike; the network reads dislikes at any scale."""
         model, X, options = rated
-        if model.temperature:  # the row's content keys its random numbers
+        rows, head = some(options, slice(5, 15)), model._model.denoiser.disliked
+        _, disliked = opinions_of(model, X[5:15])
+        at = [
+            model.decision_function(X[5:15], guidance_scale={"disliked": s}, **rows)
+            for s in (0.0, 2.0)
+        ]
+        if not model.ranking_head or model.n_sampling_steps > 1:
             return
-        scale, rows = {"disliked": 0.0}, some(options, slice(5, 15))
-        model = copy.deepcopy(model)
-        object.__setattr__(model._model.opinions, "own_means", False)  # the same threshold for both
-        liked, _ = opinions_of(model, X[5:15])
-        likes = sp.csr_array(X[5:15].toarray() * (liked > 0))
-        whole = model.decision_function(X[5:15], guidance_scale=scale, **rows)
-        alone = model.decision_function(likes, **rows)
-        assert_allclose(whole, alone, atol=2e-4 * np.abs(alone).max())
+        expected = np.outer(disliked.any(1), -0.3 * head.odds.numpy())
+        if model._model.closed_form is not None:
+            D = model._model.closed_form.entries(np.arange(N_ITEMS))
+            expected = expected - 0.1 * model._model.closed_form_scale * disliked @ D
+        assert_allclose((at[1] - at[0]) / 2, expected, atol=1e-4)
+
+    def test_odds_of_an_item(self, rated):
+        model, X, _ = rated
+        odds = model._model.denoiser.disliked.odds.numpy()
+        liked, disliked = (part > 0 for part in opinions_of(model, X))
+        share = disliked.sum(0) / np.maximum((liked | disliked).sum(0), 1)
+        assert np.corrcoef(odds, share)[0, 1] > 0.8
+        assert np.isfinite(odds).all()
 
 
 class TestQuestions:

@@ -14,7 +14,7 @@ _NETWORK_SHARE = 0.25  # of the network's part of what features say by themselve
 _DISLIKED_NORM = 5.0  # length to which disliked items are scaled, where there are many
 _FEW = 5.0  # so many are scaled to half of its square
 _RATINGS = 5.0  # as of so many people, an item's odds are those of all items
-_OF_ALL = -0.15  # of the odds with which others dislike an item, what a user's dislikes take over
+_OF_ALL = -0.3  # of the odds with which others dislike an item, what a user's dislikes take over
 
 
 class Known(NamedTuple):

@@ -200,11 +200,14 @@ class Denoiser(nn.Module):
 
     def network_scales(self, scale):
         """Scales of the network's own branches for guidance scales (n, n_conditions)."""
-        if self.user_features is None:
+        if not self.besides:
             return scale
         by_condition = dict(zip(self.conditions, scale.T, strict=True))
-        of_both = by_condition[USER_FEATURES], by_condition[HISTORY]
-        by_condition[USER_FEATURES] = self.user_features.network_scale(*of_both)
+        if self.user_features is not None:
+            of_both = by_condition[USER_FEATURES], by_condition[HISTORY]
+            by_condition[USER_FEATURES] = self.user_features.network_scale(*of_both)
+        if self.disliked is not None:  # what is disliked says what is of interest, too
+            by_condition[DISLIKED] = by_condition[HISTORY]
         kind = torch if isinstance(scale, torch.Tensor) else np
         return kind.stack(list(by_condition.values()), 1)
 
