@@ -48,6 +48,7 @@ FREE_PARAMETERS = frozenset(
     (
         *SAMPLING_PARAMETERS,
         "guidance_scale",
+        "item_features",  # of which nothing is learned
         "device",  # where it is trained is in the key of its own
         "memory",
         "random_state",  # and so is the seed
@@ -75,6 +76,7 @@ PARAMETER_CONSTRAINTS = {
     "values": [StrOptions({*VALUES, RATING})],
     "liked_from": [numbers.Real, StrOptions({"auto"})],
     "half_life": [_at_least(0, "neither"), None],
+    "item_features": ["array-like", "sparse matrix", None],
     "horizon": [_at_least(1, kind=numbers.Integral), None],
     "target_share": [
         Interval(numbers.Real, 0, 1, closed="left"),

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Literal, Self
 
@@ -24,7 +25,8 @@ from ._training.user_weights import check_sample_weight
 from ._utils.callbacks import CallbackSupportMixin, EpochCallbacks
 from ._utils.canonical import RATING, VALUES
 from ._utils.hashing import draw_seed
-from ._utils.opinions import Opinions
+from ._utils.item_features import check_item_features
+from ._utils.opinions import learned_opinions
 from ._utils.results import TrainingHistory
 from ._utils.saving import add_library_classes
 from ._utils.typing import ArrayLike, MatrixLike, RandomState, Values
@@ -77,9 +79,13 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         Age, in items, at which the closed form gives an item of the history half the weight
         (``values="time"``); no weight falls below 0.1. Where items come in sets such as orders
         (four and more of one time, on average) it is an age in sets, counted as so many items of
-        the mean size. The network reads the history at an eighth
-        of it, at half of it and at twice it. None gives all items the same weight. With a
-        `horizon` the closed form that "auto" chooses reads at this or at .4 of it, with no floor.
+        the mean size. The network reads the history at an eighth of it, at half of it and at twice
+        it. None gives all items the same weight. With a `horizon` the closed form that "auto"
+        chooses reads at this or at .4 of it, with no floor.
+    item_features : {array-like, sparse matrix, data frame} of shape \
+(n_items, n_item_features), default=None
+        What is known of the items, one row for each column of X, as finite numbers, for what is
+        `wanted` of a list and for `add_items`. Nothing is learned of it in training.
     horizon : int or None, default=None
         What is to be predicted from a history, where values are times: the next `horizon` items,
         or None, everything later. A model is good at the question that it was trained for; `score`,
@@ -225,6 +231,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         values: Values = "binary",
         liked_from: float | Literal["auto"] = "auto",
         half_life: float | None = 5.0,
+        item_features: MatrixLike | None = None,
         horizon: int | None = None,
         target_share: float | tuple[float, float] | Literal["auto"] = "auto",
         cond_drop_prob: float = 0.2,
@@ -258,6 +265,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         self.values = values
         self.liked_from = liked_from
         self.half_life = half_life
+        self.item_features = item_features
         self.horizon = horizon
         self.target_share = target_share
         self.cond_drop_prob = cond_drop_prob
@@ -369,12 +377,10 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
         check_closed_form(self.closed_form, self.ranking_head)
         check_horizon(self)
         user_features = check_user_features(self, user_features, X.shape[0], reset=True)
-        opinions = None
-        if self.values == RATING:
-            opinions = Opinions.learned(X, self.liked_from, sample_weight)
-            opinions.check()
+        opinions = learned_opinions(self.values, X, self.liked_from, sample_weight)
         rows = self._told_apart(X, user_features, opinions)
-        check_scale_parameter(self.guidance_scale, rows.conditions)
+        items = check_item_features(self.item_features, X.shape[1])
+        check_scale_parameter(self.guidance_scale, rows.conditions + items.conditions)
         device = resolve_device(self.device, fitting=True)
         seed = draw_seed(self.random_state)
         given_seed = None if self.random_state is None else seed
@@ -387,7 +393,7 @@ class CFGDiffusionRecommender(CallbackSupportMixin, ExplainedDiffusion):
             keep=lambda model: model.training.ended_by == "training",
         )
         self._fit_user_features = user_features
-        self._adopt(model)
+        self._adopt(replace(model, item_features=items.features, item_feature_names=items.names))
         callbacks.end()
 
 

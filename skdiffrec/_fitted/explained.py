@@ -8,7 +8,7 @@ import numpy as np
 from .._utils.condition_names import HISTORY
 from .._utils.results import DrawSummary, Explanation, ScoreParts
 from .._utils.topk import masked_topk
-from .._utils.typing import ArrayLike, Scale
+from .._utils.typing import ArrayLike, Scale, Wanted
 from .._utils.validation import check_fitted, check_item_list, check_k, check_lists
 from .serving import ServedDiffusion
 
@@ -25,6 +25,7 @@ class ExplainedDiffusion(ServedDiffusion):
         n_samples: int,
         *,
         user_features: Any = None,
+        wanted: Wanted | None = None,
         guidance_scale: Scale | None = None,
         temperature: float = 1.0,
         eta: float = 1.0,
@@ -38,7 +39,7 @@ class ExplainedDiffusion(ServedDiffusion):
             Histories.
         n_samples : int
             Draws. The first of many are those of few.
-        user_features, guidance_scale
+        user_features, wanted, guidance_scale
             As in `recommend`.
         temperature : float, default=1.0
             Factor of all noise.
@@ -72,7 +73,7 @@ class ExplainedDiffusion(ServedDiffusion):
         """
         n_samples = check_k(n_samples, "n_samples")
         given = dict(temperature=temperature, eta=eta, n_sampling_steps=n_sampling_steps)
-        rows = self._checked_users(X, user_features)
+        rows = self._checked_users(X, user_features, wanted)
         model, draws = self._start_draws(rows, n_samples, guidance_scale, given)
         scores = np.empty((n_samples, *rows.shape), np.float32)
 
@@ -90,6 +91,7 @@ class ExplainedDiffusion(ServedDiffusion):
         n_samples: int = 100,
         *,
         user_features: Any = None,
+        wanted: Wanted | None = None,
         guidance_scale: Scale | None = None,
         temperature: float = 1.0,
         eta: float = 1.0,
@@ -105,7 +107,7 @@ class ExplainedDiffusion(ServedDiffusion):
             Length of the lists.
         n_samples : int, default=100
             Draws.
-        user_features, guidance_scale, temperature, eta, n_sampling_steps
+        user_features, wanted, guidance_scale, temperature, eta, n_sampling_steps
             As in `sample`.
 
         Returns
@@ -138,7 +140,7 @@ class ExplainedDiffusion(ServedDiffusion):
         """
         k, n_samples = check_k(k), check_k(n_samples, "n_samples")
         given = dict(temperature=temperature, eta=eta, n_sampling_steps=n_sampling_steps)
-        rows = self._checked_users(X, user_features)
+        rows = self._checked_users(X, user_features, wanted)
         model, draws = self._start_draws(rows, n_samples, guidance_scale, given)
         summary = DrawSummary(*(np.zeros(rows.shape, np.float32) for _ in DrawSummary._fields))
 
@@ -150,9 +152,9 @@ class ExplainedDiffusion(ServedDiffusion):
         model.each(summarize, model.blocks(rows.shape[0]))
         return summary
 
-    def _checked_users(self, X, user_features):
+    def _checked_users(self, X, user_features, wanted):
         check_fitted(self)
-        return self._users(self._check_rows(X), user_features)
+        return self._users(self._check_rows(X), user_features, wanted)
 
     def _start_draws(self, rows, n_samples, guidance_scale, given):
         """(model, a function that gives the draws of a block of `UserRows`)."""
@@ -171,13 +173,14 @@ class ExplainedDiffusion(ServedDiffusion):
         *,
         X: Any = None,
         user_features: Any = None,
+        wanted: Wanted | None = None,
         guidance_scale: Scale | None = None,
     ) -> ScoreParts:
         """Scores of given items and the estimates that guidance makes them of.
 
         Parameters
         ----------
-        user_ids, X, user_features, guidance_scale
+        user_ids, X, user_features, wanted, guidance_scale
             As in `recommend`.
         item_ids : int or array-like of int, shape (k,) or (n, k), default=None
             The same items for all users, or one list for each, as `recommend` returns; -1 is no
@@ -217,7 +220,7 @@ class ExplainedDiffusion(ServedDiffusion):
         True
         """
         check_fitted(self)
-        rows, chosen, one_user = self._requested(user_ids, X, user_features)
+        rows, chosen, one_user = self._requested(user_ids, X, user_features, wanted)
         n = rows.shape[0] if chosen is None else len(chosen)
         item_ids = np.arange(self.n_features_in_) if item_ids is None else item_ids
         one_item = np.ndim(item_ids) == 0
@@ -226,7 +229,7 @@ class ExplainedDiffusion(ServedDiffusion):
         places = places.reshape(item_ids.shape)
         scale = self._scales(n, guidance_scale)
         model, settings = self._sampled()
-        conditions = model.denoiser.conditions
+        conditions = model.conditions
         branches = np.empty((len(conditions) + 1, *item_ids.shape), np.float32)
 
         def score(block):
@@ -253,6 +256,7 @@ class ExplainedDiffusion(ServedDiffusion):
         *,
         X: Any = None,
         user_features: Any = None,
+        wanted: Wanted | None = None,
         guidance_scale: float | Mapping[str, float] | None = None,
     ) -> Explanation:
         """Which items of a user's history raised the scores of items, and by how much.
@@ -267,6 +271,8 @@ class ExplainedDiffusion(ServedDiffusion):
             The user's history. None means the row seen in `fit`.
         user_features : {array-like, sparse matrix, data frame} of shape (1, n_user_features), \
 default=None
+            As in `recommend`.
+        wanted : dict, or matrix of shape (1, n_item_features), default=None
             As in `recommend`.
         guidance_scale : float or dict of float, default=None
             None takes the estimator's.
@@ -306,7 +312,7 @@ default=None
         True
         """
         check_fitted(self)
-        row = self._one_row(user_id, X, user_features)
+        row = self._one_row(user_id, X, user_features, wanted)
         scale = self._scales(1, guidance_scale)
         model, settings = self._sampled()
         if item_ids is None:
@@ -317,7 +323,7 @@ default=None
         score = model.score(row, scale, settings, items)[0]
         without = {
             name: model.score_without(name, row, scale, settings, items)[0]
-            for name in model.denoiser.conditions
+            for name in model.conditions
         }
         each = model.leave_one_out(row, scale, settings, items)
         form = model.closed_form_contributions(row, scale, settings, items)
@@ -333,9 +339,9 @@ default=None
             conditions={name: (score - other)[asked] for name, other in without.items()},
         )
 
-    def _one_row(self, user_id, X, user_features):
+    def _one_row(self, user_id, X, user_features, wanted):
         """The `UserRows` of the one user that is asked for."""
-        rows, chosen, _ = self._requested(user_id, X, user_features)
+        rows, chosen, _ = self._requested(user_id, X, user_features, wanted)
         row = rows if chosen is None else rows[chosen]
         if row.shape[0] != 1:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 import numbers
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from .._inference.model import FittedModel
 from .._inference.state import model_state
 from .._network.sparse_rows import UserRows
 from .._parameters import SAMPLING_PARAMETERS, sampling_settings
+from .._utils.item_features import check_wanted
 from .._utils.tensor_file import PersistenceError
 from .._utils.topk import masked_topk
-from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Scale
+from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Scale, Wanted
 from .._utils.user_features import check_user_features, warn_without_features
 from .._utils.validation import (
     check_condition_scales,
@@ -67,14 +69,22 @@ class FittedDiffusion(BaseRecommender):
                 check_parameters(self, ["guidance_scale"])
         if isinstance(scale, str) and scale == "auto":
             scale = self._model.training.best_scale
-        return check_condition_scales(scale, n, self._model.denoiser.conditions)
+        return check_condition_scales(scale, n, self._model.conditions)
 
-    def _users(self, X, user_features=None):
+    def _users(self, X, user_features=None, wanted=None):
         features = check_user_features(self, user_features, X.shape[0])
         opinions = self._model.opinions
         if opinions is not None:
             opinions.warn_of_others(X, stacklevel=3)
-        return self._told_apart(X, features, opinions)
+        return self._wanting(self._told_apart(X, features, opinions), wanted)
+
+    def _wanting(self, rows, wanted):
+        """`UserRows` with what these users want of items."""
+        features = self._model.item_features
+        n_features = None if features is None else features.shape[1]
+        known = n_features, self._model.item_feature_names
+        wanted = check_wanted(wanted, rows.shape[0], *known)
+        return rows if wanted is None else replace(rows, wanted=wanted)
 
     def _told_apart_by(self, history, holdout):
         opinions = self._model.opinions
@@ -87,19 +97,20 @@ class FittedDiffusion(BaseRecommender):
         liked, disliked = opinions.split(X)
         return UserRows(liked, features, disliked)
 
-    def _requested(self, user_ids, X, user_features):
+    def _requested(self, user_ids, X, user_features, wanted=None):
         """(UserRows, which of them or None for all in order, whether one user was asked for)."""
         rows, chosen, scalar = requested_rows(self, user_ids, X)
         if X is not None:
-            return self._users(rows, user_features), chosen, scalar
+            return self._users(rows, user_features, wanted), chosen, scalar
         opinions, features = self._model.opinions, self._fit_user_features
-        if user_features is None and opinions is None:
+        if user_features is None and opinions is None and wanted is None:
             return UserRows(rows, features), chosen, scalar
         if chosen is not None:
             rows, features = rows[chosen], None if features is None else features[chosen]
         if user_features is not None:
-            return self._users(rows, user_features), None, scalar
-        return self._told_apart(rows, features, opinions), None, scalar
+            return self._users(rows, user_features, wanted), None, scalar
+        rows = self._told_apart(rows, features, opinions)
+        return self._wanting(rows, wanted), None, scalar
 
     def _settings(self, n_timesteps, **changes):
         """How to sample: the estimator's parameters but for `changes`, checked."""
@@ -126,6 +137,7 @@ class FittedDiffusion(BaseRecommender):
         *,
         X: MatrixLike | None = None,
         user_features: MatrixLike | None = None,
+        wanted: Wanted | None = None,
         filter_seen: bool = True,
         filter_items: MatrixLike | None = None,
         items: MatrixLike | None = None,
@@ -147,6 +159,10 @@ class FittedDiffusion(BaseRecommender):
 default=None
             What is known of these users, in the columns of `fit`; a row of zeros is nothing. None
             means what was given to `fit` where `X` is None too, else nothing.
+        wanted : dict, or matrix of shape (n, n_item_features), default=None
+            Features that listed items should rather have than not: weights >= 0 by name or number
+            of a column of `item_features`, ``{"genre=Comedy": 1}``, the same for all users, or a
+            matrix with one row a user. Its guidance scale says how much.
         filter_seen : bool, default=True
             Never recommend an item of the user's history.
         filter_items : array-like of int or sparse matrix of shape (n, n_items), default=None
@@ -176,7 +192,7 @@ default=None
         """
         check_fitted(self)
         k = check_k(k)
-        rows, chosen, scalar = self._requested(user_ids, X, user_features)
+        rows, chosen, scalar = self._requested(user_ids, X, user_features, wanted)
         n = rows.shape[0] if chosen is None else len(chosen)
         allowed = item_filter(filter_items, items, self.n_features_in_, n)
         scale = self._scales(n, guidance_scale)
@@ -195,6 +211,7 @@ default=None
         X: MatrixLike,
         *,
         user_features: MatrixLike | None = None,
+        wanted: Wanted | None = None,
         guidance_scale: Scale | None = None,
     ) -> FloatArray:
         """Scores of all items for the histories in `X`.
@@ -203,7 +220,7 @@ default=None
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
             Histories.
-        user_features, guidance_scale
+        user_features, wanted, guidance_scale
             As in `recommend`.
 
         Returns
@@ -212,7 +229,7 @@ default=None
             Higher is better; comparable within a row. Seen items are scored too.
         """
         check_fitted(self)
-        rows = self._users(self._check_rows(X), user_features)
+        rows = self._users(self._check_rows(X), user_features, wanted)
         scale = self._scales(rows.shape[0], guidance_scale)
         model, settings = self._sampled()
         return model.score_all(rows, scale, settings)
@@ -251,6 +268,7 @@ default=None
         *,
         X: MatrixLike | None = None,
         user_features: MatrixLike | None = None,
+        wanted: Wanted | None = None,
         filter_seen: bool = True,
         filter_items: MatrixLike | None = None,
         items: MatrixLike | None = None,
@@ -265,7 +283,7 @@ default=None
         scales : array-like of float, shape (n_scales,), or dict
             Guidance scales. A dict has several for some conditions, all combinations of which are
             made: ``{"user_features": [0, 1], "history": [0.5, 1, 2]}``.
-        user_ids, k, X, user_features, filter_seen, filter_items, items
+        user_ids, k, X, user_features, wanted, filter_seen, filter_items, items
             As in `recommend`.
 
         Returns
@@ -289,9 +307,9 @@ default=None
         (3, 2, 4)
         """
         check_fitted(self)
-        scales, grid = check_scale_grid(scales, self._model.denoiser.conditions)
+        scales, grid = check_scale_grid(scales, self._model.conditions)
         k = check_k(k)
-        rows, chosen, scalar = self._requested(user_ids, X, user_features)
+        rows, chosen, scalar = self._requested(user_ids, X, user_features, wanted)
         n = rows.shape[0] if chosen is None else len(chosen)
         allowed = item_filter(filter_items, items, self.n_features_in_, n)
         model, settings = self._sampled()

@@ -1,11 +1,17 @@
 """Items beside items, and a fitted diffusion recommender as a graph for other runtimes."""
 
 import os
+from typing import Self
+
+import torch
+from scipy.sparse import csr_array
 
 from .._inference.host_state import in_own_state
+from .._inference.new_items import with_new_items
 from .._inference.onnx import export, requested_inputs
+from .._utils.item_features import check_new_items
 from .._utils.similarity import cosine_similarity, most_similar, stored_similarity
-from .._utils.typing import ArrayLike, FloatArray, IntArray
+from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike
 from .._utils.validation import allowed_items, check_fitted, check_item_list, check_k
 from .lists import FittedDiffusion
 
@@ -63,6 +69,66 @@ class ServedDiffusion(FittedDiffusion):
         ids, scores = most_similar(self._similarity(by), item_ids, k, n_items, columns)
         return (ids[0], scores[0]) if scalar else (ids, scores)
 
+    def add_items(self, item_features: MatrixLike) -> Self:
+        """Make items recommendable that nobody has met, by their features.
+
+        Each vector of theirs is a ridge regression of the known items' vectors on their features,
+        its λ by generalised cross-validation: a new item's score is a weighted sum of those of
+        known items like it, for every user and at every guidance scale.
+
+        Parameters
+        ----------
+        item_features : {array-like, sparse matrix, data frame} of shape (n_new, n_item_features)
+            Of the new items, in the columns of the parameter `item_features`.
+
+        Returns
+        -------
+        self : object
+            The new items' ids follow the last one; `n_features_in_` counts them, and matrices of
+            histories have their columns from now on. Known items' scores are what they were.
+            Names of columns of X are forgotten.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If the model was fitted without `item_features` or with ``latent_dim=None``, or these
+            have other columns or are not finite.
+
+        Examples
+        --------
+        >>> from skdiffrec import CFGDiffusionRecommender
+        >>> from skdiffrec.datasets import make_interactions
+        >>> data = make_interactions(300, 200, n_interactions_per_user=20, random_state=0)
+        >>> model = CFGDiffusionRecommender(item_features=data.item_features, max_epochs=3)
+        >>> model.fit(data.train).add_items(data.item_features[[7, 8]]).n_features_in_
+        202
+        >>> model.recommend(0, k=1, items=[200, 201])[0].shape
+        (1,)
+        """
+        check_fitted(self)
+        model = self._model
+        if model.item_features is None:
+            raise ValueError(
+                "add_items needs features of the known items, but the model was fitted without. "
+                "Fit with item_features=, one row for each column of X."
+            )
+        if not hasattr(model.denoiser.space, "V"):
+            raise ValueError(
+                "add_items needs a space that does not grow with the items, but the model was "
+                "fitted with latent_dim=None. Fit with latent_dim=128."
+            )
+        new = check_new_items(item_features, model.item_features, model.item_feature_names)
+        on_cpu = model.to(torch.device("cpu"))
+        self._model = in_own_state()(with_new_items)(on_cpu, model.item_features, new)
+        n_items = self.n_features_in_ = self.n_features_in_ + new.shape[0]
+        if self._fit_X is not None:
+            X = self._fit_X
+            self._fit_X = csr_array((X.data, X.indices, X.indptr), shape=(X.shape[0], n_items))
+        self.__dict__.pop("feature_names_in_", None)
+        return self
+
     def _similarity(self, by):
         model, form = self._model, self._model.closed_form
         if by not in ("auto", "closed_form", "output_layer"):
@@ -84,6 +150,7 @@ class ServedDiffusion(FittedDiffusion):
         filter_seen: bool = True,
         blocked: bool = False,
         allowed: bool = False,
+        wanted: bool = False,
     ) -> None:
         """Export as an ONNX file that makes lists as `recommend` does, for example in onnxruntime.
 
@@ -98,8 +165,9 @@ class ServedDiffusion(FittedDiffusion):
           where the model's `values` is not "binary".
         * ``user_features``, float32 (batch, n_user_features), where the model was fitted with
           some; zeros are nothing.
-        * ``guidance_scale``, float32 (batch,); of a model with several conditions (batch,
-          n_conditions), in the order of the chain: user features, history, disliked.
+        * ``wanted``, float32 (batch, n_item_features), if asked for; zeros are nothing.
+        * ``guidance_scale``, float32 (batch,); of a graph with several conditions (batch,
+          n_conditions), in the order of the chain: user features, history, disliked, wanted.
         * ``blocked`` and ``allowed``, int64 (batch, length), if asked for: ids of items never to
           recommend to a user, and of the only ones to recommend, filled up with -1. They do what
           `filter_items` and `items` of `recommend` do as matrices.
@@ -114,7 +182,7 @@ class ServedDiffusion(FittedDiffusion):
             Length of the lists.
         filter_seen : bool, default=True
             Never recommend an item of the history.
-        blocked, allowed : bool, default=False
+        blocked, allowed, wanted : bool, default=False
             Whether the graph has these inputs, which must then be given at every call.
 
         Raises
@@ -124,12 +192,12 @@ class ServedDiffusion(FittedDiffusion):
         ImportError
             Without the package onnx.
         ValueError
-            If the estimator draws noise (``temperature > 0``), or the file would be larger than
-            ONNX allows (2 GB).
+            If the estimator draws noise (``temperature > 0``), there are no `item_features` of
+            which something could be wanted, or the file would be larger than ONNX allows (2 GB).
         TypeError
-            If `k` is no integer, or `blocked` or `allowed` no bool.
+            If `k` is no integer, or `blocked`, `allowed` or `wanted` no bool.
         """
         check_fitted(self)
         model, settings = self._sampled()
-        filters = {"blocked": blocked, "allowed": allowed}
+        filters = {"blocked": blocked, "allowed": allowed, "wanted": wanted}
         export(model, settings, path, check_k(k), filter_seen, requested_inputs(filters))

@@ -35,7 +35,7 @@ def closed_form_contributions(model, known, scale, settings, items):
         What is there without them: nothing where there is no history to be read.
     """
     form, factor, history = model.closed_form, model.closed_form_scale, known.history
-    seen, conditions = known.seen, model.denoiser.conditions
+    seen, conditions = known.seen, model.conditions
     contributions = np.zeros((len(items), seen.nnz), np.float32)
     base = np.zeros(len(items), np.float32)
     of_history = scale[0, conditions.index(HISTORY)] if history.nnz else 0.0

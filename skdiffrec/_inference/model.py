@@ -14,7 +14,7 @@ from .._diffusion.process import Diffusion
 from .._network.closed_form import ClosedForm
 from .._network.denoiser import Denoiser
 from .._network.sparse_rows import HistoryReader, UserRows
-from .._utils.condition_names import DISLIKED, USER_FEATURES
+from .._utils.condition_names import DISLIKED, USER_FEATURES, WANTED
 from .._utils.hashing import row_keys
 from .._utils.opinions import Opinions
 from .._utils.results import TrainingHistory
@@ -24,11 +24,12 @@ from .chain_spaces import chain_space
 from .device import run_blocks, screens_in_bfloat16
 from .explanation import closed_form_contributions, leave_one_out
 from .host_state import in_own_state, set_mkl, set_openmp
-from .ranking import TILE_ITEMS, EstimateScores, HeadScores, guided_lists
+from .ranking import TILE_ITEMS, EstimateScores, HeadScores, guided_lists, tile_starts
 from .reverse_process import SamplingTables
 from .scoring import branch_scores, drawn_scores, guided_scores, staged_scores, swept_scores
 from .settings import SamplingSettings
 from .state import model_state, restored
+from .wanted import WantedItems
 
 # Products of fewer rows are slower; of many more, two threads round rows otherwise than of few.
 _BLOCK_ROWS = 512
@@ -81,6 +82,10 @@ class FittedModel:
         Factor of its scores.
     opinions : Opinions or None
         How ratings are read.
+    score_spread : float
+        Of a user's scores over items, the standard deviation.
+    item_features : csr_array of float32, shape (n_items, n_item_features), or None
+    item_feature_names : tuple of str or None
     training : TrainingSummary
     """
 
@@ -92,6 +97,9 @@ class FittedModel:
     closed_form: ClosedForm | None = None
     closed_form_scale: float = 0.0
     opinions: Opinions | None = None
+    score_spread: float = 0.0
+    item_features: csr_array | None = None
+    item_feature_names: tuple[str, ...] | None = None
     training: TrainingSummary = TrainingSummary(TrainingHistory())
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
     _making: Any = field(default_factory=RLock, init=False, repr=False)
@@ -112,6 +120,12 @@ class FittedModel:
     @property
     def device(self) -> torch.device:
         return self.denoiser.device
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """What lists can be conditioned on, in the order of the chain."""
+        wanted = () if self.item_features is None else (WANTED,)
+        return *self.denoiser.conditions, *wanted
 
     @property
     def reader(self) -> HistoryReader:
@@ -137,11 +151,16 @@ class FittedModel:
     @in_own_state()
     def _new_tables(self, reference):
         space = chain_space(self.denoiser, reference)
-        scores: HeadScores | EstimateScores = EstimateScores(space, self.half_life)
+        wanted = None
+        if self.item_features is not None:
+            starts = tile_starts(self.denoiser.n_items)
+            wanted = WantedItems(self.item_features, self.score_spread, starts, self.device)
+        scores: HeadScores | EstimateScores = EstimateScores(space, self.half_life, wanted)
         if self.denoiser.head.ranks:
             form = self.closed_form, self.closed_form_scale
             net = self.denoiser
-            scores = HeadScores(net.head, *form, net.user_features, net.disliked, net.conditions)
+            besides = net.user_features, net.disliked, self.conditions, wanted
+            scores = HeadScores(net.head, *form, *besides)
         return SamplingTables(self.denoiser, self.diffusion, space, scores)
 
     @in_own_state(device=True)
@@ -190,7 +209,8 @@ class FittedModel:
         features, reader = rows.user_features, self.denoiser.user_features
         if reader is not None:
             features = reader.read(features, rows.shape[0])
-        return UserRows(self.reader.read(rows.history), features, rows.disliked)
+        besides = features, rows.disliked, rows.wanted
+        return UserRows(self.reader.read(rows.history), *besides)
 
     def blocks(self, n: int, *, n_columns: int | None = None) -> list[slice]:
         """Blocks of n rows, of whose scores `n_columns` are there at once; None is all."""

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from .._network.conditions import Known
 from .._network.sparse_rows import recency_of_ages
+from .._utils.condition_names import WANTED
 from .._utils.recency import RECENCY_FLOOR
 from .._utils.tensor_file import replacing
 from .._utils.user_features import LARGEST
@@ -27,10 +28,11 @@ _NEIGHBORS_AT_ONCE = 8  # of a sparse closed form, gathered together: bounds the
 
 
 @in_own_state(device=True)
-def export(model, settings, path, k, filter_seen, filter_inputs):
+def export(model, settings, path, k, filter_seen, more_inputs):
     """Write the graph of a FittedModel to a file; see `CFGDiffusionRecommender.export_onnx`.
 
-    `filter_inputs` are names among "blocked" and "allowed": inputs with the ids of each user.
+    `more_inputs` are names among "blocked" and "allowed", inputs with the ids of each user, and
+    "wanted".
     """
     onnx = _import_onnx()
     if settings.temperature:
@@ -38,8 +40,12 @@ def export(model, settings, path, k, filter_seen, filter_inputs):
             f"A graph draws no random numbers, but temperature={settings.temperature}. "
             "set_params(temperature=0) follows their mean."
         )
+    if WANTED in more_inputs and model.item_features is None:
+        raise ValueError("wanted=True needs item_features, but the model was fitted without.")
     model = model.to(torch.device("cpu"))
-    graph = ServingGraph(model, settings, k, filter_seen, filter_inputs).eval()
+    filter_inputs = [name for name in more_inputs if name != WANTED]
+    wanted = WANTED in more_inputs
+    graph = ServingGraph(model, settings, k, filter_seen, filter_inputs, wanted).eval()
     size = graph.n_bytes
     if size > _MAX_BYTES:
         raise ValueError(
@@ -82,11 +88,14 @@ def _trace(graph, path):
     }
     if graph.values == "binary":
         del inputs["values"]
-    reader, n_conditions = graph.denoiser.user_features, len(graph.denoiser.conditions)
+    reader, n_conditions = graph.denoiser.user_features, len(graph.conditions)
     scales = inputs.pop("guidance_scale")
     if reader is not None:
         inputs["user_features"] = torch.zeros(3, len(reader.factor), dtype=torch.float32)
         inputs["user_features"][0] = 1.0
+    if graph.by_feature is not None:
+        inputs["wanted"] = torch.zeros(3, len(graph.by_feature), dtype=torch.float32)
+        inputs["wanted"][0] = 1.0
     several = torch.stack([scales] * n_conditions, 1)
     inputs["guidance_scale"] = several if n_conditions > 1 else scales
     axes = {name: {0: "batch"} for name in (*inputs, "ids", "scores")}
@@ -200,7 +209,8 @@ class ServedProcess(ReverseProcess):
     def __init__(self, model, known, scale, settings):
         self.keys = None
         self.n_rows = self.n_padded = scale.shape[0]
-        self._begin(model, known, scale, settings, range(scale.shape[1] + 1))
+        branches = range(len(model.denoiser.conditions) + 1)
+        self._begin(model, known, scale, settings, branches)
         self.unknown = known_of_nobody(known)
 
 
@@ -215,10 +225,15 @@ class ServingGraph(nn.Module):
     filter_seen : bool
     filter_inputs : sequence of str
         "blocked" and "allowed", if the graph has these inputs.
+    wanted : bool
+        Whether it has an input of what is wanted.
     """
 
-    def __init__(self, model, settings, k, filter_seen, filter_inputs=()):
+    by_feature: torch.Tensor | None
+
+    def __init__(self, model, settings, k, filter_seen, filter_inputs=(), wanted=False):
         super().__init__()
+        self.conditions = model.conditions if wanted else model.denoiser.conditions
         self.filter_inputs = tuple(filter_inputs)
         self.model, self.denoiser = model, model.denoiser
         self.values, self.k, self.filter_seen = model.values, k, filter_seen
@@ -226,6 +241,11 @@ class ServingGraph(nn.Module):
             # that reads scores off by ways that depend on what it finds
             settings = settings._replace(reference=True)
         self.settings, self.scores = settings, model.tables(settings.reference).scores
+        items = self.scores.wanted
+        self.register_buffer("by_feature", None)
+        if wanted:
+            of_features = items.unit * items.by_feature.toarray()
+            self.by_feature = torch.from_numpy(of_features.astype(np.float32))
         self.closed_form: nn.Module | None = None
         self.table: torch.Tensor
         if self.denoiser.head.ranks:
@@ -244,7 +264,9 @@ class ServingGraph(nn.Module):
         n_filters = len(self.filter_inputs)
         filters = dict(zip(self.filter_inputs, rest[len(rest) - n_filters :], strict=True))
         *rest, scale = rest[: len(rest) - n_filters]
-        features = None
+        features = wanted = None
+        if self.by_feature is not None:
+            *rest, wanted = rest
         if self.denoiser.user_features is not None:
             *rest, features = rest
             features = (features * self.denoiser.user_features.factor).clamp(-LARGEST, LARGEST)
@@ -252,7 +274,10 @@ class ServingGraph(nn.Module):
         values = rest[0] if rest else None
         known = items >= 0 if values is None else (items >= 0) & (values > 0)
         items = torch.where(known, items, 0)
-        scores = self._scores(Known(*self._rows(items, values, known, features)), scale)
+        rows = Known(*self._rows(items, values, known, features))
+        scores = self._scores(rows, scale)
+        if wanted is not None:
+            scores = scores + scale[:, -1:] * (wanted @ self.by_feature)
         n_items = self.denoiser.n_items
         excluded = [_marked(items, known, n_items)] if self.filter_seen else []
         if "blocked" in filters:
@@ -284,6 +309,8 @@ class ServingGraph(nn.Module):
         for j, name in reversed(list(enumerate(self.denoiser.conditions))):
             after = torch.where(getattr(known, name).filled, given[:, j], after)
             scales.insert(0, after)
+        if self.model.conditions[-1] == WANTED:  # which is added to the scores as a whole
+            scales.append(torch.zeros_like(scales[0]))
         scale = torch.stack(scales, 1)
         process = ServedProcess(self.model, known, scale, self.settings)
         x_0, h = process.last_estimate()

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from .._network.sparse_rows import UserRows, to_device
-from .._utils.condition_names import DISLIKED, HISTORY, USER_FEATURES
+from .._utils.condition_names import DISLIKED, HISTORY, USER_FEATURES, WANTED
 from .._utils.topk import GROUP, best_columns, columns_above
 from .host_state import in_own_state
 from .reverse_process import known_of_nobody, reverse_processes
@@ -67,6 +67,7 @@ class HeadScores:
     disliked : Disliked or None
     conditions : tuple of str
         Of the model.
+    wanted : WantedItems or None
     """
 
     read_hidden = True  # scores are read off the last hidden layer alone
@@ -79,9 +80,10 @@ class HeadScores:
         user_features=None,
         disliked=None,
         conditions=(HISTORY,),
+        wanted=None,
     ):
         self.head, self.closed_form, self.scale = head, closed_form, closed_form_scale
-        self.conditions = conditions
+        self.conditions, self.wanted = conditions, wanted
         self.user_features, self.disliked = user_features, disliked
         weight, bias = head.write.weight.detach(), head.write.bias.detach()
         form = torch.zeros_like(bias)
@@ -167,6 +169,10 @@ class HeadScores:
         """
         features = self.features(estimate[1], known, scale, unknown)
         add = self._closed_form_tiles(known, scale) if self.scale else None
+        if known.wanted is not None:
+            empty = lambda start, stop, out: out.zero_()  # noqa: E731
+            by_condition = dict(zip(self.conditions, scale.T, strict=True))
+            add = self.wanted.added_to(add or empty, known.wanted, by_condition[WANTED])
         if screen:
             if not self._low_pieces:
                 self._low_pieces = {first: part.bfloat16() for first, part in self.pieces.items()}
@@ -195,19 +201,21 @@ class EstimateScores:
     space : chain space
     half_life : float or None
         With which the space reads aged histories.
+    wanted : WantedItems or None
     """
 
     read_hidden = False
 
-    def __init__(self, space, half_life):
-        self.space, self.half_life = space, half_life
+    def __init__(self, space, half_life, wanted=None):
+        self.space, self.half_life, self.wanted = space, half_life, wanted
 
     def tiles(self, estimate, known, scale, unseen=None, *, unknown=None, screen=False):
         """As `HeadScores.tiles`; ``unseen(dim)`` draws the noise that the space does not hold."""
         scores = self.space.decode(estimate[0], known.history.weighted(self.half_life), unseen)
-        return Tiles(
-            lambda start, stop, out: out.copy_(scores[:, start:stop]), len(scores), scores.device
-        )
+        write = lambda start, stop, out: out.copy_(scores[:, start:stop])  # noqa: E731
+        if known.wanted is not None:
+            write = self.wanted.added_to(write, known.wanted, scale[:, -1])
+        return Tiles(write, len(scores), scores.device)
 
 
 def guided_lists(model, *args, **options):

@@ -14,6 +14,7 @@ from .._diffusion.samplers import sample
 from .._diffusion.schedules import sampling_timesteps
 from .._network.conditions import Known
 from .._network.sparse_rows import SparseRows, UserRows, to_device
+from .._utils.condition_names import WANTED
 from .noise import row_normal
 
 
@@ -85,6 +86,8 @@ class ReverseProcess:
             name: SparseRows.from_csr(getattr(rows, name), device, self.n_padded)
             for name in model.denoiser.besides
         }
+        if rows.wanted is not None:
+            besides[WANTED] = SparseRows.from_csr(rows.wanted, device, self.n_padded)
         self.keys = None
         if keys is not None:
             self.keys = self._padded(keys.view(np.int64), np.int64, device)
@@ -304,12 +307,14 @@ def effective_scales(scale, rows, conditions):
     """Guidance scales (n_rows, n_conditions) where what is not known of a row adds no link.
 
     A condition that is not known has the branch of the one before it in the chain: the scale of the
-    one after it, or 0 at the end, changes nothing and needs one branch less.
+    one after it, or 0 at the end, changes nothing and needs one branch less. What is wanted has no
+    branch.
     """
     scale = np.array(scale if np.ndim(scale) > 1 else np.repeat(scale[:, None], len(conditions), 1))
-    after = np.zeros(len(scale))
+    after: Any = 0.0
     for j in reversed(range(len(conditions))):
-        after = scale[:, j] = np.where(rows.known(conditions[j]), scale[:, j], after)
+        scale[:, j] = np.where(rows.known(conditions[j]), scale[:, j], after)
+        after = 0.0 if conditions[j] == WANTED else scale[:, j]
     return scale
 
 
@@ -335,7 +340,7 @@ def reverse_processes(model, rows, keys, scale, settings):
     that the shapes a row meets do not depend on other rows.
     """
     rows = UserRows.of(rows)
-    scale = effective_scales(scale, rows, model.denoiser.conditions)
+    scale = effective_scales(scale, rows, model.conditions)
     for branches, some in needed_branches(model.denoiser.network_scales(scale)):
         own = rows if len(some) == len(scale) else rows[some]  # a slice of a CSR costs its time
         own_keys = None if keys is None else keys[some]

@@ -50,7 +50,7 @@ def branch_scores(model, known, keys, scale, settings, items=None):
         The unconditional ones first; every branch knows one more condition. What is not known of a
         row changes nothing.
     """
-    known, conditions = UserRows.of(known), model.denoiser.conditions
+    known, conditions = UserRows.of(known), model.conditions
     branches = np.empty((len(conditions) + 1, *_empty(known, items).shape), np.float32)
     for rows, process in reverse_processes(model, known, keys, scale, settings):
         for j, estimate in enumerate(process.last_branches()):
@@ -113,7 +113,7 @@ def swept_scores(model, known, keys, scales, settings):
         May be overwritten by those of the next scale.
     """
 
-    n_conditions = len(model.denoiser.conditions)
+    n_conditions = len(model.conditions)
 
     def at(scale):
         scale = np.broadcast_to(np.asarray(scale, np.float64), (known.shape[0], n_conditions))

@@ -20,14 +20,23 @@ from .._utils.tensor_file import (
     PersistenceError,
     check_compressed,
     check_record,
+    csr_tensors,
     is_integer,
     is_number,
     is_one_of,
     take,
+    take_csr,
 )
 
-_PLAIN = ("seed", "values", "half_life", "closed_form_scale")
+_PLAIN = ("seed", "values", "half_life", "closed_form_scale", "score_spread")
 _TRAINING = ("history", "best_validation_score", "closed_form_weight", "best_scale", "ended_by")
+_YOUNGER = {
+    "user_features": None,
+    "opinions": None,
+    "score_spread": 0.0,
+    "item_features": None,
+    "item_feature_names": None,
+}
 _NETWORK, _CLOSED_FORM = "network.", "closed_form."
 
 
@@ -47,6 +56,8 @@ def model_state(model):
         "latent_dim": denoiser.space.dim if isinstance(denoiser.space, LatentSpace) else None,
         "user_features": None if features is None else [len(features.factor), features.rank],
         "opinions": None if model.opinions is None else asdict(model.opinions),
+        "item_features": None if model.item_features is None else model.item_features.shape[1],
+        "item_feature_names": model.item_feature_names and list(model.item_feature_names),
         "closed_form": None if form is None else "sparse" if form.sparse else "dense",
         "closed_form_entries": form.weights.numel() if form is not None else 0,
         "closed_form_half_life": None if form is None else form.half_life,
@@ -54,6 +65,8 @@ def model_state(model):
     }
     tensors = _arrays(_NETWORK, denoiser) | ({} if form is None else _arrays(_CLOSED_FORM, form))
     tensors["alpha_bar"] = model.diffusion.alpha_bar.numpy()
+    if model.item_features is not None:
+        tensors |= csr_tensors("item_features", model.item_features)
     return _plain(record), tensors
 
 
@@ -85,7 +98,7 @@ def restored(record, tensors):
         If the two do not describe one model.
     """
     # which older files do not have
-    record = {"user_features": None, "opinions": None, **record}
+    record = _YOUNGER | record
     check_record(record, _schema(tensors), "the fitted state")
     alpha_bar = take(tensors, "alpha_bar", "float64", (None,))
     falling = len(alpha_bar) > 1 and alpha_bar[0] == 1 > alpha_bar[1] and alpha_bar[-1] > 0
@@ -112,13 +125,30 @@ def restored(record, tensors):
     training["history"] = TrainingHistory(record["history"])
     parts = {name: record[name] for name in _PLAIN}
     parts["closed_form_scale"] = float(record["closed_form_scale"])
-    return parts | {
-        "denoiser": denoiser.eval(),
-        "diffusion": diffusion,
-        "closed_form": form,
-        "opinions": None if record["opinions"] is None else Opinions(**record["opinions"]),
-        "training": training.values(),
-    }
+    return (
+        parts
+        | _item_features(record, tensors)
+        | {
+            "denoiser": denoiser.eval(),
+            "diffusion": diffusion,
+            "closed_form": form,
+            "opinions": None if record["opinions"] is None else Opinions(**record["opinions"]),
+            "training": training.values(),
+        }
+    )
+
+
+def _item_features(record, tensors):
+    n_features, names = record["item_features"], record["item_feature_names"]
+    if n_features is None:
+        return {}
+    if names is not None and len(names) != n_features:
+        raise PersistenceError("Its item features have more names or fewer than columns.")
+    shape = record["n_items"], n_features
+    features = take_csr(tensors, "item_features", "float32", shape)
+    if not np.isfinite(features.data).all():
+        raise PersistenceError("'item_features' has values that are not finite.")
+    return {"item_features": features, "item_feature_names": names and tuple(names)}
 
 
 def _fill(module, tensors, prefix):
@@ -187,6 +217,9 @@ def _schema(tensors):
         numbers = [entry for name, entry in value.items() if name != "own_means"]
         return all(map(is_number, numbers)) and is_bool(value["own_means"])
 
+    def is_names(value):
+        return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
     def is_bool(value):
         return isinstance(value, bool)
 
@@ -209,6 +242,9 @@ def _schema(tensors):
         "latent_dim": lambda value: value is None or length(value),
         "user_features": lambda value: value is None or is_feature_shape(value),
         "opinions": is_opinions,
+        "score_spread": is_number,
+        "item_features": lambda value: value is None or is_integer(1, 2**31 - 1)(value),
+        "item_feature_names": lambda value: value is None or is_names(value),
         "closed_form": is_one_of("dense", "sparse", None),
         "closed_form_entries": is_integer(0, n_bytes),
         "closed_form_half_life": is_half_life,

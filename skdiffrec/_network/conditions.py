@@ -23,6 +23,7 @@ class Known(NamedTuple):
     history: Any  # SparseRows or AgedRows, or what stands for them in a serving graph
     user_features: Any = None  # SparseRows; None where the model reads none
     disliked: Any = None  # likewise
+    wanted: Any = None  # SparseRows; None where nobody wants anything
 
 
 class UserFeatures(nn.Module):

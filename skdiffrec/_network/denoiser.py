@@ -200,6 +200,7 @@ class Denoiser(nn.Module):
 
     def network_scales(self, scale):
         """Scales of the network's own branches for guidance scales (n, n_conditions)."""
+        scale = scale[:, : len(self.conditions)]  # of what is wanted the network knows nothing
         if not self.besides:
             return scale
         by_condition = dict(zip(self.conditions, scale.T, strict=True))

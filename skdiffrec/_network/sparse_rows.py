@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from torch.nn import functional as F
 
 from .._utils.canonical import RATING
-from .._utils.condition_names import DISLIKED, USER_FEATURES, condition_names
+from .._utils.condition_names import DISLIKED, USER_FEATURES, WANTED, condition_names
 from .._utils.recency import RECENCY_FLOOR
 from .._utils.rows import ROW_MULTIPLE, rounded_share, unit_free
 
@@ -28,11 +28,14 @@ class UserRows:
         A row without an entry is a user of whom nothing is known; None is nothing of anybody.
     disliked : csr_array of shape (n_rows, n_items), default=None
         Where values are ratings: items that are not in the histories, which hold liked ones.
+    wanted : csr_array of float32, shape (n_rows, n_item_features), default=None
+        Weights of features that items should have.
     """
 
     history: csr_array
     user_features: csr_array | None = None
     disliked: csr_array | None = None
+    wanted: csr_array | None = None
 
     @classmethod
     def of(cls, rows: "UserRows | csr_array") -> "UserRows":
@@ -40,14 +43,14 @@ class UserRows:
         return rows if isinstance(rows, cls) else cls(rows)
 
     def __getitem__(self, rows: Any) -> "UserRows":
-        parts = self.history, self.user_features, self.disliked
+        parts = self.history, self.user_features, self.disliked, self.wanted
         return UserRows(*(None if part is None else part[rows] for part in parts))
 
     @property
     def conditions(self) -> tuple[str, ...]:
         """Those that a model of such rows has, in the order of the chain."""
         return condition_names(
-            *(name for name in (USER_FEATURES, DISLIKED) if getattr(self, name) is not None)
+            *(n for n in (USER_FEATURES, DISLIKED, WANTED) if getattr(self, n) is not None)
         )
 
     @property

@@ -276,7 +276,9 @@ class _Training:
         )
         if self.of_features is not None:  # until now rows came multiplied by the factor
             denoiser.user_features.keep(**self.of_features)
-        return self._model(denoiser, closed_form_scale=factor, training=summary)
+        model = self._model(denoiser, closed_form_scale=factor)
+        spread = float(_conditional(model, self.sample).std(axis=1).mean())
+        return replace(model, score_spread=spread, training=summary)
 
     def _closed_form_weight(self, denoiser):
         """(weight, factor of the scores) with which the closed form joins the trained network."""

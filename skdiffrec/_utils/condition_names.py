@@ -1,7 +1,8 @@
 """What a list can be conditioned on, and in which order guidance is composed."""
 
-HISTORY, USER_FEATURES, DISLIKED = "history", "user_features", "disliked"
-_CHAIN = (USER_FEATURES, HISTORY, DISLIKED)
+HISTORY, USER_FEATURES = "history", "user_features"
+DISLIKED, WANTED = "disliked", "wanted"
+_CHAIN = (USER_FEATURES, HISTORY, DISLIKED, WANTED)
 
 
 def condition_names(*besides):

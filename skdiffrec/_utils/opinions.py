@@ -6,10 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
+from .canonical import RATING
 from .rows import entry_rows, rounded_share, select_entries
 
 _FEWEST = 5  # ratings that have a mean to go by
 _TOLERANCE = 1e-9  # of the highest rating: what a mean may be off by rounding
+
+
+def learned_opinions(values, X, liked_from, row_weight):
+    """The `Opinions` of canonical rows X, checked; None where their values are no ratings."""
+    if values != RATING:
+        return None
+    opinions = Opinions.learned(X, liked_from, row_weight)
+    opinions.check()
+    return opinions
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ class Opinions:
             warnings.warn(
                 f"Nothing is disliked: {seen}, and all from {self.liked_from:g} on are likes. Give "
                 'another liked_from, or values="binary".',
-                stacklevel=6,
+                stacklevel=7,
             )
 
     def warn_of_others(self, X, stacklevel):

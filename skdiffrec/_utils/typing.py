@@ -33,6 +33,7 @@ __all__ = [
     "Score",
     "Style",
     "Values",
+    "Wanted",
 ]
 
 IntArray: TypeAlias = NDArray[np.int64]
@@ -41,6 +42,7 @@ DoubleArray: TypeAlias = NDArray[np.float64]
 MatrixLike: TypeAlias = ArrayLike | sparray | spmatrix
 Names: TypeAlias = Sequence[str] | NDArray[Any]
 Scale: TypeAlias = ArrayLike | Mapping[str, ArrayLike]  # of guidance, by condition
+Wanted: TypeAlias = Mapping[str | int, float] | MatrixLike  # weights of features of items
 RandomState: TypeAlias = int | np.random.RandomState | None
 
 Values: TypeAlias = Literal["binary", "weight", "time", "rating"]

@@ -108,6 +108,44 @@ class FittedEncoder(BaseEstimator):
         check_is_fitted(self)
         return names_of(self._items, ids)
 
+    def add_items(self, ids: ArrayLike) -> Self:
+        """Give names to items that `fit` has not seen, as `add_items` of a recommender adds them.
+
+        Parameters
+        ----------
+        ids : array-like of ids, shape (n_new,)
+            Of the new items, in the order of their features.
+
+        Returns
+        -------
+        self : object
+            ``items_`` has them behind those of `fit`, so that it no longer ascends.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If an id is not new, or there twice.
+
+        Examples
+        --------
+        >>> from skdiffrec.preprocessing import InteractionEncoder
+        >>> encoder = InteractionEncoder().fit([("ann", "tea"), ("ann", "jam")])
+        >>> encoder.add_items(["cocoa"]).item_names([2, 0])
+        array(['cocoa', 'jam'], dtype=object)
+        """
+        check_is_fitted(self)
+        known = {*self._items.tolist(), *self._left_out.tolist()}
+        added, own = list(np.asarray(ids, object).tolist()), self._items
+        for place, name in enumerate(added):
+            if name in known or name in added[:place]:
+                raise ValueError(f"ids holds {name!r}, which is no new item; leave it out.")
+        # not one sorted array any more: found by an index of all ids
+        self._items = np.array([*own.tolist(), *added], object)
+        self.n_items_ = len(self._items)
+        return self
+
     def user_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
         """Row numbers of users, for the `user_ids` of `recommend`.
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .._utils.condition_names import USER_FEATURES
+from .._utils.condition_names import USER_FEATURES, WANTED
 from .._utils.validation import safe_indexing
 
 
 def _is_per_user(name, value):
-    return name == USER_FEATURES or np.ndim(value) == 1
+    return name in (USER_FEATURES, WANTED) or np.ndim(value) == 1
 
 
 def check_options(options, n_users):
@@ -37,6 +37,6 @@ def _of(name, value, batch):
         return {key: entry[batch] if np.ndim(entry) == 1 else entry for key, entry in value.items()}
     if value is None or not _is_per_user(name, value):
         return value
-    if name == USER_FEATURES and not isinstance(value, list):
+    if name in (USER_FEATURES, WANTED) and not isinstance(value, list):
         return safe_indexing(value, batch)
     return value[batch]

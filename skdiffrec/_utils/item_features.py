@@ -1,0 +1,110 @@
+"""Checks of `item_features` and of what is `wanted` of them."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from .condition_names import WANTED
+from .features import check_columns, feature_matrix
+
+
+class ItemFeatures(NamedTuple):
+    """What is known of items."""
+
+    features: sp.csr_array | None = None  # canonical, of float32 (n_items, n_features)
+    names: tuple[str, ...] | None = None  # of its columns
+
+    @property
+    def conditions(self):
+        """Those that a model of such items has beside those of its rows."""
+        return () if self.features is None else (WANTED,)
+
+
+def check_item_features(item_features, n_items):
+    """The `ItemFeatures` of the items of X."""
+    if item_features is None:
+        return ItemFeatures()
+    features, names = feature_matrix("item_features", item_features, "an item")
+    if features.shape[0] != n_items or not features.nnz:
+        raise ValueError(
+            f"item_features has shape {features.shape} and {features.nnz} entries, but X has "
+            f"{n_items} columns. Give one row for each column of X, in their order, and a column "
+            "for each feature."
+        )
+    return ItemFeatures(features, None if names is None else tuple(names))
+
+
+def check_new_items(item_features, fitted, names):
+    """Features of items that `fit` has not seen, in the columns of the `fitted` ones."""
+    features, columns = feature_matrix("item_features", item_features, "an item")
+    check_columns("item_features", columns, features.shape[1], names, fitted.shape[1])
+    if not features.shape[0]:
+        raise ValueError("item_features has no row; give one for each new item.")
+    return features
+
+
+def check_wanted(wanted, n_users, n_features, names):
+    """What is wanted, csr_array of float32 (n_users, n_features); None where nothing is.
+
+    Parameters
+    ----------
+    wanted : dict, matrix or None
+        {name or number of a column: weight}, for all users, or a matrix with one row a user.
+    n_users : int
+    n_features : int or None
+        Columns of the model's item features; None where it has none.
+    names : sequence of str or None
+    """
+    if wanted is None:
+        return None
+    if n_features is None:
+        raise ValueError(
+            "wanted says which features items should have, but the model was fitted without "
+            "item_features. Fit with item_features=, one row for each column of X."
+        )
+    if isinstance(wanted, Mapping):
+        row = _row_of(wanted, n_features, [] if names is None else list(names))
+        rows = sp.csr_array(np.repeat(row[None], n_users, 0))
+    else:
+        rows, columns = feature_matrix("wanted", wanted, "a user")
+        check_columns("wanted", columns, rows.shape[1], names, n_features)
+        if rows.shape[0] != n_users:
+            raise ValueError(
+                f"wanted has {rows.shape[0]} rows, but {n_users} users were asked for. Give one "
+                "row a user, or a dict for all of them."
+            )
+    if rows.nnz and rows.data.min() < 0:
+        raise ValueError(
+            f"wanted holds {rows.data.min():g}; weights must be >= 0. To steer away from a feature "
+            "want the others, or a negative guidance_scale={'wanted': ...}."
+        )
+    return rows
+
+
+def _row_of(wanted, n_features, names):
+    row = np.zeros(n_features, np.float32)
+    for key, weight in wanted.items():
+        if isinstance(key, str):
+            if key not in names:
+                known = ", ".join(map(repr, names[:5])) or "none: its columns have no names"
+                raise ValueError(
+                    f"wanted names the feature {key!r}, which item_features has not; it has {known}"
+                    f"{', ...' if len(names) > 5 else ''}."
+                )
+            place = names.index(key)
+        elif isinstance(key, (int, np.integer)) and 0 <= key < n_features:
+            place = int(key)
+        else:
+            raise ValueError(
+                f"wanted has the key {key!r}; give names of columns of item_features, or their "
+                f"numbers from 0 to {n_features - 1}."
+            )
+        try:
+            row[place] = weight
+        except (TypeError, ValueError):
+            row[place] = np.nan
+        if not np.isfinite(row[place]):
+            raise ValueError(f"wanted[{str(key)!r}] must be a finite number, got {weight!r}.")
+    return row
