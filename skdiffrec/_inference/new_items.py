@@ -26,7 +26,7 @@ _OF_ITEMS = (
 )
 _NOT_OF_ITEMS = "network.head.narrow."
 _REGS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-_MAX_NEIGHBORS = 100  # of a new item, in a sparse closed form
+_MAX_NEIGHBORS = 1000  # of a new item, in a sparse closed form
 _BLOCK = 256
 
 
@@ -118,10 +118,11 @@ def _grown_form(form, weights):
 
 
 def _sparse_mixed(M, weights):
-    """The largest entries of ``weights.T @ M``, a row for each new item."""
-    blocks = []
+    """The largest entries of `_mixed` rows of a sparse matrix."""
+    blocks, mean = [], np.asarray(M.mean(axis=0)).ravel()
     for first in range(0, weights.shape[1], _BLOCK):
-        mixed = weights[:, first : first + _BLOCK].T @ M
+        some = weights[:, first : first + _BLOCK]
+        mixed = some.T @ M + np.outer(1 - some.sum(0), mean)
         most = min(_MAX_NEIGHBORS, mixed.shape[1])
         places = np.argpartition(-np.abs(mixed), most - 1, axis=1)[:, :most]
         values = np.take_along_axis(mixed, places, 1).ravel()

@@ -210,19 +210,6 @@ def _schema(tensors):
         pair = isinstance(value, list) and len(value) == 2
         return pair and length(value[0]) and is_integer(0, n_bytes)(value[1])
 
-    def is_opinions(value):
-        names = [field.name for field in fields(Opinions)]
-        if value is None or not isinstance(value, dict) or sorted(value) != sorted(names):
-            return value is None
-        numbers = [entry for name, entry in value.items() if name != "own_means"]
-        return all(map(is_number, numbers)) and is_bool(value["own_means"])
-
-    def is_names(value):
-        return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-    def is_bool(value):
-        return isinstance(value, bool)
-
     return {
         "seed": is_integer(0, 2**63 - 1),
         "values": is_one_of(*VALUES, RATING),
@@ -237,19 +224,39 @@ def _schema(tensors):
         "n_items": length,
         "hidden_dims": is_widths,
         "dropout": lambda value: is_number(value) and 0 <= value < 1,
-        "ranking_head": is_bool,
+        "ranking_head": _is_bool,
         "item_dim": lambda value: value is None or length(value),
         "latent_dim": lambda value: value is None or length(value),
         "user_features": lambda value: value is None or is_feature_shape(value),
-        "opinions": is_opinions,
+        "opinions": _is_opinions,
         "score_spread": is_number,
         "item_features": lambda value: value is None or is_integer(1, 2**31 - 1)(value),
-        "item_feature_names": lambda value: value is None or is_names(value),
+        "item_feature_names": _is_names,
         "closed_form": is_one_of("dense", "sparse", None),
         "closed_form_entries": is_integer(0, n_bytes),
         "closed_form_half_life": is_half_life,
         "closed_form_floor": lambda value: is_number(value) and 0 <= value <= 1,
     }
+
+
+def _is_opinions(value):
+    """Is this what `asdict` gives of `Opinions`, or None?"""
+    names = sorted(field.name for field in fields(Opinions))
+    if not isinstance(value, dict) or sorted(value) != names:
+        return value is None
+    numbers = [entry for name, entry in value.items() if name != "own_means"]
+    return all(map(is_number, numbers)) and _is_bool(value["own_means"])
+
+
+def _is_names(value):
+    """Is this a list of names, or None?"""
+    return value is None or (
+        isinstance(value, list) and all(isinstance(name, str) for name in value)
+    )
+
+
+def _is_bool(value):
+    return isinstance(value, bool)
 
 
 def _is_history(value):
