@@ -74,7 +74,7 @@ PARAMETER_CONSTRAINTS = {
     "temperature": [Interval(numbers.Real, 0, 100, closed="both")],
     "n_draws": [_at_least(1, kind=numbers.Integral)],
     "values": [StrOptions({*VALUES, RATING})],
-    "liked_from": [numbers.Real, StrOptions({"auto"})],
+    "liked_from": [Interval(numbers.Real, None, None, closed="neither"), StrOptions({"auto"})],
     "half_life": [_at_least(0, "neither"), None],
     "item_features": ["array-like", "sparse matrix", None],
     "horizon": [_at_least(1, kind=numbers.Integral), None],

@@ -17,7 +17,7 @@ from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.baselines import EASERecommender, NeighborhoodRecommender
 from skdiffrec.datasets import make_interactions
 from skdiffrec.model_selection import RankingScorer
-from skdiffrec.preprocessing import InteractionEncoder
+from skdiffrec.preprocessing import InteractionEncoder, recommend_batches
 
 N_USERS, N_ITEMS = 120, 60
 QUICK = "default", "sparse form"
@@ -145,6 +145,9 @@ class TestWanted:
             (np.ones((1, 3)), "3 columns, but 9 in fit"),
             (np.ones((4, 9)), "4 rows, but 1 users"),
             (np.full((1, 9), np.nan), "wanted holds nan in column 0"),
+            ({1: 1e38}, "at most 1e.06"),
+            ({True: 1.0}, "has the key True"),
+            ({1: 1.0, np.int64(1): 2.0, "taste=cozy mystery": 1.0}, "names column 1 .*twice"),
         ],
     )
     def test_bad_input(self, fitted, wanted, message):
@@ -297,3 +300,75 @@ def _read(known, new=None):
     weight = np.log1p(known.shape[0] / np.maximum(counts, 1))
     scaled = (known if new is None else new).toarray() * weight
     return scaled / np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), 1e-12)
+
+
+def test_nothing_wanted_explains_nothing(fitted):
+    model, _ = fitted
+    why = model.explain(3, [1, 2])
+    assert_array_equal(why.conditions["wanted"], 0.0)
+
+
+def test_the_size_of_a_column_does_not_matter():
+    data = data_of()
+    lists = [
+        tiny_cfg(item_features=data.item_features * size, max_epochs=1, random_state=0)
+        .fit(data.train)
+        .recommend(k=5, wanted={1: 1})[0]
+        for size in (1.0, 1e-30, 1e30)
+    ]
+    assert_array_equal(lists[1], lists[0])
+    assert_array_equal(lists[2], lists[0])
+
+
+@pytest.mark.parametrize("form", [sp.coo_array, sp.csr_array, np.asarray, pd.DataFrame])
+def test_batches_of_a_table(form):
+    data = data_of()
+    rows, columns = data.train.nonzero()
+    events = pd.DataFrame({"user": rows, "item": [f"i{column:02}" for column in columns]})
+    encoder = InteractionEncoder()
+    X = encoder.fit_transform(events)
+    names = np.array([int(name[1:]) for name in encoder.items_])
+    model = tiny_cfg(item_features=data.item_features[names], max_epochs=1).fit(X)
+    wanted = np.eye(9)[np.arange(7) % 9]
+    options = {"users": list(range(7)), "k": 4, "batch_size": 3}
+    tables = recommend_batches(model, encoder, wanted=form(wanted), **options)
+    found = pd.concat(tables)["item"].to_numpy().reshape(7, 4)
+    assert (found == encoder.item_names(model.recommend(range(7), 4, wanted=wanted)[0])).all()
+    with pytest.raises(ValueError, match="wanted has 5 values for 7 users. Give one row for each"):
+        recommend_batches(model, encoder, wanted=form(wanted[:5]), **options)
+
+
+class TestNamesOfNewItems:
+    @pytest.mark.parametrize(
+        ("known", "new"),
+        [
+            ([5, 9], [7, 1]),
+            (["b", "d"], ["c", "a", "a longer one, of more than sixteen"]),
+            (pd.to_datetime(["2020-01-05", "2020-01-09"]), pd.to_datetime(["2020-01-07"])),
+        ],
+    )
+    def test_ids_keep_their_type_and_are_found(self, known, new):
+        encoder = InteractionEncoder().fit(pd.DataFrame({"user": range(len(known)), "item": known}))
+        dtype = encoder.items_.dtype
+        encoder.add_items(new)
+        assert encoder.items_.dtype == dtype
+        both = [*known, *new]
+        assert_array_equal(encoder.item_index(both), np.arange(len(both)))
+        events = pd.DataFrame({"user": [0] * len(both), "item": both})
+        assert_array_equal(encoder.transform(events).toarray()[0], np.ones(len(both)))
+
+    @pytest.mark.parametrize(
+        ("ids", "error", "message"),
+        [
+            ("new", TypeError, "give ..new.. for one"),
+            ([None], ValueError, "a missing one"),
+            ([5], TypeError, "ids holds 5, but the items of fit are such as 'b'"),
+            (["b"], ValueError, "'b', which is no new item"),
+            (["x", "x"], ValueError, "'x', which is no new item"),
+        ],
+    )
+    def test_bad_ids(self, ids, error, message):
+        encoder = InteractionEncoder().fit(pd.DataFrame({"user": [0, 1], "item": ["b", "d"]}))
+        with pytest.raises(error, match=message):
+            encoder.add_items(ids)
+        assert encoder.n_items_ == 2

@@ -194,6 +194,8 @@ class TestOpinions:
         model = tiny_cfg(values="rating", liked_from=6).fit
         with pytest.raises(ValueError, match="liked_from=6, but the ratings in X lie between 1"):
             model(rated_data().train)
+        with pytest.raises(ValueError, match="liked_from.*Got nan"):
+            tiny_cfg(values="rating", liked_from=np.nan).fit(rated_data().train)
 
     def test_below_every_rating(self):
         model = tiny_cfg(values="rating", liked_from=1, max_epochs=1)

@@ -28,7 +28,8 @@ class WantedItems:
         squares = np.bincount(length, by_feature.data.astype(np.float64) ** 2, by_feature.shape[0])
         counts = np.maximum(np.diff(by_feature.indptr), 1)
         size = np.sqrt(squares / counts)  # 1 for zeros and ones
-        by_feature.data /= np.maximum(size, 1e-12)[length].astype(np.float32)
+        size = np.where(size > 0, size, 1.0)[length]
+        by_feature.data = (by_feature.data / size).astype(np.float32)
         self.n_features, self.unit = by_feature.shape[0], _SHARE * spread
         self.by_feature = by_feature
         self.pieces = {}

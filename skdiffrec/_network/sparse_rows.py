@@ -70,6 +70,8 @@ class UserRows:
     def without(self, condition: str) -> "UserRows":
         """The same users, if a condition were unknown."""
         entries = getattr(self, condition)
+        if entries is None:
+            return self
         return replace(self, **{condition: csr_array(entries.shape, dtype=entries.dtype)})
 
     def known(self, condition: str) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Checks of `item_features` and of what is `wanted` of them."""
 
+import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +10,8 @@ import scipy.sparse as sp
 
 from .condition_names import WANTED
 from .features import check_columns, feature_matrix
+
+_MAX_WEIGHT = 1e6  # of what is wanted; keeps float32 scores finite
 
 
 class ItemFeatures(NamedTuple):
@@ -64,27 +68,37 @@ def check_wanted(wanted, n_users, n_features, names):
             "wanted says which features items should have, but the model was fitted without "
             "item_features. Fit with item_features=, one row for each column of X."
         )
+    if isinstance(wanted, (str, set, frozenset)):
+        raise TypeError(
+            f"wanted must be a dict of weights by feature, such as {{'genre=Comedy': 1}}, or a "
+            f"matrix with one row a user, got {wanted!r:.200}."
+        )
     if isinstance(wanted, Mapping):
         row = _row_of(wanted, n_features, [] if names is None else list(names))
-        rows = sp.csr_array(np.repeat(row[None], n_users, 0))
+        rows = sp.csr_array(np.repeat(row[None], n_users, 0), dtype=np.float64)
     else:
-        rows, columns = feature_matrix("wanted", wanted, "a user")
+        rows, columns = feature_matrix("wanted", wanted, "a user who wants nothing,")
         check_columns("wanted", columns, rows.shape[1], names, n_features)
         if rows.shape[0] != n_users:
             raise ValueError(
                 f"wanted has {rows.shape[0]} rows, but {n_users} users were asked for. Give one "
                 "row a user, or a dict for all of them."
             )
+    if rows.nnz and rows.data.max() > _MAX_WEIGHT:
+        raise ValueError(
+            f"wanted holds {rows.data.max():g}; weights must be at most {_MAX_WEIGHT:g}. What is "
+            "wanted more counts by a larger guidance_scale."
+        )
     if rows.nnz and rows.data.min() < 0:
         raise ValueError(
             f"wanted holds {rows.data.min():g}; weights must be >= 0. To steer away from a feature "
             "want the others, or a negative guidance_scale={'wanted': ...}."
         )
-    return rows
+    return rows.astype(np.float32)
 
 
 def _row_of(wanted, n_features, names):
-    row = np.zeros(n_features, np.float32)
+    found: dict[int, float] = {}
     for key, weight in wanted.items():
         if isinstance(key, str):
             if key not in names:
@@ -94,17 +108,18 @@ def _row_of(wanted, n_features, names):
                     f"{', ...' if len(names) > 5 else ''}."
                 )
             place = names.index(key)
-        elif isinstance(key, (int, np.integer)) and 0 <= key < n_features:
+        elif type(key) is not bool and isinstance(key, (int, np.integer)) and 0 <= key < n_features:
             place = int(key)
         else:
             raise ValueError(
                 f"wanted has the key {key!r}; give names of columns of item_features, or their "
                 f"numbers from 0 to {n_features - 1}."
             )
-        try:
-            row[place] = weight
-        except (TypeError, ValueError):
-            row[place] = np.nan
-        if not np.isfinite(row[place]):
+        if place in found:
+            raise ValueError(f"wanted names column {place} of item_features twice; name it once.")
+        if not isinstance(weight, Real) or not math.isfinite(weight):
             raise ValueError(f"wanted[{str(key)!r}] must be a finite number, got {weight!r}.")
+        found[place] = float(weight)
+    row = np.zeros(n_features)
+    row[list(found)] = list(found.values())
     return row

@@ -10,7 +10,8 @@ from .canonical import RATING
 from .rows import entry_rows, rounded_share, select_entries
 
 _FEWEST = 5  # ratings that have a mean to go by
-_TOLERANCE = 1e-9  # of the highest rating: what a mean may be off by rounding
+# of the highest rating: what a mean may be off by rounding, or a rating that was stored in float32
+_TOLERANCE = 1e-6
 
 
 def learned_opinions(values, X, liked_from, row_weight):
@@ -118,6 +119,6 @@ class Opinions:
         ratings = ratings.clip(self.lowest, self.highest)
         liked = ratings >= threshold - self.tolerance
         farthest = kind.where(liked, self.highest - threshold, threshold - self.lowest)
-        farthest = kind.where(farthest > 0, farthest, kind.ones_like(farthest))
+        farthest = kind.where(farthest > self.tolerance, farthest, kind.ones_like(farthest))
         size = rounded_share(0.5 + 0.5 * (abs(ratings - threshold) / farthest).clip(0, 1))
         return kind.where(liked, size, -size)

@@ -98,8 +98,8 @@ class Explanation:
     closed_form_base : ndarray of float32, shape (k,)
         What the closed form adds whatever the history.
     conditions : dict of ndarray of float32, shape (k,)
-        How much lower the score is without each condition of the model ("history", and
-        "user_features" where it was fitted with some), the others as they are.
+        How much lower the score is without each condition of the model ("history", and what else
+        it has), the others as they are.
     """
 
     item_ids: np.ndarray

@@ -7,6 +7,7 @@ import numpy as np
 # Seconds since 1970 from 1990 to 2100, and the same in ms, µs and ns
 _SECONDS = 6.3e8, 4.1e9
 _UNITS = {1: "seconds", 1e3: "milliseconds", 1e6: "microseconds", 1e9: "nanoseconds"}
+_TAKEN = {"binary": "ones", "rating": "ratings"}
 _FEWEST = 10  # entries; by chance, small matrices look like anything
 
 
@@ -21,7 +22,7 @@ def warn_of_times(entries, values, stacklevel=2):
             warnings.warn(
                 f"The values of X, {low:.0f} to {high:.0f}, look like times ({name} since 1970), "
                 f'but values="{values}" takes them for '
-                f'{"ones" if values == "binary" else "weights"}. Set values="time", or give a '
+                f'{_TAKEN.get(values, "weights")}. Set values="time", or give a '
                 "matrix without times.",
                 stacklevel=stacklevel + 1,
             )

@@ -298,7 +298,8 @@ def check_condition_scales(guidance_scale, n_users, conditions):
         raise ValueError(
             f"guidance_scale has a scale for {unknown[0]!r}, but the conditions of this model are "
             f"{', '.join(map(repr, conditions))}. A model has the conditions that it was fitted "
-            'with: user_features if these are given to fit, disliked with values="rating".'
+            'with: user_features if these are given to fit, disliked with values="rating", wanted '
+            "with item_features."
         )
     scales = [
         check_guidance_scale(guidance_scale.get(name, 1.0), n_users, f"guidance_scale[{name!r}]")

@@ -1,5 +1,6 @@
 """Ratings as holdouts: what users turned out to dislike."""
 
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -71,12 +72,16 @@ def disliked_at_k(
         check_rows(ids, pattern, "train")
         history = train
     values, history = graded(holdout), graded(history)
-    if isinstance(liked_from, str) and liked_from != "auto":
+    is_number = isinstance(liked_from, Real) and not np.isnan(liked_from)
+    if not is_number and not (isinstance(liked_from, str) and liked_from == "auto"):
         raise ValueError(f'liked_from must be a number or "auto", got {liked_from!r}.')
+    least = -np.inf  # where there is no rating to go by, nothing is disliked
     if history.nnz:
         opinions = Opinions.learned(history, liked_from, np.ones(history.shape[0]))
-        liked_from = opinions.thresholds(history)[entry_rows(values)] - opinions.tolerance
-    disliked = select_entries(rated, values.data < liked_from)
+        least = opinions.thresholds(history)[entry_rows(values)] - opinions.tolerance
+    elif is_number:
+        least = float(liked_from)
+    disliked = select_entries(rated, values.data < least)
     shares = disliked_shares(find_hits(ids, disliked), np.diff(rated.indptr) > 0)
     return shares if per_user else mean_of(shares, "with a held-out rating")
 

@@ -12,7 +12,7 @@ from .._utils import tensor_file
 from ._align import aligned
 from ._encoder_file import packed_encoder, unpacked_encoder
 from ._lists import make_table, names_of, table_columns
-from ._lookup import look_up_ids, public_ids
+from ._lookup import look_up_ids, public_ids, with_new_ids
 from ._stored_ids import text_bytes, text_of_bytes
 
 _TEXT = "_text"  # of a pickle: arrays of text, which few formats can store
@@ -119,14 +119,14 @@ class FittedEncoder(BaseEstimator):
         Returns
         -------
         self : object
-            ``items_`` has them behind those of `fit`, so that it no longer ascends.
+            ``items_`` has them behind those of `fit`.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
-        ValueError
-            If an id is not new, or there twice.
+        ValueError, TypeError
+            If an id is not new, missing, or there twice, or of another type than ``items_``.
 
         Examples
         --------
@@ -136,13 +136,7 @@ class FittedEncoder(BaseEstimator):
         array(['cocoa', 'jam'], dtype=object)
         """
         check_is_fitted(self)
-        known = {*self._items.tolist(), *self._left_out.tolist()}
-        added, own = list(np.asarray(ids, object).tolist()), self._items
-        for place, name in enumerate(added):
-            if name in known or name in added[:place]:
-                raise ValueError(f"ids holds {name!r}, which is no new item; leave it out.")
-        # not one sorted array any more: found by an index of all ids
-        self._items = np.array([*own.tolist(), *added], object)
+        self._items = with_new_ids(self._items, self._left_out, ids)
         self.n_items_ = len(self._items)
         return self
 

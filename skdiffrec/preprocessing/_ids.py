@@ -76,6 +76,10 @@ def positions(known, wanted, index_of=None):
     if known.dtype.kind == wanted.dtype.kind and known.dtype.kind not in "OVT":
         if not len(known):
             return np.full(len(wanted), -1)
+        order = None if (known[1:] > known[:-1]).all() else np.argsort(known)  # after `add_items`
+        if order is not None:
+            place = positions(known[order], wanted)
+            return np.where(place < 0, -1, order[place])
         place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
         return np.where(known[place] == wanted, place, -1)
     kinds = {known.dtype.kind, wanted.dtype.kind}

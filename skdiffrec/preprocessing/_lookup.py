@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ._ids import factorize, id_index, positions
+from ._id_checks import check_ids
+from ._ids import factorize, id_index, missing_ids, positions
 from ._tables import as_column
 
 
@@ -45,6 +46,30 @@ def own_users(encoder, users):
     """`users`, or the encoder's own array of them if its `users_` is given."""
     kept = encoder._caches().get("public_users")
     return kept[0] if kept is not None and users is kept[1] else users
+
+
+def with_new_ids(known, left_out, ids):
+    """Ids of items with new ones behind them, of the same dtype."""
+    if isinstance(ids, (str, bytes)) or not hasattr(ids, "__len__"):
+        raise TypeError(f"ids must be a list of new items, got {ids!r}; give [{ids!r}] for one.")
+    column = as_column(ids)
+    if missing_ids(column).any():
+        raise ValueError("ids holds a missing one; leave it out.")
+    codes, distinct = factorize(column, "ids")
+    check_ids(distinct, "ids")
+    kinds = {"u" if part.dtype.kind == "i" else part.dtype.kind for part in (known, distinct)}
+    if known.dtype.kind != "O" and len(kinds) > 1 and len(distinct):
+        raise TypeError(
+            f"ids holds {distinct.tolist()[0]!r}, but the items of fit are such as "
+            f"{known.tolist()[0]!r}. Give ids of the same type."
+        )
+    twice = len(distinct) < len(codes)
+    old = (positions(known, distinct) >= 0) | (positions(left_out, distinct) >= 0)
+    if old.any() or twice:
+        counts = np.bincount(codes, minlength=len(distinct))
+        name = distinct[int(np.argmax(old if old.any() else counts > 1))]
+        raise ValueError(f"ids holds {name!r}, which is no new item; leave it out.")
+    return np.concatenate([known, distinct[codes].astype(known.dtype)])
 
 
 def look_up_ids(encoder, what, ids, unknown):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+import scipy.sparse as sp
 
 from .._utils.condition_names import USER_FEATURES, WANTED
 from .._utils.validation import safe_indexing
@@ -21,9 +22,9 @@ def check_options(options, n_users):
         elif value is not None and _is_per_user(name, value):
             n = value.shape[0] if hasattr(value, "shape") else len(value)
             if n != n_users:
+                of_each = "one row" if name in (USER_FEATURES, WANTED) else "one number, or one"
                 raise ValueError(
-                    f"{name} has {n} values for {n_users} users. Give one number, or one for each "
-                    "user."
+                    f"{name} has {n} values for {n_users} users. Give {of_each} for each user."
                 )
 
 
@@ -37,6 +38,8 @@ def _of(name, value, batch):
         return {key: entry[batch] if np.ndim(entry) == 1 else entry for key, entry in value.items()}
     if value is None or not _is_per_user(name, value):
         return value
+    if sp.issparse(value):
+        return value.tocsr()[batch]
     if name in (USER_FEATURES, WANTED) and not isinstance(value, list):
         return safe_indexing(value, batch)
     return value[batch]

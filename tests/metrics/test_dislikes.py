@@ -74,6 +74,21 @@ def test_auto_goes_by_the_mean_of_the_history():
     assert_array_equal(disliked_at_k(ids, holdout, 1, train=train, per_user=True), [1, 1])
 
 
+def test_float32_does_not_change_sides():
+    for least in (3.3, 3.1, 0.7):
+        holdout = np.array([[least, 5.0]])
+        for dtype in (np.float64, np.float32):
+            assert disliked_at_k([[0]], holdout.astype(dtype), 1, liked_from=least) == 0.0
+
+
+def test_without_a_rating_nothing_is_disliked():
+    nothing, holdout = np.zeros((1, 3)), [[1, 0, 0]]
+    assert disliked_at_k([[0]], holdout, 1, train=nothing) == 0.0
+    assert disliked_at_k([[0]], holdout, 1, train=nothing, liked_from=2) == 1.0
+    with pytest.raises(ValueError, match="with a held-out rating"):
+        disliked_at_k([[0]], nothing, 1)
+
+
 def test_in_a_report_and_by_name():
     liked = np.array([[0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
     disliked = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
@@ -90,6 +105,7 @@ def test_in_a_report_and_by_name():
     ("options", "message"),
     [
         (dict(liked_from="high"), "a number or \"auto\", got 'high'"),
+        (dict(liked_from=np.nan), 'a number or "auto", got nan'),
         (dict(train=np.ones((2, 4))), "the same users as rows"),
         (dict(train=np.ones((1, 3))), "one column per item"),
         (dict(k=3), "at most the number of columns"),

@@ -44,9 +44,10 @@ def slow_signs(rows, liked_from):
         if liked_from == "auto" and len(own) >= 5 and max(own) - min(own) > 1e-6:
             threshold = np.mean(own)
         for item, rating in row.items():
-            liked = rating >= threshold - 1e-9 * highest
+            liked = rating >= threshold - 1e-6 * highest
             end = highest if liked else lowest
-            away = abs(rating - threshold) / abs(end - threshold) if end != threshold else 0.0
+            span = abs(end - threshold)
+            away = abs(rating - threshold) / span if span > 1e-6 * highest else 0.0
             signed[i, item] = (1 if liked else -1) * (0.5 + 0.5 * min(away, 1.0))
     return signed
 
