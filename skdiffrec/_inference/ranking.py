@@ -115,7 +115,7 @@ class HeadScores:
         an unknown history has instead, and what features of users say by themselves. A row that is
         `unknown` has popularity alone.
         """
-        by_condition = dict(zip(self.conditions, scale.T, strict=True))
+        by_condition = self.by_condition(scale)
         of_history = by_condition[HISTORY]
         one, h = torch.ones_like(of_history)[:, None], self.head.narrow(h)
         missing = 1 - of_history[:, None]
@@ -136,12 +136,16 @@ class HeadScores:
             features = torch.where(unknown, popular, features)
         return F.pad(features, (0, self.table.shape[1] - features.shape[1]))
 
+    def by_condition(self, scale):
+        """{condition: scales (n,)} of guidance scales (n, n_conditions)."""
+        return dict(zip(self.conditions, scale.T, strict=True))
+
     def closed_form_history(self, known, scale):
         """What the closed form reads: weighted rows, times its factor and the guidance scale.
 
         Of disliked items it says what it would recommend to who likes them, and that is taken away.
         """
-        form, by_condition = self.closed_form, dict(zip(self.conditions, scale.T, strict=True))
+        form, by_condition = self.closed_form, self.by_condition(scale)
         history = known.history.weighted(form.half_life, form.floor)
         history = history.scaled(self.scale * by_condition[HISTORY])
         if known.disliked is None:
@@ -171,8 +175,8 @@ class HeadScores:
         add = self._closed_form_tiles(known, scale) if self.scale else None
         if known.wanted is not None:
             empty = lambda start, stop, out: out.zero_()  # noqa: E731
-            by_condition = dict(zip(self.conditions, scale.T, strict=True))
-            add = self.wanted.added_to(add or empty, known.wanted, by_condition[WANTED])
+            of_wanted = self.by_condition(scale)[WANTED]
+            add = self.wanted.added_to(add or empty, known.wanted, of_wanted)
         if screen:
             if not self._low_pieces:
                 self._low_pieces = {first: part.bfloat16() for first, part in self.pieces.items()}

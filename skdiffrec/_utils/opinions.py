@@ -71,7 +71,8 @@ class Opinions:
 
     def warn_of_others(self, X, stacklevel):
         """Warn if canonical ratings lie outside of those of `fit`."""
-        if X.nnz and not self.lowest <= X.data.min() <= X.data.max() <= self.highest:
+        low, high = self.lowest - self.tolerance, self.highest + self.tolerance
+        if X.nnz and not low <= X.data.min() <= X.data.max() <= high:
             warnings.warn(
                 f"X has ratings from {X.data.min():g} to {X.data.max():g}, but fit saw "
                 f"{self.lowest:g} to {self.highest:g}: those beyond count as the nearest of these.",

@@ -125,3 +125,11 @@ def test_what_lies_beyond_counts_as_the_nearest():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         opinions.warn_of_others(inside, stacklevel=0)
+
+
+def test_the_ratings_of_fit_in_float32_are_no_others():
+    opinions = Opinions(3.0, False, 0.7, 4.3)
+    X = to_csr([{0: float(np.float32(0.7)), 1: float(np.float32(4.3))}])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        opinions.warn_of_others(X, stacklevel=0)
