@@ -9,7 +9,7 @@ from skdiffrec.baselines import EASERecommender, NeighborhoodRecommender
 from skdiffrec.datasets import make_interactions
 
 N_USERS, N_ITEMS = 150, 60
-QUICK = "default", "with features"
+QUICK = ("with features",)
 KINDS = {
     "default": {},
     "with features": dict(closed_form=NeighborhoodRecommender()),

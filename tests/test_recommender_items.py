@@ -20,7 +20,7 @@ from skdiffrec.model_selection import RankingScorer
 from skdiffrec.preprocessing import InteractionEncoder, recommend_batches
 
 N_USERS, N_ITEMS = 120, 60
-QUICK = "default", "sparse form"
+QUICK = ("default",)
 KINDS = {
     "default": dict(closed_form=EASERecommender()),
     "sparse form": dict(closed_form=NeighborhoodRecommender()),

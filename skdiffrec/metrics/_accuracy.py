@@ -174,7 +174,7 @@ def ndcg_at_k(
     >>> round(ndcg_at_k([[3, 2], [4, 1]], [[1, 0, 0, 1, 0], [0, 1, 0, 0, 0]], k=2), 4)
     0.622
     >>> round(ndcg_at_k([[3, 0]], [[5, 0, 0, 1, 0]], k=2, gains="rating"), 4)
-    0.7377
+    0.7378
     """
     definition = define("ndcg", convention, ideal=ideal, discount=discount, empty=empty)
     hits = look_up(ids, holdout, k)

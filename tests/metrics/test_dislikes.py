@@ -17,7 +17,7 @@ graded = st.lists(
     min_size=1,
     max_size=5,
 )
-properties = settings(max_examples=60, deadline=None)
+properties = settings(max_examples=30, deadline=None)
 
 
 def lists_of(n_users, seed, k=N_ITEMS):

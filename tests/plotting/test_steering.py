@@ -119,10 +119,10 @@ class TestPage:
     @pytest.mark.parametrize(
         ("scale", "wanted"),
         [
-            ({}, None),
-            ({"disliked": 3.0}, None),
-            ({"history": 0.0, "user_features": 2.0}, None),
-            ({"wanted": 3.0, "history": 1.5}, 2),
+            pytest.param({}, None, marks=pytest.mark.slow),
+            pytest.param({"disliked": 3.0}, None, marks=pytest.mark.slow),
+            pytest.param({"history": 0.0, "user_features": 2.0}, None, marks=pytest.mark.slow),
+            ({"wanted": 3.0, "history": 1.5, "disliked": 2.0}, 2),
         ],
     )
     def test_sliders_of_a_browser_make_the_lists_of_recommend(

@@ -22,7 +22,7 @@ ratings = st.lists(
     min_size=1,
     max_size=6,
 ).filter(any)
-properties = settings(max_examples=100, deadline=None)
+properties = settings(max_examples=40, deadline=None)
 
 
 def to_csr(rows):
