@@ -36,10 +36,9 @@ def rated_data(n_users=N_USERS, n_items=N_ITEMS, **parameters):
 def rated_fixture(request):
     """(model, X, options of rows): user 0 rated nothing, 1 and 2 only dislike and only like."""
     data, options = rated_data(), {}
-    X = data.train.tolil()
-    X[0] = 0
-    X[1], X[2] = (X[1] != 0) * 1.0, (X[2] != 0) * 5.0
-    X = sp.csr_array(X.tocsr())
+    X = data.train.toarray()
+    X[0], X[1], X[2] = 0.0, (X[1] > 0) * 1.0, (X[2] > 0) * 5.0
+    X = sp.csr_array(X)
     if request.param == "with features":
         options = {"user_features": data.user_features}
     return tiny_cfg(values="rating", **KINDS[request.param]).fit(X, **options), X, options

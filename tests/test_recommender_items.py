@@ -146,12 +146,14 @@ class TestWanted:
             (np.ones((4, 9)), "4 rows, but 1 users"),
             (np.full((1, 9), np.nan), "wanted holds nan in column 0"),
             ({1: 1e38}, "at most 1e.06"),
+            ([{1: 1}], "a dict of weights by feature"),
+            ("taste=cozy mystery", "a dict of weights by feature"),
             ({True: 1.0}, "has the key True"),
             ({1: 1.0, np.int64(1): 2.0, "taste=cozy mystery": 1.0}, "names column 1 .*twice"),
         ],
     )
     def test_bad_input(self, fitted, wanted, message):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises((ValueError, TypeError), match=message):
             fitted[0].recommend([0], wanted=wanted)
 
     def test_without_features(self):
@@ -236,6 +238,9 @@ class TestNewItems:
         ):
             same(other.recommend([0, 1], 9, wanted=name), expected)
             assert other.add_items(data.item_features[[0]]).n_features_in_ == N_ITEMS + 4
+        loaded = CFGDiffusionRecommender.load(tmp_path / "model")
+        again = clone(loaded).set_params(max_epochs=1).fit(widened(data.train, 3))
+        assert again.recommend(0, 2, wanted={1: 1})[0].shape == (2,)
         assert isinstance(RankingScorer("recall@20")(grown, sp.csr_array(grown._fit_X)), float)
 
     def test_of_whom_nothing_is_known_is_an_average_item(self):

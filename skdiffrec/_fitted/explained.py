@@ -345,7 +345,7 @@ default=None
         row = rows if chosen is None else rows[chosen]
         if row.shape[0] != 1:
             raise ValueError(
-                f"explain takes one user, got {row.shape[0]}; give one user_id, or X of one row."
+                f"One user is asked for, got {row.shape[0]}; give one user's id, or X of one row."
             )
         return row
 

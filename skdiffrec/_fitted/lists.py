@@ -38,6 +38,7 @@ class FittedDiffusion(BaseRecommender):
     device: Any
     guidance_scale: Any
     horizon: Any
+    item_features: Any
     n_sampling_steps: int
     start_timestep: int | None
 
@@ -53,6 +54,8 @@ class FittedDiffusion(BaseRecommender):
         model = FittedModel.of_state(state, tensors)
         if model.denoiser.n_items != self.n_features_in_:
             raise PersistenceError("The network has another number of items than the model.")
+        if model.item_features is not None:
+            self.item_features = model.item_features  # names of its columns are the model's alone
         self._adopt(model.to(device))
 
     def _asked_horizon(self):

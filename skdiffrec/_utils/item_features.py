@@ -11,6 +11,10 @@ import scipy.sparse as sp
 from .condition_names import WANTED
 from .features import check_columns, feature_matrix
 
+_FORMS = (
+    "wanted must be a dict of weights by feature, such as {{'genre=Comedy': 1}}, or a matrix of "
+    "numbers with one row a user, got {!r:.200}."
+)
 _MAX_WEIGHT = 1e6  # of what is wanted; keeps float32 scores finite
 
 
@@ -35,7 +39,7 @@ def check_item_features(item_features, n_items):
         raise ValueError(
             f"item_features has shape {features.shape} and {features.nnz} entries, but X has "
             f"{n_items} columns. Give one row for each column of X, in their order, and a column "
-            "for each feature."
+            "for each feature; after add_items, with the new items' rows behind."
         )
     return ItemFeatures(features, None if names is None else tuple(names))
 
@@ -69,15 +73,15 @@ def check_wanted(wanted, n_users, n_features, names):
             "item_features. Fit with item_features=, one row for each column of X."
         )
     if isinstance(wanted, (str, set, frozenset)):
-        raise TypeError(
-            f"wanted must be a dict of weights by feature, such as {{'genre=Comedy': 1}}, or a "
-            f"matrix with one row a user, got {wanted!r:.200}."
-        )
+        raise TypeError(_FORMS.format(wanted))
     if isinstance(wanted, Mapping):
         row = _row_of(wanted, n_features, [] if names is None else list(names))
         rows = sp.csr_array(np.repeat(row[None], n_users, 0), dtype=np.float64)
     else:
-        rows, columns = feature_matrix("wanted", wanted, "a user who wants nothing,")
+        try:
+            rows, columns = feature_matrix("wanted", wanted, "a user who wants nothing,")
+        except TypeError:
+            raise TypeError(_FORMS.format(wanted)) from None
         check_columns("wanted", columns, rows.shape[1], names, n_features)
         if rows.shape[0] != n_users:
             raise ValueError(

@@ -13,7 +13,7 @@ from .._utils.condition_names import WANTED
 from .._utils.tensor_file import replacing
 from .._utils.typing import ArrayLike, AxesLike, FloatArray, IntArray, MatrixLike, Names
 from .._utils.typing import Wanted as WantedFeatures
-from .._utils.validation import check_k
+from .._utils.validation import check_condition_scales, check_k
 from ._axes import COLORS, as_attribute, import_pyplot, new_or_given_axes
 from ._evaluation import require, unwrap
 from ._steering_page import page
@@ -48,6 +48,8 @@ class SteeringDisplay:
     features : csr_array of shape (n_items, n_features), default=None
         What a wanted feature adds to the scores at scale 1, by feature.
     feature_names : sequence of str, default=None
+    title : str, default="One user's list"
+        Of the page.
 
     Attributes
     ----------
@@ -82,10 +84,11 @@ class SteeringDisplay:
         names: Sequence[str] | None = None,
         features: csr_array | None = None,
         feature_names: Sequence[str] | None = None,
+        title: str = "One user's list",
     ) -> None:
         self.items, self.base, self.parts = items, base, parts
         self.scales, self.k, self.names = scales, k, names
-        self.features, self.feature_names = features, feature_names
+        self.features, self.feature_names, self.title = features, feature_names, title
 
     @classmethod
     def from_estimator(
@@ -152,52 +155,66 @@ class SteeringDisplay:
         given = {"X": X, "user_features": user_features, "wanted": wanted}
         found = model.score_parts(user, **given)
         every = {name: np.ravel(lift) for name, lift in found.lifts.items()}
-        known = {name: lift for name, lift in every.items() if rows.known(name)[0]}
+        known = [name for name in every if rows.known(name)[0]]
         if not known:
             raise ValueError("Nothing is known of this user: the list is what is popular.")
         shown = dict.fromkeys(known, SCALES) if scales is None else dict(scales)
         model._scales(1, dict.fromkeys(shown, 1.0))  # an error for what the model has not
         base, seen = np.ravel(found.unconditional), rows.seen.indices
         items = _candidates(base, every, seen, check_k(k))
-        item_names = None if names is None else _names_of(names, items)
+        item_names = None if names is None else _names_of(names, items, len(base))
         display = cls(
             items=items,
             base=base[items],
-            parts={name: lift[items] for name, lift in every.items() if name in shown},
+            parts={name: lift[items] for name, lift in every.items()},
             scales={name: np.asarray(shown[name], float) for name in every if name in shown},
             k=int(k),
             names=item_names,
-            **_features_of(model, items),
+            title="One user's list" if user is None else f"List of user {user}",
+            **({} if WANTED in known else _features_of(model, items)),
         )
         return display.plot(ax)
 
-    def scores_at(self, scales: Mapping[str, float] | None = None) -> FloatArray:
-        """Scores of the items at scales by condition; those not named are 1.
+    def scores_at(self, scales: float | Mapping[str, float] = 1.0) -> FloatArray:
+        """Scores of the items at given scales.
 
         Parameters
         ----------
-        scales : dict of float, default=None
+        scales : float or dict of float, default=1.0
+            One for all conditions, or by condition, where those not named are 1.
 
         Returns
         -------
         scores : ndarray of float32, shape (n_items,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `recommend` for its `guidance_scale`.
         """
+        found = check_condition_scales(scales, 1, tuple(self.parts))[0]
         scores = self.base.astype(np.float64)
-        for name, part in self.parts.items():
-            scores = scores + (scales or {}).get(name, 1.0) * part
+        for scale, part in zip(found, self.parts.values(), strict=True):
+            scores = scores + scale * part
         return scores.astype(np.float32)
 
-    def list_at(self, scales: Mapping[str, float] | None = None) -> IntArray:
-        """The list at scales by condition; those not named are 1.
+    def list_at(self, scales: float | Mapping[str, float] = 1.0) -> IntArray:
+        """The list at given scales.
 
         Parameters
         ----------
-        scales : dict of float, default=None
+        scales : float or dict of float, default=1.0
+            As in `scores_at`.
 
         Returns
         -------
         ids : ndarray of int64, shape (k,), or as many as there are items
             Best first, as from `recommend`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `recommend` for its `guidance_scale`.
         """
         order = np.lexsort((self.items, -self.scores_at(scales)))
         return self.items[order[: self.k]]
@@ -276,15 +293,15 @@ class SteeringDisplay:
             If the file cannot be written.
         """
         ranges = {name: (np.min(values), np.max(values)) for name, values in self.scales.items()}
-        wants = self.features is not None and WANTED not in self.parts
         text = page(
+            self.title,
             [self._name(item) for item in self.items],
             self.items,
             self.base,
             self.parts,
             {name: (float(low), float(high)) for name, (low, high) in ranges.items()},
             self.k,
-            self.features if wants else None,
+            self.features,
             self.feature_names,
         )
         with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
@@ -304,11 +321,20 @@ def _candidates(base, parts, seen, k):
     return np.unique(np.concatenate(best))
 
 
-def _names_of(names, items):
+def _names_of(names, items, n_items):
     """Names of some items, given an encoder or those of all."""
     if hasattr(names, "item_names"):
-        return [str(name) for name in names.item_names(items)]
-    return [str(names[item]) for item in items]
+        n_named = names.n_items_
+        names = names.items_
+    else:
+        n_named, names = np.shape(names)[:1], np.asarray(names)
+        n_named = n_named[0] if names.ndim == 1 else names.shape
+    if n_named != n_items:
+        raise ValueError(
+            f"names has {n_named} entries for {n_items} items. Give an encoder, or a sequence of "
+            "one name for each item."
+        )
+    return [str(name) for name in names[items]]
 
 
 def _features_of(model: Any, items: IntArray) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 _DIGITS = 6  # of the numbers in the page: a millionth of the largest
 
 
-def page(names, items, base, parts, ranges, k, features, feature_names):
+def page(title, names, items, base, parts, ranges, k, features, feature_names):
     """The text of a page; parameters are those of `SteeringDisplay`, ranges are (low, high)."""
     largest = max(float(np.abs(values).max(initial=1e-6)) for values in (base, *parts.values()))
     step = 10.0 ** (np.floor(np.log10(largest)) - _DIGITS)
@@ -34,7 +34,7 @@ def page(names, items, base, parts, ranges, k, features, feature_names):
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
     text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     template = resources.files(__package__).joinpath("steering.html").read_text("utf-8")
-    return template.replace("/*DATA*/null", text).replace("TITLE", html.escape("One user's list"))
+    return template.replace("/*DATA*/null", text).replace("TITLE", html.escape(title))
 
 
 def _whole(values, step):

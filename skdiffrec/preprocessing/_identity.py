@@ -70,7 +70,8 @@ def check_model_items(encoder, model):
     if n_items != encoder.n_items_:
         raise ValueError(
             f"model has {n_items} items, but encoder has {encoder.n_items_}. Fit the model to the "
-            "matrix that encoder.fit_transform returns."
+            "matrix that encoder.fit_transform returns; after add_items of the one, call add_items "
+            "of the other."
         )
 
 

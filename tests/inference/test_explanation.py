@@ -172,7 +172,7 @@ class TestExplain:
         assert plain.explain(5, 9).to_frame().history[0] == best
 
     def test_refusals(self, plain, interactions):
-        with pytest.raises(ValueError, match="one user, got 120"):
+        with pytest.raises(ValueError, match="One user is asked for, got 120"):
             plain.explain(item_ids=3)
         with pytest.raises(ValueError, match="one user, got 2"):
             plain.explain([1, 2], 3)

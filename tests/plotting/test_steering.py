@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import tiny_cfg
 from numpy.testing import assert_allclose, assert_array_equal
@@ -36,7 +37,7 @@ def display_fixture(steered):
 class TestLists:
     def test_are_those_of_recommend(self, steered, display):
         model, _ = steered
-        assert list(display.parts) == ["user_features", "history", "disliked"]
+        assert list(display.parts) == ["user_features", "history", "disliked", "wanted"]
         for scale in (
             {},
             {"disliked": 3.0},
@@ -60,8 +61,9 @@ class TestLists:
         rows = {"X": data.train[[9]], "user_features": data.user_features[[9]]}
         scales = {"disliked": [0, 2, 5]}
         display = SteeringDisplay.from_estimator(model, **rows, scales=scales)
-        assert_array_equal(display.list_at({"disliked": 5.0}).shape, 10)
-        assert list(display.parts) == ["disliked"]
+        for scale in ({"disliked": 5.0}, {"history": 2.0}, 1.6):
+            ids, _ = model.recommend(**rows, guidance_scale=scale)
+            assert_array_equal(display.list_at(scale), ids[0])
         assert display.ax_.get_xlabel() == "Guidance scale of 'disliked'"
 
     def test_few_of_many_items_hold_all_lists(self, steered, monkeypatch):
@@ -95,10 +97,26 @@ class TestLists:
             SteeringDisplay.from_estimator(model, 7, scales={"wishes": [0, 1]})
         with pytest.raises(ValueError, match="Nothing is known"):
             SteeringDisplay.from_estimator(plain, X=np.zeros((1, model.n_features_in_)))
-        with pytest.raises(ValueError, match="one user"):
+        with pytest.raises(ValueError, match="One user is asked for"):
             SteeringDisplay.from_estimator(plain)
         with pytest.raises(ValueError, match="n_sampling_steps=3"):
             SteeringDisplay.from_estimator(plain.set_params(n_sampling_steps=3), 7)
+        for names in (["a"], np.array(["a", "b"]), pd.DataFrame({"a": ["b"]})):
+            with pytest.raises(ValueError, match="one name for each item"):
+                SteeringDisplay.from_estimator(model, 7, names=names)
+
+    @pytest.mark.parametrize(
+        ("scales", "error", "message"),
+        [
+            ({"dislike": 3.0}, ValueError, "'dislike', but the conditions"),
+            ({"disliked": np.nan}, ValueError, "between -1000 and 1000"),
+            ({"disliked": "3x"}, TypeError, "must be a number"),
+            ({"disliked": [1, 2]}, ValueError, "1 users were asked for"),
+        ],
+    )
+    def test_bad_scales(self, display, scales, error, message):
+        with pytest.raises(error, match=message):
+            display.list_at(scales)
 
 
 class TestPage:
