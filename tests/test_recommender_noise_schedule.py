@@ -175,7 +175,7 @@ class TestTravels:
     def test_pickle(self, drawn):
         assert_same_lists(pickle.loads(pickle.dumps(drawn)).recommend(), drawn.recommend())
 
-    @pytest.mark.parametrize("n_jobs", [1, 2])
+    @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
     def test_grid_search(self, interactions, n_jobs):
         everything = np.arange(interactions.shape[0])
         grid = {"noise_schedule": ["cosine", cosine_schedule(100), linear_schedule(20, 0.01, 0.3)]}

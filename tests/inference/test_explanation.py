@@ -174,7 +174,7 @@ class TestExplain:
     def test_refusals(self, plain, interactions):
         with pytest.raises(ValueError, match="One user is asked for, got 120"):
             plain.explain(item_ids=3)
-        with pytest.raises(ValueError, match="one user, got 2"):
+        with pytest.raises(ValueError, match="One user is asked for, got 2"):
             plain.explain([1, 2], 3)
         with pytest.raises(IndexError, match="item_ids contains 50"):
             plain.explain(1, 50)
