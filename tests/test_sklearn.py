@@ -150,6 +150,7 @@ class TestSearch:
             found.best_estimator_.decision_function(interactions),
         )
 
+    @pytest.mark.slow  # workers of other searches are tested in any case
     def test_workers_change_nothing(self, interactions):
         one, two = (search(cv=2, n_jobs=n).fit(interactions).cv_results_ for n in (1, 2))
         assert_array_equal(one["mean_test_score"], two["mean_test_score"])

@@ -42,7 +42,13 @@ X = random_csr(20, seed=5, weighted=True)
 SCALE = np.random.default_rng(0).choice([0.0, 1.0, 0.4, 2.5], 20)
 
 
-@pytest.fixture(name="model", params=MODELS)
+QUICK = "dense", "sparse", "no head", "time"
+
+
+@pytest.fixture(
+    name="model",
+    params=[m if m in QUICK else pytest.param(m, marks=pytest.mark.slow) for m in MODELS],
+)
 def model_fixture(request):
     return make_model(**MODELS[request.param])
 
