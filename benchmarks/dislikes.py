@@ -12,13 +12,10 @@ is the share of a list that they rated below it. Means over seeds; differences w
 of a paired bootstrap over users.
 """
 
-import argparse
-import pathlib
-
 import numpy as np
 import scipy.sparse as sp
 from profiles import shortened
-from protocol import save, without
+from protocol import arguments, save, without
 from sklearn.model_selection import KFold
 from timing import machine, markdown
 
@@ -119,11 +116,7 @@ def table(values):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", help="JSON")
-    options = parser.parse_args()
+    options = arguments(__doc__)
     parts = load(options.data)
     found: dict = {}
     chosen = []

@@ -9,13 +9,10 @@ falls from scale 0 to 1, 2 and 4. "of the genre" is nDCG@10 of held-out items of
 that of all held-out items; a filtered list has the genre alone. Means over genres and seeds.
 """
 
-import argparse
-import pathlib
-
 import numpy as np
 import scipy.sparse as sp
 from new_items import load
-from protocol import save
+from protocol import arguments, save
 from timing import machine, markdown
 
 from skdiffrec import CFGDiffusionRecommender
@@ -57,11 +54,7 @@ def seeded(parts, F, wanted, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", help="JSON")
-    options = parser.parse_args()
+    options = arguments(__doc__)
     parts, F = load(options.data)
     wanted, found, monotone = genres(options.data, F), {}, []
     for seed in range(options.seeds):

@@ -12,12 +12,9 @@ new item by the cosines of its features with those of the history, rare features
 intervals of a paired bootstrap over users.
 """
 
-import argparse
-import pathlib
-
 import numpy as np
 import scipy.sparse as sp
-from protocol import save
+from protocol import arguments, save
 from timing import machine, markdown
 
 from skdiffrec import CFGDiffusionRecommender
@@ -87,11 +84,7 @@ def seeded(parts, F, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", help="JSON")
-    options = parser.parse_args()
+    options = arguments(__doc__)
     parts, F = load(options.data)
     found: dict = {}
     for seed in range(options.seeds):

@@ -1,5 +1,6 @@
 """What the benchmarks share: lists made from train that leave out train and valid."""
 
+import argparse
 import json
 import os
 import pathlib
@@ -21,6 +22,15 @@ def without(ids, left_out, k):
 def longest(X):
     """Largest number of interactions of a user."""
     return int(np.diff(X.indptr).max())
+
+
+def arguments(description):
+    """Options of a benchmark of one data set: its path, the number of seeds, where to save."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("data", type=pathlib.Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", help="JSON")
+    return parser.parse_args()
 
 
 def save(path, record):

@@ -124,7 +124,7 @@ class Monitor:
         lists: list[list[np.ndarray]] = [[] for _ in self.weights]
         for block in self.blocks:
             rows = self.rows[block]
-            network = score_network(rows)
+            network, seen = score_network(rows), rows.seen
             form = None if self.score_closed_form is None else self.score_closed_form(rows)
             if math.isnan(ratio):
                 ratio = spread_ratio(network, form)
@@ -132,7 +132,7 @@ class Monitor:
             for weight, ids in zip(self.weights, lists, strict=True):
                 np.multiply(0.0 if form is None else form, np.float32(weight * ratio), out=scores)
                 scores += network
-                ids.append(masked_topk(scores, K, rows.seen)[0])
+                ids.append(masked_topk(scores, K, seen)[0])
         ndcg = [self.held_out.ndcg(np.concatenate(ids)) for ids in lists]
         # a mean with its neighbours, so that no weight wins by luck alone
         smooth = uniform_filter1d(ndcg, 3, mode="nearest")
@@ -158,8 +158,9 @@ class Monitor:
         lists: list[list[np.ndarray]] = [[] for _ in _SCALES]
         for block in self.blocks:
             rows = self.rows[block]
+            seen = rows.seen
             for ids, scores in zip(lists, sweep(rows, _SCALES), strict=True):
-                ids.append(masked_topk(scores, K, rows.seen)[0])
+                ids.append(masked_topk(scores, K, seen)[0])
         return _SCALES[int(np.argmax([self.held_out.ndcg(np.concatenate(ids)) for ids in lists]))]
 
     @property

@@ -76,7 +76,10 @@ def check_wanted(wanted, n_users, n_features, names):
         raise TypeError(_FORMS.format(wanted))
     if isinstance(wanted, Mapping):
         row = _row_of(wanted, n_features, [] if names is None else list(names))
-        rows = sp.csr_array(np.repeat(row[None], n_users, 0), dtype=np.float64)
+        columns = np.flatnonzero(row)
+        parts = np.tile(row[columns], n_users), np.tile(columns, n_users)
+        starts = np.arange(n_users + 1) * len(columns)
+        rows = sp.csr_array((*parts, starts), shape=(n_users, n_features))
     else:
         try:
             rows, columns = feature_matrix("wanted", wanted, "a user who wants nothing,")
