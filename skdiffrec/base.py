@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from ._utils.callbacks import CALLBACK_STATE
 from ._utils.cuts import OrderedRows, comes_in_sets, hide_share
+from ._utils.fitted_state import fitted_now, replaced_at_once
 from ._utils.holdouts import (
     check_any_holdout,
     check_holdout,
@@ -23,7 +23,6 @@ from ._utils.topk import EVERY_ITEM, masked_topk, row_blocks
 from ._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Values
 from ._utils.validation import (
     VALUES,
-    check_fitted,
     check_interactions,
     check_k,
     fit_context,
@@ -111,14 +110,8 @@ class BaseRecommender(BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def _fit_or_restore(self, X, **options):
-        before = self.__dict__.copy()
-        try:
-            self._fit(self._start_fit(X), **options)
-        except BaseException:
-            # scikit-learn ends its callbacks by what it keeps here
-            kept = {name: vars(self)[name] for name in CALLBACK_STATE if name in vars(self)}
-            self.__dict__ = before | kept
-            raise
+        with replaced_at_once(self) as new:
+            new._fit(new._start_fit(X), **options)
         return self
 
     def _asked_horizon(self):
@@ -214,7 +207,7 @@ class BaseRecommender(BaseEstimator):
             For user or item ids that are not integers or out of range, a wrong number of rows or
             columns, negative or missing values in a matrix, ``k < 1``.
         """
-        check_fitted(self)
+        self = fitted_now(self)
         k = check_k(k)
         rows, chosen, scalar = requested_rows(self, user_ids, X)
         n = rows.shape[0] if chosen is None else len(chosen)
@@ -246,7 +239,7 @@ class BaseRecommender(BaseEstimator):
             Higher is better; comparable within a row. Seen items are scored too. A row without
             interactions has the items' popularity.
         """
-        check_fitted(self)
+        self = fitted_now(self)
         rows = self._check_rows(X)
         scores = np.empty(rows.shape, np.float32)
         for block in row_blocks(*rows.shape):
@@ -282,7 +275,7 @@ class BaseRecommender(BaseEstimator):
 
     def _score(self, X, y, **known):
         """`score`, given what else is known of the users."""
-        check_fitted(self)
+        self = fitted_now(self)
         alone = y is None or is_labels(y)
         X = self._check_rows(X, earliest=alone)  # as in splitters: a repeat is no new item
         y = drop_labels(y, X.shape, stacklevel=3)
@@ -330,7 +323,7 @@ class BaseRecommender(BaseEstimator):
         >>> bool((loaded.recommend(0, k=1)[0] == model.recommend(0, k=1)[0]).all())
         True
         """
-        check_fitted(self)
+        self = fitted_now(self)
         save_model(self, path, include_data)
 
     @classmethod

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from .._utils.condition_names import HISTORY
+from .._utils.fitted_state import fitted_now
 from .._utils.results import DrawSummary, Explanation, ScoreParts
 from .._utils.topk import masked_topk
 from .._utils.typing import ArrayLike, Scale, Wanted
-from .._utils.validation import check_fitted, check_item_list, check_k, check_lists
+from .._utils.validation import check_item_list, check_k, check_lists
 from .serving import ServedDiffusion
 
 _N_EXPLAINED = 10
@@ -71,9 +72,9 @@ class ExplainedDiffusion(ServedDiffusion):
         >>> model.fit(data.train).sample(data.train[:4], 5).shape
         (5, 4, 200)
         """
-        n_samples = check_k(n_samples, "n_samples")
+        self, n_samples = fitted_now(self), check_k(n_samples, "n_samples")
         given = dict(temperature=temperature, eta=eta, n_sampling_steps=n_sampling_steps)
-        rows = self._checked_users(X, user_features, wanted)
+        rows = self._users(self._check_rows(X), user_features, wanted)
         model, draws = self._start_draws(rows, n_samples, guidance_scale, given)
         scores = np.empty((n_samples, *rows.shape), np.float32)
 
@@ -138,9 +139,10 @@ class ExplainedDiffusion(ServedDiffusion):
         >>> summary.top_k_probability.sum(axis=1)
         array([5., 5., 5., 5.], dtype=float32)
         """
+        self = fitted_now(self)
         k, n_samples = check_k(k), check_k(n_samples, "n_samples")
         given = dict(temperature=temperature, eta=eta, n_sampling_steps=n_sampling_steps)
-        rows = self._checked_users(X, user_features, wanted)
+        rows = self._users(self._check_rows(X), user_features, wanted)
         model, draws = self._start_draws(rows, n_samples, guidance_scale, given)
         summary = DrawSummary(*(np.zeros(rows.shape, np.float32) for _ in DrawSummary._fields))
 
@@ -151,10 +153,6 @@ class ExplainedDiffusion(ServedDiffusion):
 
         model.each(summarize, model.blocks(rows.shape[0]))
         return summary
-
-    def _checked_users(self, X, user_features, wanted):
-        check_fitted(self)
-        return self._users(self._check_rows(X), user_features, wanted)
 
     def _start_draws(self, rows, n_samples, guidance_scale, given):
         """(model, a function that gives the draws of a block of `UserRows`)."""
@@ -219,7 +217,7 @@ class ExplainedDiffusion(ServedDiffusion):
         >>> bool(abs(parts.unconditional + 2.0 * parts.lift - scores).max() < 1e-4)
         True
         """
-        check_fitted(self)
+        self = fitted_now(self)
         rows, chosen, one_user = self._requested(user_ids, X, user_features, wanted)
         n = rows.shape[0] if chosen is None else len(chosen)
         item_ids = np.arange(self.n_features_in_) if item_ids is None else item_ids
@@ -311,7 +309,7 @@ default=None
         >>> why.total.shape == (2, len(why.history))
         True
         """
-        check_fitted(self)
+        self = fitted_now(self)
         row = self._one_row(user_id, X, user_features, wanted)
         scale = self._scales(1, guidance_scale)
         model, settings = self._sampled()

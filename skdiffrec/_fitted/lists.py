@@ -12,6 +12,7 @@ from .._inference.model import FittedModel
 from .._inference.state import model_state
 from .._network.sparse_rows import UserRows
 from .._parameters import SAMPLING_PARAMETERS, sampling_settings
+from .._utils.fitted_state import fitted_now
 from .._utils.item_features import check_wanted
 from .._utils.tensor_file import PersistenceError
 from .._utils.topk import masked_topk
@@ -19,7 +20,6 @@ from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Scale, 
 from .._utils.user_features import check_user_features, warn_without_features
 from .._utils.validation import (
     check_condition_scales,
-    check_fitted,
     check_k,
     check_parameters,
     check_scale_grid,
@@ -193,7 +193,7 @@ default=None
             For user or item ids that are not integers or out of range, a wrong number of rows or
             columns, negative or missing values in a matrix, ``k < 1``.
         """
-        check_fitted(self)
+        self = fitted_now(self)
         k = check_k(k)
         rows, chosen, scalar = self._requested(user_ids, X, user_features, wanted)
         n = rows.shape[0] if chosen is None else len(chosen)
@@ -231,7 +231,7 @@ default=None
         scores : ndarray of float32, shape (n_users, n_items)
             Higher is better; comparable within a row. Seen items are scored too.
         """
-        check_fitted(self)
+        self = fitted_now(self)
         rows = self._users(self._check_rows(X), user_features, wanted)
         scale = self._scales(rows.shape[0], guidance_scale)
         model, settings = self._sampled()
@@ -255,7 +255,7 @@ default=None
             After the first step, the second, ...; the last is that of `decision_function`,
             up to rounding.
         """
-        check_fitted(self)
+        self = fitted_now(self)
         rows = self._users(self._check_rows(X), user_features)
         scale = self._scales(rows.shape[0])
         model, settings = self._sampled()
@@ -309,7 +309,7 @@ default=None
         >>> model.fit(data.train).recommend_scales([0.0, 1.0, 2.0], [5, 7], k=4)[0].shape
         (3, 2, 4)
         """
-        check_fitted(self)
+        self = fitted_now(self)
         scales, grid = check_scale_grid(scales, self._model.conditions)
         k = check_k(k)
         rows, chosen, scalar = self._requested(user_ids, X, user_features, wanted)

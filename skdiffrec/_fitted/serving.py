@@ -9,10 +9,11 @@ from scipy.sparse import csr_array
 from .._inference.host_state import in_own_state
 from .._inference.new_items import with_new_items
 from .._inference.onnx import export, requested_inputs
+from .._utils.fitted_state import fitted_now, replaced_at_once
 from .._utils.item_features import check_new_items
 from .._utils.similarity import cosine_similarity, most_similar, stored_similarity
 from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike
-from .._utils.validation import allowed_items, check_fitted, check_item_list, check_k
+from .._utils.validation import allowed_items, check_item_list, check_k
 from .lists import FittedDiffusion
 
 
@@ -62,7 +63,7 @@ class ServedDiffusion(FittedDiffusion):
             For item ids that are not integers or out of range, ``k < 1``, a `by` that is not known
             or not there.
         """
-        check_fitted(self)
+        self = fitted_now(self)
         k, n_items = check_k(k), self.n_features_in_
         item_ids, scalar = check_item_list("item_ids", item_ids, n_items)
         columns = allowed_items(filter_items, items, n_items)
@@ -107,7 +108,12 @@ class ServedDiffusion(FittedDiffusion):
         >>> model.recommend(0, k=1, items=[200, 201])[0].shape
         (1,)
         """
-        check_fitted(self)
+        with replaced_at_once(self) as new:
+            new._add_items(item_features)
+        return self
+
+    def _add_items(self, item_features):
+        fitted_now(self)
         model = self._model
         if model.item_features is None:
             raise ValueError(
@@ -127,7 +133,6 @@ class ServedDiffusion(FittedDiffusion):
             X = self._fit_X
             self._fit_X = csr_array((X.data, X.indices, X.indptr), shape=(X.shape[0], n_items))
         self.__dict__.pop("feature_names_in_", None)
-        return self
 
     def _similarity(self, by):
         model, form = self._model, self._model.closed_form
@@ -197,7 +202,7 @@ class ServedDiffusion(FittedDiffusion):
         TypeError
             If `k` is no integer, or `blocked`, `allowed` or `wanted` no bool.
         """
-        check_fitted(self)
+        self = fitted_now(self)
         model, settings = self._sampled()
         filters = {"blocked": blocked, "allowed": allowed, "wanted": wanted}
         export(model, settings, path, check_k(k), filter_seen, requested_inputs(filters))

@@ -18,7 +18,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils.validation import _get_feature_names as column_names
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from .canonical import VALUES, canonical_csr, with_float_data
 from .item_filters import user_item_matrix
@@ -35,7 +35,6 @@ __all__ = [
     "allowed_items",
     "canonical_csr",
     "check_condition_scales",
-    "check_fitted",
     "check_guidance_scale",
     "check_interactions",
     "check_item_ids",
@@ -187,12 +186,6 @@ def check_item_ids(name, ids, n_items):
 def check_item_list(name, ids, n_items):
     """Item ids as (1-D int64 array in the given order, whether one int was given)."""
     return _integer_ids(name, ids, n_items, "the columns of X"), np.ndim(ids) == 0
-
-
-def check_fitted(estimator):
-    """`check_is_fitted`, at a fraction of its time where it is."""
-    if not hasattr(estimator, "n_features_in_"):
-        check_is_fitted(estimator)
 
 
 def allowed_items(filter_items, items, n_items):

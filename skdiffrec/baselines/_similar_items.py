@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+from .._utils.fitted_state import fitted_now
 from .._utils.similarity import most_similar
 from .._utils.typing import ArrayLike, FloatArray, IntArray
-from .._utils.validation import allowed_items, check_fitted, check_item_list, check_k
+from .._utils.validation import allowed_items, check_item_list, check_k
 from ..base import BaseRecommender
 
 
@@ -61,7 +62,7 @@ class SimilarItemsRecommender(BaseRecommender):
         >>> model.similar_items(0, k=2)
         (array([1, 3]), array([1. , 0.5], dtype=float32))
         """
-        check_fitted(self)
+        self = fitted_now(self)
         k, n_items = check_k(k), self.n_features_in_
         item_ids, scalar = check_item_list("item_ids", item_ids, n_items)
         columns = allowed_items(filter_items, items, n_items)

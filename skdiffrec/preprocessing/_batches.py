@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
+from .._utils.fitted_state import fitted_now
 from .._utils.validation import check_k
 from ._encoder import InteractionEncoder
 from ._histories import fitted_recommender, requested_histories
@@ -118,8 +118,7 @@ def recommend_batches(
     >>> print(table["user"], table["item"])
     ['bob' 'zoe'] ['tea' 'jam']
     """
-    check_is_fitted(model)
-    check_is_fitted(encoder)
+    model, encoder = fitted_now(model), fitted_now(encoder)
     k, batch_size = check_k(k), check_k(batch_size, "batch_size")
     check_model_items(encoder, model)
     warn_of_other_values(encoder, fitted_recommender(model))

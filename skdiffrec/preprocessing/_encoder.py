@@ -7,9 +7,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
 from .._utils.canonical import RATING
+from .._utils.fitted_state import fitted_now, replaced_at_once
 from .._utils.validation import VALUES, Interval, StrOptions, fit_context
 from ._event_parts import encode_parts
 from ._events import events_matrix, read_events, row_users, without_small_users
@@ -220,13 +220,14 @@ class InteractionEncoder(  # type: ignore[call-arg]
                 f"min_weight={self.min_weight}, min_user_interactions={self.min_user_interactions} "
                 f"or min_item_interactions={self.min_item_interactions}."
             )
-        self.values_, self._form = values, form
-        self._left_out = np.delete(items, kept_items)
-        self._left_out_users = np.delete(users, kept_users)
-        self._row_hashes, self._row_levels = row_hashes(X_new), row_levels(X_new)
-        self._row_masks = row_masks(X_new, self._row_levels)
-        self._users, self._items = users[kept_users], items[kept_items]
-        self.n_users_, self.n_items_ = X_new.shape
+        with replaced_at_once(self) as new:
+            new.values_, new._form = values, form
+            new._left_out = np.delete(items, kept_items)
+            new._left_out_users = np.delete(users, kept_users)
+            new._row_hashes, new._row_levels = row_hashes(X_new), row_levels(X_new)
+            new._row_masks = row_masks(X_new, new._row_levels)
+            new._users, new._items = users[kept_users], items[kept_items]
+            new.n_users_, new.n_items_ = X_new.shape
         return X_new
 
     def transform(
@@ -263,7 +264,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         ValueError, TypeError
             As in `fit`, and for unknown users or items if they are errors.
         """
-        check_is_fitted(self)
+        self = fitted_now(self)
         X_new, ids = self._rows(X, users)
         return (X_new, public_ids(self, ids)) if return_users else X_new
 
@@ -311,7 +312,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         NotFittedError
             Before `fit`.
         """
-        check_is_fitted(self)
+        self = fitted_now(self)
         return np.array([str(item) for item in self._items.tolist()], object)
 
     def set_output(self, *, transform: str | None = None) -> Self:

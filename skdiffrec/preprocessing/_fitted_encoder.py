@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils import tensor_file
+from .._utils.fitted_state import fitted_now, replaced_at_once
 from ._align import aligned
 from ._encoder_file import packed_encoder, unpacked_encoder
 from ._lists import make_table, names_of, table_columns
@@ -30,13 +31,13 @@ class FittedEncoder(BaseEstimator):
     @property
     def users_(self) -> NDArray:
         """Ids of the rows, ascending; text as objects, which every library takes."""
-        check_is_fitted(self)
+        self = fitted_now(self)
         return public_ids(self, self._users)
 
     @property
     def items_(self) -> NDArray:
         """Ids of the columns, ascending; text as objects."""
-        check_is_fitted(self)
+        self = fitted_now(self)
         return public_ids(self, self._items)
 
     def inverse_transform(
@@ -72,7 +73,7 @@ class FittedEncoder(BaseEstimator):
         ValueError, IndexError
             If the numbers of lists, scores and users differ, or a column is out of range.
         """
-        check_is_fitted(self)
+        self = fitted_now(self)
         return make_table(table_columns(self, X, scores, users), self._form)
 
     def item_names(self, ids: ArrayLike) -> Any:
@@ -105,7 +106,7 @@ class FittedEncoder(BaseEstimator):
         array([['tea', 'jam'],
                ['jam', None]], dtype=object)
         """
-        check_is_fitted(self)
+        self = fitted_now(self)
         return names_of(self._items, ids)
 
     def add_items(self, ids: ArrayLike) -> Self:
@@ -136,8 +137,9 @@ class FittedEncoder(BaseEstimator):
         array(['cocoa', 'jam'], dtype=object)
         """
         check_is_fitted(self)
-        self._items = with_new_ids(self._items, self._left_out, ids)
-        self.n_items_ = len(self._items)
+        with replaced_at_once(self) as new:
+            new._items = with_new_ids(new._items, new._left_out, ids)
+            new.n_items_ = len(new._items)
         return self
 
     def user_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
@@ -171,7 +173,7 @@ class FittedEncoder(BaseEstimator):
         >>> encoder.user_index([9, 8], unknown=-1), encoder.item_index("tea")
         (array([ 1, -1]), 1)
         """
-        check_is_fitted(self)
+        self = fitted_now(self)
         return look_up_ids(self, "users", ids, unknown)
 
     def item_index(self, ids: ArrayLike, unknown: str | int = "error") -> Any:
@@ -187,7 +189,7 @@ class FittedEncoder(BaseEstimator):
         columns : ndarray of int64, shape (n,), or int for one id
             Column numbers; errors are those of `user_index`.
         """
-        check_is_fitted(self)
+        self = fitted_now(self)
         return look_up_ids(self, "items", ids, unknown)
 
     def align(self, table: Any, on: Literal["user", "item"] = "user") -> Any:
@@ -227,7 +229,7 @@ class FittedEncoder(BaseEstimator):
         0   NaN
         1  41.0
         """
-        check_is_fitted(self)
+        self = fitted_now(self)
         if on not in ("user", "item"):
             raise ValueError(f'on must be "user" or "item", got {on!r}.')
         index, n = (
@@ -267,7 +269,7 @@ class FittedEncoder(BaseEstimator):
         ...     InteractionEncoder.load(path).items_.tolist()
         ['jam', 'tea']
         """
-        check_is_fitted(self)
+        self = fitted_now(self)
         tensor_file.write(path, *packed_encoder(self))
 
     @classmethod

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils import saving, tensor_file
+from .._utils.fitted_state import fitted_now, replaced_at_once
 from .._utils.tensor_file import PersistenceError
 from .._utils.validation import HasMethods, check_k, fit_context
 from ._batches import recommend_batches
@@ -136,7 +137,8 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         matrix = encoder.fit_transform(X)
         warn_of_other_values(encoder, self.recommender)
         recommender = clone(self.recommender).fit(matrix)
-        self.recommender_, self.encoder_ = recommender, encoder
+        with replaced_at_once(self) as new:
+            new.recommender_, new.encoder_ = recommender, encoder
         return self
 
     def recommend(
@@ -168,7 +170,7 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         NotFittedError, ValueError, TypeError
             As :func:`recommend_batches`.
         """
-        check_is_fitted(self)
+        self = fitted_now(self)
         batches = self.recommend_batches(X, users=users, k=k, batch_size=_ONE_BATCH, **options)
         for table in batches:
             return table
@@ -195,7 +197,7 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         NotFittedError, ValueError, TypeError
             As :func:`recommend_batches`.
         """
-        check_is_fitted(self)
+        self = fitted_now(self)
         return recommend_batches(self.recommender_, self.encoder_, X, **options)
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -219,7 +221,7 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         NotFittedError, ValueError, TypeError
             As `transform` of the encoder and `score` of the recommender.
         """
-        check_is_fitted(self)
+        self = fitted_now(self)
         if y is None:
             return self.recommender_.score(self.encoder_.transform(X))
         history, users = self.encoder_._rows(X)
@@ -250,7 +252,7 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         OSError
             If the file cannot be written.
         """
-        check_is_fitted(self)
+        self = fitted_now(self)
         recommender = fitted_recommender(self.recommender_)
         if not hasattr(recommender, "_get_state"):
             raise PersistenceError(
