@@ -49,6 +49,8 @@ FREE_PARAMETERS = frozenset(
         *SAMPLING_PARAMETERS,
         "guidance_scale",
         "item_features",  # of which nothing is learned
+        "checkpoint",
+        "checkpoint_every",
         "device",  # where it is trained is in the key of its own
         "memory",
         "random_state",  # and so is the seed
@@ -101,6 +103,8 @@ PARAMETER_CONSTRAINTS = {
     "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
     "n_iter_no_change": [_at_least(1, kind=numbers.Integral)],
     "device": [str, torch.device],
+    "checkpoint": [str, os.PathLike, None],
+    "checkpoint_every": [_at_least(0)],
     "memory": [str, os.PathLike, joblib.Memory, None],
     "random_state": ["random_state"],
     "verbose": ["verbose"],

@@ -32,6 +32,7 @@ ORDER = [
     "_parameters",
     "_training",
     "_fitted",
+    "_trainable",
     "_recommender",
     "persistence",
     "",

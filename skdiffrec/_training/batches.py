@@ -78,13 +78,17 @@ class RowBatches:
     def _uniform(self, n):
         return torch.rand(n, dtype=torch.float32, device=self.device, generator=self.generator)
 
-    def batches(self, batch_size):
+    def shuffled(self):
         """All rows as often as `visits` says, in a random order."""
         filled = torch.nonzero(self.indptr.diff()).ravel()
         filled = filled.repeat_interleave(self.visits[filled])
-        shuffled = filled[torch.randperm(len(filled), device=self.device, generator=self.generator)]
-        for rows in shuffled.split(batch_size):
-            yield self.cut(rows)
+        return filled[torch.randperm(len(filled), device=self.device, generator=self.generator)]
+
+    def batches(self, batch_size, order=None):
+        """A `Batch` of every so many rows, in an order (None: a new one)."""
+        order = self.shuffled() if order is None else order
+        for first in range(0, len(order), batch_size):
+            yield self.cut(order[first : first + batch_size])
 
     def cut(self, rows):
         """A `Batch` of the given rows."""

@@ -23,6 +23,7 @@ _DEFAULT_WEIGHT = 0.5
 # of one item, which spread far.
 _NEXT_ITEM_WEIGHTS = (0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 4.0, 16.0)
 _NEXT_ITEM_WEIGHT = 0.06
+_PROGRESS = ("best", "best_mean", "risen", "epoch", "best_weight", "best_factor")
 _SCALES = (0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
 
 
@@ -141,11 +142,11 @@ class Monitor:
         # A young network adds nothing to a closed form: it is the mean over weights that rises.
         if improved or np.mean(ndcg) > self.best_mean:
             self.risen = self.epoch
-        self.best_mean = max(self.best_mean, np.mean(ndcg))
+        self.best_mean = max(self.best_mean, float(np.mean(ndcg)))
         if improved:
-            self.best, self.best_weight = ndcg[chosen], self.weights[chosen]
+            self.best, self.best_weight = float(ndcg[chosen]), self.weights[chosen]
             self.best_factor = self.weights[chosen] * ratio
-        return ndcg[chosen], improved
+        return float(ndcg[chosen]), improved
 
     def best_scale(self, sweep):
         """The guidance scale that ranks best.
@@ -162,6 +163,17 @@ class Monitor:
             for ids, scores in zip(lists, sweep(rows, _SCALES), strict=True):
                 ids.append(masked_topk(scores, K, seen)[0])
         return _SCALES[int(np.argmax([self.held_out.ndcg(np.concatenate(ids)) for ids in lists]))]
+
+    def progress(self):
+        """What it found so far, {name: number}; None is nothing yet."""
+        found = {name: getattr(self, name) for name in _PROGRESS}
+        return {name: value if math.isfinite(value) else None for name, value in found.items()}
+
+    def go_on(self, progress):
+        """Take what `progress` gave."""
+        for name in _PROGRESS:
+            value = progress[name]
+            setattr(self, name, -math.inf if value is None else value)
 
     @property
     def should_stop(self):

@@ -47,15 +47,17 @@ _VERSIONED = ("torch", "numpy", "scipy", "scikit-learn")
 
 
 def training_key(rows, sample_weight, parameters, seed, device):
-    """A hash of all that training depends on; of equal keys one training will do."""
-    parameters = {name: _plain(value) for name, value in parameters.items()}
-    versions = {name: importlib.metadata.version(name) for name in _VERSIONED}
+    """All that training depends on, {what: hash or version}; of equal ones one training will do."""
     parts = [
         (X.shape, X.indptr, X.indices, X.data)
         for X in (rows.history, rows.user_features, rows.disliked)
         if X is not None
     ]
-    return joblib.hash((parts, sample_weight, parameters, seed, str(device), __version__, versions))
+    key = {"X": parts, "sample_weight": sample_weight, "random_state": seed, "device": str(device)}
+    key |= {name: _plain(value) for name, value in parameters.items()}
+    key = {name: joblib.hash(value) for name, value in key.items()}
+    versions = {f"version of {name}": importlib.metadata.version(name) for name in _VERSIONED}
+    return key | versions | {"version of skdiffrec": __version__}
 
 
 def _plain(value):
@@ -71,7 +73,7 @@ def _plain(value):
 
 
 @in_own_state(gradients=True, device=True)
-def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks):
+def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks, checkpoint=None):
     """Train a model on canonical rows.
 
     Parameters
@@ -85,6 +87,7 @@ def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks
     seed : int
     device : torch.device
     callbacks : EpochCallbacks
+    checkpoint : Checkpoint, default=None
 
     Returns
     -------
@@ -120,6 +123,7 @@ def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks
             verbose=p.verbose,
             before_epoch=callbacks.begin_epoch,
             after_epoch=lambda ema: callbacks.end_epoch(shown, lambda: training.model_so_far(ema)),
+            checkpoint=checkpoint,
         )
     return training.finished(training.denoiser, ended_by)
 

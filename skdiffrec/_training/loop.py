@@ -7,9 +7,11 @@ from typing import NamedTuple
 import torch
 from tqdm.auto import tqdm
 
+from .checkpoint import NoCheckpoint
 from .ema import EMA
 from .losses import loss_blocks, multinomial_loss
 from .optimizer import AdamW
+from .state import Position, TrainingState
 
 # as so many items a disliked one counts among those that are no targets
 _DISLIKED_COUNT = 30.0
@@ -86,6 +88,8 @@ def epochs(
     batch_size,
     n_loss_items=None,
     before_epoch=None,
+    after_step=None,
+    position=None,
 ):
     """Train in place; one `EpochRecord` after each pass over the rows.
 
@@ -100,18 +104,23 @@ def epochs(
     max_epochs, batch_size : int
     n_loss_items : int or None
         Items that the ranking loss of a batch is computed on; None is all.
-    before_epoch : callable or None
+    before_epoch, after_step : callable or None
+    position : Position
+        Where to go on, and where training is; None is the beginning.
 
     Yields
     ------
     record : EpochRecord
     """
-    for epoch in range(1, max_epochs + 1):
+    position = position or Position()
+    while position.epoch < max_epochs:
         if before_epoch is not None:
             before_epoch()
         denoiser.train()
-        losses = []
-        for batch in rows.batches(batch_size):
+        if position.order is None:
+            position.order, position.losses = rows.shuffled(), []
+        rest = position.order[len(position.losses) * batch_size :]
+        for batch in rows.batches(batch_size, rest):
             loss = batch_loss(
                 denoiser,
                 diffusion,
@@ -124,8 +133,12 @@ def epochs(
             loss.backward()
             optimizer.step()
             ema.update()
-            losses.append(loss.detach())
-        yield EpochRecord(epoch, float(torch.stack(losses).mean()))
+            position.losses.append(loss.detach())
+            if after_step is not None:
+                after_step()
+        loss = float(torch.stack(position.losses).mean())
+        position.epoch, position.order, position.losses = position.epoch + 1, None, []
+        yield EpochRecord(position.epoch, loss)
 
 
 def train(
@@ -143,6 +156,7 @@ def train(
     ema_decay=EMA_DECAY,
     before_epoch=None,
     after_epoch=None,
+    checkpoint=None,
 ):
     """Train to the last epoch, or to the best one by `monitor`; averaged weights stay.
 
@@ -152,6 +166,8 @@ def train(
         Takes a dict an epoch: epoch, loss and, with a monitor, validation_ndcg.
     before_epoch, after_epoch : callables or None
         ``before_epoch()``, and ``after_epoch(ema) -> bool``, true to end training.
+    checkpoint : Checkpoint or None
+        Where to go on, and what to write down.
 
     Returns
     -------
@@ -161,6 +177,9 @@ def train(
     """
     optimizer = AdamW(denoiser.parameters(), learning_rate=learning_rate)
     ema = EMA(denoiser, ema_decay)
+    checkpoint = checkpoint or NoCheckpoint()
+    state = TrainingState(denoiser, optimizer, ema, rows.generator, monitor, log)
+    checkpoint.restore(state)
     records = epochs(
         denoiser,
         diffusion,
@@ -171,14 +190,18 @@ def train(
         batch_size=batch_size,
         n_loss_items=n_loss_items,
         before_epoch=before_epoch,
+        after_step=lambda: checkpoint.after_step(state),
+        position=state.position,
     )
-    best, ended_by = None, "training"
-    with tqdm(total=max_epochs, disable=not verbose, unit="epoch") as progress:
+    ended_by, stopped = "training", monitor is not None and monitor.should_stop
+    options = {"total": max_epochs, "initial": len(log), "unit": "epoch"}
+    with tqdm(disable=not verbose, **options) as progress:
         try:
-            for record in records:
+            for record in () if stopped else records:
                 entry, improved = _evaluated(record, monitor, ema, learning_rate)
-                best = ema.snapshot() if improved else best
+                state.best = ema.snapshot() if improved else state.best
                 log.append(entry)
+                checkpoint.after_epoch(state)
                 progress.set_postfix({name: f"{entry[name]:.4f}" for name in list(entry)[1:]})
                 progress.update()
                 if after_epoch is not None and after_epoch(ema):
@@ -190,8 +213,8 @@ def train(
             if not log:
                 raise
             ended_by = "interrupt"
-            _warn_interrupted(len(log), best)
-    ema.load(best)
+            _warn_interrupted(len(log), state.best)
+    ema.load(state.best)
     return ended_by
 
 

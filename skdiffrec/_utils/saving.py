@@ -20,7 +20,7 @@ from .tensor_file import (
 from .validation import check_parameters
 
 # of the machine rather than of the model, or an array that the fitted model has
-_NOT_SAVED = ("device", "memory", "item_features")
+_NOT_SAVED = ("device", "memory", "checkpoint", "item_features")
 _POPULARITY, _FEATURES = "item_popularity", "user_features"
 _NAMES = "feature_names", "user_feature_names"  # of columns, where fit was given a data frame
 _OF_FORMAT_4: dict[str, object] = {

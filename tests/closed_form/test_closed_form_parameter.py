@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skdiffrec import CFGDiffusionRecommender, _recommender
+from skdiffrec import CFGDiffusionRecommender, _trainable
 from skdiffrec._network.sparse_rows import UserRows
 from skdiffrec._training.fit import training_key
 from skdiffrec.baselines import (
@@ -370,9 +370,9 @@ class TestMemory:
         assert key_of(interactions, Together()) != key_of(interactions, other())
 
     def test_a_search_trains_once_for_each_matrix(self, interactions, tmp_path, monkeypatch):
-        trained, fit_model = [], _recommender.fit_model
+        trained, fit_model = [], _trainable.fit_model
         monkeypatch.setattr(
-            _recommender,
+            _trainable,
             "fit_model",
             lambda X, *args: trained.append(args[2].closed_form.reg) or fit_model(X, *args),
         )

@@ -222,7 +222,7 @@ class TestAsAnEstimator:
         """A second search, with other scales, trains nothing."""
         model = tiny_cfg(memory=tmp_path)
         searched(interactions, model=model)
-        monkeypatch.setattr("skdiffrec._recommender.fit_model", None)
+        monkeypatch.setattr("skdiffrec._trainable.fit_model", None)
         found = searched(interactions, model=model, scales=[0.7, 1.2])
         assert found.best_guidance_scale_ in (0.7, 1.2)
 

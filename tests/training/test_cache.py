@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from skdiffrec import _recommender
+from skdiffrec import CFGDiffusionRecommender, _trainable
 from skdiffrec._training import cache, fit
 from skdiffrec._training.cache import remembered
 from skdiffrec.baselines import EASERecommender
@@ -24,13 +24,13 @@ SCALES = [0.0, 0.25, 0.5, 1.0, 1.3, 1.6, 2.0, 3.0]
 def trainings(monkeypatch):
     """The rows of every training in this process."""
     trained = []
-    fit_model = _recommender.fit_model
+    fit_model = _trainable.fit_model
 
     def counted(X, *args):
         trained.append(X.shape[0])
         return fit_model(X, *args)
 
-    monkeypatch.setattr(_recommender, "fit_model", counted)
+    monkeypatch.setattr(_trainable, "fit_model", counted)
     return trained
 
 
@@ -71,7 +71,7 @@ def test_two_workers_never_train_the_same(interactions, tmp_path, n_jobs):
     assert_array_equal(search.cv_results_["mean_test_score"], expected["mean_test_score"])
 
 
-class Logged(_recommender.CFGDiffusionRecommender):
+class Logged(CFGDiffusionRecommender):
     """Notes every training in a file, so that other processes' count too."""
 
     def _fit(self, X, **options):

@@ -1,0 +1,128 @@
+"""All that changes while a model is trained, as numbers and arrays, and back."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from .._utils.tensor_file import PersistenceError, take
+from .ema import EMA
+from .optimizer import AdamW
+
+
+@dataclass
+class Position:
+    """Where in its epochs a training is.
+
+    Parameters
+    ----------
+    epoch : int
+        Whole ones that lie behind.
+    order : int64 tensor or None
+        Of the rows in the epoch that is going on.
+    losses : list of tensor
+        Of its steps so far.
+    """
+
+    epoch: int = 0
+    order: torch.Tensor | None = None
+    losses: list[torch.Tensor] = field(default_factory=list)
+
+
+@dataclass
+class TrainingState:
+    """A training as it is between two steps.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    optimizer : AdamW
+    ema : EMA
+    generator : torch.Generator
+    monitor : Monitor or None
+    log : list of dict
+        One entry an epoch.
+    position : Position
+    best : list of tensor or None
+        Averaged weights of the best epoch.
+    """
+
+    denoiser: Any
+    optimizer: AdamW
+    ema: EMA
+    generator: torch.Generator
+    monitor: Any
+    log: list[dict[str, Any]]
+    position: Position = field(default_factory=Position)
+    best: list[torch.Tensor] | None = None
+
+    def packed(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(record, tensors): JSON-able, and ndarrays that share the memory of the training."""
+        position = self.position
+        record = {
+            "epoch": position.epoch,
+            "n_updates": self.ema.n_updates,
+            "log": [dict(entry) for entry in self.log],
+            "monitor": None if self.monitor is None else self.monitor.progress(),
+            "has_best": self.best is not None,
+            "in_epoch": position.order is not None,
+        }
+        tensors = _numbered("weights", self.denoiser.parameters())
+        tensors |= _numbered("first", self.optimizer.first)
+        tensors |= _numbered("second", self.optimizer.second)
+        tensors |= _numbered("average", self.ema.average)
+        tensors |= _numbered("best", self.best or [])
+        tensors["steps"] = torch.stack(self.optimizer.steps)
+        tensors["generator"] = self.generator.get_state()
+        if position.order is not None:
+            tensors["order"] = position.order
+            tensors["losses"] = _stacked(position.losses)
+        return record, {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+
+    def restore(self, record: dict[str, Any], tensors: dict[str, Any]) -> None:
+        """Go on where `packed` was called; arrays are taken out."""
+        self.ema.n_updates = record["n_updates"]
+        self.log[:] = record["log"]
+        if self.monitor is not None:
+            self.monitor.go_on(record["monitor"])
+        weights = list(self.denoiser.parameters())
+        for name, own in (
+            ("weights", weights),
+            ("first", self.optimizer.first),
+            ("second", self.optimizer.second),
+            ("average", self.ema.average),
+        ):
+            _fill(name, own, tensors)
+        if record["has_best"]:
+            self.best = [torch.empty_like(weight) for weight in weights]
+            _fill("best", self.best, tensors)
+        steps = take(tensors, "steps", "float32", (len(weights),))
+        for own, value in zip(self.optimizer.steps, steps, strict=True):
+            own.fill_(float(value))
+        state = take(tensors, "generator", "uint8", tuple(self.generator.get_state().shape))
+        self.generator.set_state(torch.tensor(state))
+        position = self.position = Position(record["epoch"])
+        if record["in_epoch"]:
+            device = self.generator.device
+            order = take(tensors, "order", "int64", (None,))
+            losses = take(tensors, "losses", "float32", (None,))
+            position.order = torch.tensor(order, device=device)
+            position.losses = list(torch.tensor(losses, device=device))
+        if tensors:
+            raise PersistenceError(f"It has tensors of no use: {sorted(tensors)!r:.500}.")
+
+
+def _numbered(name, tensors):
+    return {f"{name}.{i}": tensor for i, tensor in enumerate(tensors)}
+
+
+def _stacked(losses):
+    return torch.stack(losses) if losses else torch.zeros(0)
+
+
+@torch.no_grad()
+def _fill(name, own, tensors):
+    """Give tensors the values of numbered arrays."""
+    for i, tensor in enumerate(own):
+        array = take(tensors, f"{name}.{i}", str(tensor.dtype)[6:], tuple(tensor.shape))
+        tensor.copy_(torch.from_numpy(array))
