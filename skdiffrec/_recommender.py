@@ -140,8 +140,8 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         Folder in which trained models are kept. A fit on the same rows and weights with the same
         parameters (but for those of guidance and sampling, `memory` and `verbose`) and library
         versions is read from there instead of trained again, so that a search over guidance scales
-        trains once per fold, whatever its ``n_jobs``. Entries are pickles: use a folder that only
-        you can write.
+        trains once per fold, whatever its ``n_jobs``. Entries are checked files without pickle; one
+        that is damaged is trained again, with a warning.
     checkpoint : None, str or os.PathLike, default=None
         File in which a fit writes down how far it is. If it is killed, the same call of `fit` (the
         same data, parameters and library versions; a `random_state` of None is as good as an int)

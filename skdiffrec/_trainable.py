@@ -9,6 +9,8 @@ import joblib
 
 from ._fitted.explained import ExplainedDiffusion
 from ._inference.device import resolve_device
+from ._inference.model import FittedModel
+from ._inference.state import model_state
 from ._parameters import (
     FREE_PARAMETERS,
     check_closed_form,
@@ -137,6 +139,8 @@ class TrainableDiffusion(CallbackSupportMixin, ExplainedDiffusion):
             self.memory,
             lambda: joblib.hash(key()),
             train,
+            pack=model_state,
+            unpack=FittedModel.of_state,
             keep=lambda model: model.training.ended_by == "training",
         )
         self._fit_user_features = user_features

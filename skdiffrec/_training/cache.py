@@ -1,21 +1,23 @@
-"""One training for all who ask for the same: a disk cache with a lock for each entry."""
+"""One training for all who ask for the same: a folder of checked files, with a lock for each."""
 
 import os
+import stat
 import warnings
+from contextlib import contextmanager
 
 from filelock import FileLock
-from sklearn.utils.validation import check_memory
+
+from .._utils import tensor_file
+from .._utils.tensor_file import PersistenceError
+
+_CLASS = "trained model"
 
 
-def _result(key, train):
-    return train()
-
-
-def remembered(memory, key, train, keep=lambda result: True):
+def remembered(memory, key, train, *, pack, unpack, keep=lambda result: True):
     """``train()``, or what it gave when it was last called for the same key.
 
-    Of several processes that ask at once, one trains and the others wait for it. An entry that
-    cannot be read is trained again.
+    Of several processes that ask at once, one trains and the others wait for it. An entry that is
+    damaged is trained again, with a warning.
 
     Parameters
     ----------
@@ -24,7 +26,9 @@ def remembered(memory, key, train, keep=lambda result: True):
     key : callable
         ``key() -> str``, a hash of everything that the result depends on.
     train : callable
-        ``train() -> object`` that can be pickled.
+        ``train() -> result``
+    pack, unpack : callable
+        ``pack(result) -> (record, tensors)`` for a file, and ``unpack(record, tensors) -> result``.
     keep : callable
         ``keep(result) -> bool``; false for what is not to be written down.
 
@@ -32,52 +36,94 @@ def remembered(memory, key, train, keep=lambda result: True):
     -------
     result : object
     """
-    try:
-        memory = _opened(memory)
-        cached = memory.cache(_result, ignore=["train"])
-    except OSError as error:
-        raise ValueError(
-            f"memory={memory!r} cannot be used ({error}); give a folder that can be made or "
-            "written, or None."
-        ) from error
-    if memory.location is None:
+    folder = _folder(memory)
+    if folder is None:
         return train()
-    key = key()
-    # joblib clears a function's entries where another process is just writing down its source, so
-    # no two processes are inside joblib at a time; training itself goes on side by side.
-    try:
-        locks = os.path.join(memory.location, "skdiffrec_locks")
-        os.makedirs(locks, exist_ok=True)
-        store = FileLock(os.path.join(locks, "store.lock"))
-        own = FileLock(os.path.join(locks, f"{key}.lock")).acquire()
-    except OSError as error:
-        return _read_only(memory, error, cached, key, train)
-    with own:
-        with store:
-            if cached.check_call_in_cache(key, train):
-                return cached(key, train)
+    name = key()
+    path = os.path.join(folder, f"{name}.safetensors")
+    with _locked(memory, folder, name) as writable:
+        found = _read(path, unpack)
+        if found is not None:
+            return found[0]
         result = train()
-        if not keep(result):
-            return result
-        with store:
-            return cached(key, lambda: result)
+        if writable and keep(result):
+            _write(path, *pack(result))
+        return result
 
 
-def _opened(memory):
-    """A joblib.Memory of what the parameter may be."""
+def _folder(memory):
+    """Where the entries lie; inside of the folder that `joblib.Memory.clear` empties."""
     if isinstance(memory, (str, os.PathLike)):
         memory = os.path.expanduser(memory)
         if not memory:
             raise ValueError("memory is an empty path; give a folder, or None to keep nothing.")
-    return check_memory(memory)
+        return os.path.join(memory, "joblib", "skdiffrec")
+    store = None if memory is None else memory.store_backend
+    return None if store is None else os.path.join(store.location, "skdiffrec")
 
 
-def _read_only(memory, error, cached, key, train):
-    """What is there can be read without a lock; the rest is trained and not kept."""
-    if cached.check_call_in_cache(key, train):
-        return cached(key, train)
-    warnings.warn(
-        f"memory={memory.location!r} cannot be written ({error}); training without it.",
-        stacklevel=2,
-    )
-    return train()
+@contextmanager
+def _locked(memory, folder, name):
+    """Alone with the entry of a name; false where nothing can be written, but only read."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        lock = FileLock(os.path.join(folder, f"{name}.lock")).acquire()
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(
+            f"memory={memory!r} cannot be used ({error}); give a folder that can be made or "
+            "written, or None."
+        ) from error
+    except OSError as error:
+        lock, why = None, error
+    _warn_of_others(folder)
+    if lock is not None:
+        with lock:
+            yield True
+        return
+    if not os.path.exists(os.path.join(folder, f"{name}.safetensors")):
+        warnings.warn(
+            f"memory={memory!r} cannot be written ({why}); training without it.", stacklevel=3
+        )
+    yield False
+
+
+def _warn_of_others(folder):
+    """Warn if other users may put models into a folder."""
+    if os.name != "posix" or not os.path.isdir(folder):
+        return
+    found = os.stat(folder)
+    whose = None
+    if found.st_uid not in (os.geteuid(), 0):
+        whose = f"belongs to the user {found.st_uid}"
+    elif found.st_mode & stat.S_IWOTH:
+        whose = "may be written by everybody"
+    if whose:
+        warnings.warn(
+            f"The folder {folder!r} of memory= {whose}, who may put other models there than yours. "
+            "Use a folder that only you can write.",
+            stacklevel=3,
+        )
+
+
+def _read(path, unpack):
+    """(result,) of an entry; None if there is none, or (with a warning) if it is damaged."""
+    if not os.path.exists(path):
+        return None
+    try:
+        record, tensors = tensor_file.read(path)
+        tensor_file.check_record(
+            {name: record[name] for name in record if not name.endswith("_version")},
+            {"class": lambda value: value == _CLASS, "state": lambda value: True},
+            "the entry",
+        )
+        return (unpack(record["state"], tensors),)
+    except (PersistenceError, OSError) as error:
+        warnings.warn(f"An entry of memory= is damaged and is trained again: {error}", stacklevel=3)
+        return None
+
+
+def _write(path, record, tensors):
+    try:
+        tensor_file.write(path, {"class": _CLASS, "state": record}, tensors)
+    except (PersistenceError, OSError) as error:
+        warnings.warn(f"What was trained is not kept in memory=: {error}", stacklevel=3)

@@ -1,21 +1,27 @@
 """memory=: one training for all who ask for the same, and never the wrong one."""
 
+import errno
 import os
 import pathlib
 import threading
+import warnings
 
 import joblib
 import numpy as np
 import pytest
 from conftest import tiny_cfg
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from training_problems import properties
 
 from skdiffrec import CFGDiffusionRecommender, _trainable
 from skdiffrec._training import cache, fit
 from skdiffrec._training.cache import remembered
 from skdiffrec.baselines import EASERecommender
+from skdiffrec.datasets import make_interactions
 
 SCALES = [0.0, 0.25, 0.5, 1.0, 1.3, 1.6, 2.0, 3.0]
 
@@ -36,7 +42,18 @@ def trainings(monkeypatch):
 
 def entries(folder):
     """The files that hold a trained model."""
-    return sorted(pathlib.Path(folder).glob("joblib/**/output.pkl"))
+    return sorted(pathlib.Path(folder).glob("joblib/skdiffrec/*.safetensors"))
+
+
+def kept(folder, key, train):
+    """`remembered` of numbers."""
+    return remembered(
+        folder,
+        lambda: key,
+        train,
+        pack=lambda number: (number, {}),
+        unpack=lambda number, tensors: number,
+    )
 
 
 def searched(interactions, memory, **options):
@@ -89,18 +106,25 @@ class Logged(CFGDiffusionRecommender):
             fit.train = train
 
 
-@pytest.mark.parametrize("damage", ["empty", "truncated", "garbage", "half-written"])
-def test_a_damaged_entry_is_trained_again(interactions, tmp_path, trainings, caplog, damage):
+@pytest.mark.parametrize("damage", ["empty", "truncated", "garbage", "half-written", "a bit"])
+def test_a_damaged_entry_is_trained_again(interactions, tmp_path, trainings, damage):
     model = tiny_cfg(memory=tmp_path).fit(interactions)
     (entry,) = entries(tmp_path)
     content = entry.read_bytes()
     if damage == "half-written":  # a worker was killed before it gave the file its name
-        entry.rename(entry.with_name(entry.name + ".thread-1-pid-2"))
+        entry.rename(entry.with_name(f".{entry.name}.1.tmp"))
     else:
-        kept = {"empty": b"", "truncated": content[: len(content) // 2], "garbage": b"\x00" * 999}
-        entry.write_bytes(kept[damage])
-    again = clone(model).fit(interactions)
-    assert ("Exception while loading" in caplog.text) == (damage != "half-written")
+        flipped = bytearray(content)
+        flipped[-5] ^= 8
+        left = {"empty": b"", "truncated": content[: len(content) // 2], "garbage": b"\x00" * 999}
+        entry.write_bytes((left | {"a bit": bytes(flipped)})[damage])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        again = clone(model).fit(interactions)
+    told = [str(warning.message) for warning in caught]
+    assert any("damaged and is trained again" in text for text in told) == (
+        damage != "half-written"
+    )
     assert len(trainings) == 2
     assert_array_equal(again.recommend(k=5)[0], model.recommend(k=5)[0])
     clone(model).fit(interactions)
@@ -249,9 +273,54 @@ def test_a_failed_training_leaves_nothing(tmp_path):
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
-        remembered(tmp_path, lambda: "key", fails)
-    assert remembered(tmp_path, lambda: "key", lambda: 5) == 5
-    assert remembered(tmp_path, lambda: "key", fails) == 5
+        kept(tmp_path, "key", fails)
+    assert kept(tmp_path, "key", lambda: 5) == 5
+    assert kept(tmp_path, "key", fails) == 5
+
+
+def test_a_full_disk_loses_nothing(interactions, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(cache.tensor_file, "write", full)
+    with pytest.warns(UserWarning, match="not kept in memory=.*No space left"):
+        model = tiny_cfg(memory=tmp_path).fit(interactions)
+    assert_array_equal(
+        model.recommend()[0], clone(model).set_params(memory=None).fit(interactions).recommend()[0]
+    )
+    assert not entries(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners and modes are those of POSIX")
+def test_a_folder_of_others(interactions, tmp_path, monkeypatch):
+    tiny_cfg(memory=tmp_path).fit(interactions)
+    folder = entries(tmp_path)[0].parent
+    folder.chmod(0o777)
+    with pytest.warns(UserWarning, match="may be written by everybody"):
+        tiny_cfg(memory=tmp_path).fit(interactions)
+    folder.chmod(0o755)
+    owner = folder.stat().st_uid
+    monkeypatch.setattr(cache.os, "geteuid", lambda: owner + 1)
+    if owner != 0:
+        with pytest.warns(UserWarning, match="belongs to the user"):
+            tiny_cfg(memory=tmp_path).fit(interactions)
+
+
+@properties
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_no_flipped_bit_is_silent(tmp_path_factory, place, bit):
+    """Of an entry with a real model; what is read is what was written, or trained again."""
+    folder = tmp_path_factory.getbasetemp() / "flipped"
+    X = make_interactions(40, 30, n_interactions_per_user=6, random_state=0).train
+    model = tiny_cfg(memory=folder, max_epochs=1)
+    if not entries(folder):
+        model.fit(X)
+    (entry,) = entries(folder)
+    whole = bytearray(entry.read_bytes())
+    whole[int(place * len(whole))] ^= 1 << bit
+    entry.write_bytes(whole)
+    with pytest.warns(UserWarning, match="damaged and is trained again"):
+        model.fit(X)
 
 
 def test_who_asks_meanwhile_waits_and_others_do_not(tmp_path):
@@ -267,7 +336,7 @@ def test_who_asks_meanwhile_waits_and_others_do_not(tmp_path):
     found = {}
 
     def ask(name, key, train):
-        found[name] = remembered(tmp_path, lambda: key, train)
+        found[name] = kept(tmp_path, key, train)
 
     threads = [threading.Thread(target=ask, args=("first", "a", slow))]
     threads[0].start()
