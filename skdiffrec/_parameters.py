@@ -123,6 +123,13 @@ def resolve_batch_size(batch_size, rows):
     return rows.rows_of_step if batch_size == "auto" else int(batch_size)
 
 
+def resolve_updated_batch_size(batch_size, rows, n_all):
+    """Users in a step of an update on some of n_all rows: as many as in a fit of all of them."""
+    if batch_size == "auto":
+        return rows.rows_of_step_of(n_all)
+    return int(batch_size)
+
+
 def resolve_dropout(dropout, X):
     """Dropout of hidden layers for rows like X."""
     if dropout == "auto":

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import joblib
+import numpy as np
 
 from ._fitted.explained import ExplainedDiffusion
 from ._inference.device import resolve_device
@@ -20,14 +21,22 @@ from ._parameters import (
 from ._training.cache import remembered
 from ._training.checkpoint import open_checkpoint
 from ._training.fit import fit_model, training_key
+from ._training.update import check_updatable, updated_model
 from ._training.user_weights import check_sample_weight
 from ._utils.callbacks import CallbackSupportMixin, EpochCallbacks
+from ._utils.fitted_state import replaced_at_once
 from ._utils.hashing import draw_seed
 from ._utils.item_features import check_item_features
 from ._utils.opinions import learned_opinions
 from ._utils.typing import ArrayLike, MatrixLike
+from ._utils.updated_rows import (
+    check_updated_users,
+    updated_array,
+    updated_csr,
+    updated_features,
+)
 from ._utils.user_features import check_user_features
-from ._utils.validation import check_scale_parameter
+from ._utils.validation import check_scale_parameter, fit_context
 
 
 class TrainableDiffusion(CallbackSupportMixin, ExplainedDiffusion):
@@ -36,6 +45,7 @@ class TrainableDiffusion(CallbackSupportMixin, ExplainedDiffusion):
     checkpoint: Any
     checkpoint_every: float
     max_epochs: int
+    _fit_sample_weight: Any = None
     memory: Any
     n_timesteps: int
     noise_schedule: Any
@@ -97,6 +107,79 @@ class TrainableDiffusion(CallbackSupportMixin, ExplainedDiffusion):
             raise KeyboardInterrupt
         return self
 
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        *,
+        user_ids: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        user_features: MatrixLike | None = None,
+    ) -> Self:
+        """Go on from the present weights: one pass over newer rows of known users, or new ones.
+
+        The network is trained for one pass over the rows given, at the same learning rate, with the
+        optimizer's state and the running average as they were. What is counted or solved in closed
+        form (popularity, the closed form by the settings that `fit` chose, what features say by
+        themselves) is that of all rows. Before `fit` this is `fit`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n, n_items)
+            Whole histories, one row a user, not only what is new in them. A row may be empty.
+        y : object, default=None
+            Ignored, always.
+        user_ids : int or array-like of int, shape (n,), default=None
+            Whose rows they are: a known user's row is replaced; ids from the number of known users
+            on are new users, numbered without a gap. None appends all rows as new users.
+        sample_weight : float or array-like of float, shape (n,), default=None
+            Weight of each of these users, as in `fit`; None is one each.
+        user_features : {array-like, sparse matrix, data frame} of shape (n, n_user_features), \
+default=None
+            What is known of these users, in the columns of `fit`. None leaves known users' as they
+            are, and says nothing of new ones.
+
+        Returns
+        -------
+        self : object
+            If it fails, the estimator is left as it was.
+
+        Raises
+        ------
+        ValueError, TypeError, IndexError
+            If `X` has other columns than in `fit`, an id is there twice, negative, or leaves a gap;
+            if the model was saved with ``include_data=False``, or `values` or `horizon` are others
+            than in `fit`; and as in `fit`.
+
+        Notes
+        -----
+        A catalogue grows by `add_items`. Of early stopping, `memory`, `checkpoint` and callbacks
+        nothing is used. A model that was saved without ``include_training=True`` begins with a new
+        state of the optimizer. "Running it daily" in the user guide compares it with `recommend`
+        of newer rows and with a new fit.
+
+        Examples
+        --------
+        >>> from skdiffrec import CFGDiffusionRecommender
+        >>> from skdiffrec.datasets import make_interactions
+        >>> data = make_interactions(300, 200, n_interactions_per_user=20, random_state=0)
+        >>> model = CFGDiffusionRecommender(max_epochs=3, hidden_dims=(64, 64), random_state=0)
+        >>> model = model.fit(data.train[:200])
+        >>> model = model.partial_fit(data.train[200:])  # users 200 to 299
+        >>> newer = data.train[:2] + data.test[:2]
+        >>> model.partial_fit(newer, user_ids=[0, 1]).recommend(299, k=5)[0].shape
+        (5,)
+        """
+        known = {"sample_weight": sample_weight, "user_features": user_features}
+        if hasattr(self, "_model"):
+            return self._update_or_restore(X, user_ids=user_ids, **known)
+        if user_ids is not None:
+            raise ValueError(
+                f"user_ids={user_ids!r:.200}, but nobody is known before fit. Leave user_ids out: "
+                "the rows are numbered from 0."
+            )
+        return self.fit(X, y, **known)
+
     _is_clone = False
 
     def __sklearn_clone__(self):
@@ -105,14 +188,47 @@ class TrainableDiffusion(CallbackSupportMixin, ExplainedDiffusion):
         clone._is_clone = True
         return clone
 
-    def _fit(self, X, y=None, sample_weight=None, user_features=None):
-        sample_weight = check_sample_weight(sample_weight, X.shape[0])
-        parameters = {k: v for k, v in vars(self).items() if not (k[0] == "_" or k[-1] == "_")}
-        parameters = SimpleNamespace(**parameters)  # get_params leaves out what a subclass fixes
+    def _checked_parameters(self):
+        """All parameters as a namespace, those checked that depend on one another."""
         alpha_bar = resolve_noise_schedule(self.noise_schedule, self.n_timesteps)
         self._settings(len(alpha_bar) - 1)
         check_closed_form(self.closed_form, self.ranking_head)
         check_horizon(self)
+        # get_params leaves out what a subclass fixes
+        names = (name for name in vars(self) if not (name[0] == "_" or name[-1] == "_"))
+        return SimpleNamespace(**{name: getattr(self, name) for name in names})
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def _update_or_restore(self, X, **options):
+        with replaced_at_once(self) as new:
+            new._update(X, **options)
+        return self
+
+    def _update(self, X, user_ids=None, sample_weight=None, user_features=None):
+        before, features = self._fit_X, self._fit_user_features
+        check_updatable(self._model, before, self.values, self.horizon)
+        parameters = self._checked_parameters()
+        X = self._check_rows(X)
+        ids = check_updated_users(user_ids, X.shape[0], before.shape[0])
+        given_features = check_user_features(self, user_features, X.shape[0])
+        weight = check_sample_weight(sample_weight, X.shape[0])
+        weights = self._fit_sample_weight
+        if weights is not None or sample_weight is not None:
+            weights = np.ones(before.shape[0]) if weights is None else weights
+            weights = updated_array(weights, weight, ids)
+        X = updated_csr(before, X, ids)
+        if features is not None:
+            features = updated_features(features, given_features, ids, X.shape[0])
+        rows = self._told_apart(X, features, self._model.opinions)
+        model = self._model.to(resolve_device(self.device, fitting=True))
+        all_weights = np.ones(X.shape[0]) if weights is None else weights
+        self._adopt(updated_model(model, rows, ids, all_weights, parameters))
+        self._fit_X, self._fit_user_features, self._fit_sample_weight = X, features, weights
+
+    def _fit(self, X, y=None, sample_weight=None, user_features=None):
+        given_weight = sample_weight is not None
+        sample_weight = check_sample_weight(sample_weight, X.shape[0])
+        parameters = self._checked_parameters()
         user_features = check_user_features(self, user_features, X.shape[0], reset=True)
         opinions = learned_opinions(self.values, X, self.liked_from, sample_weight)
         rows = self._told_apart(X, user_features, opinions)
@@ -144,5 +260,6 @@ class TrainableDiffusion(CallbackSupportMixin, ExplainedDiffusion):
             keep=lambda model: model.training.ended_by == "training",
         )
         self._fit_user_features = user_features
+        self._fit_sample_weight = sample_weight if given_weight else None
         self._adopt(replace(model, item_features=items.features, item_feature_names=items.names))
         callbacks.end()

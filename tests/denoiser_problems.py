@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from skdiffrec import linear_schedule
-from skdiffrec._closed_form.selection import closed_form_matrix
+from skdiffrec._closed_form.selection import solved_form
 from skdiffrec._diffusion.process import Diffusion
 from skdiffrec._inference.model import FittedModel
 from skdiffrec._network.build import build_denoiser
@@ -55,7 +55,7 @@ def tensor(seed, *shape):
 def closed_form_of(X, weight, name, half_life=None):
     """One of `CLOSED_FORMS` that is solved for rows of ones."""
     options = dict(values="binary", half_life=None, seed=0)
-    return ClosedForm(*closed_form_matrix(X, weight, CLOSED_FORMS[name], **options), half_life)
+    return ClosedForm(*solved_form(X, weight, CLOSED_FORMS[name], **options)[:2], half_life)
 
 
 def make_denoiser(latent_dim=LATENT, ranking_head=True, widths=(8, 8), half_life=None, seed=0):

@@ -11,7 +11,7 @@ from .._utils.recency import history_weights
 from .._utils.rows import sampled_rows
 from .held_out import hold_out_moments
 from .selection import held_out_quality, last_changes, ranked_items
-from .solver import EASE_MAX_ITEMS, ClosedFormSettings, ClosedFormSolver
+from .solver import EASE_MAX_ITEMS, ClosedFormSettings, ClosedFormSolver, SolvedForm
 from .transitions import Transitions
 
 # Chosen one after the other: the half-life (as a share of the estimator's) and the form, λ (as a
@@ -27,7 +27,7 @@ _MAX_ENTRIES = 20_000_000  # of conditions
 _HELD_OUT, _MAX_USERS, _MAX_QUESTIONS = 0.2, 2_000, 3_000
 
 
-def next_item_form(X, row_weight, *, horizon, half_life, seed, held_out=None):
+def next_item_form(X, row_weight, *, horizon, half_life, seed, held_out=None, settings=None):
     """The closed form that finds most of the next items.
 
     Parameters
@@ -40,17 +40,19 @@ def next_item_form(X, row_weight, *, horizon, half_life, seed, held_out=None):
     seed : int
     held_out : HeldOut, default=None
         Questions whose answers were held out of X already; None holds out some to choose by.
+    settings : ClosedFormSettings, default=None
+        What was chosen before, with `half_life` as it was chosen then; None chooses.
 
     Returns
     -------
-    D : ndarray or csr_array of float32, shape (n_items, n_items)
-    mean_history : ndarray of shape (n_items,)
-        What is read where a history is unknown.
-    half_life : float
-        With which it reads histories, without a floor.
+    form : SolvedForm
+        It reads histories without a floor.
     """
     rows = sampled_rows(X, _MAX_ENTRIES, seed)
     X, row_weight = X[rows], row_weight[rows]
+    if settings is not None:
+        solver = _solver(X, row_weight, horizon, half_life, seed)
+        return _solved(X, solver, settings, half_life)
     rest = X
     if held_out is None:
         users = np.flatnonzero(np.diff(X.indptr) > 1)[:_MAX_USERS]
@@ -59,11 +61,17 @@ def next_item_form(X, row_weight, *, horizon, half_life, seed, held_out=None):
     settings, half_life, solver = best.settings, best.half_life, best.solver
     if rest is not X:
         solver = _solver(X, row_weight, horizon, half_life, seed)
+    return _solved(X, solver, settings, half_life)
+
+
+def _solved(X, solver, settings, half_life):
+    """The `SolvedForm` of rows of times, of which `solver` was made."""
     solver.columns = None
     if not len(solver.transitions.rows):
         settings = settings._replace(transition_share=0.0)
-    mean_history = _read(X, half_life).T @ (row_weight / row_weight.sum())
-    return solver.solve_once(settings), mean_history, half_life
+    row_weight = solver.row_weight / solver.row_weight.sum()
+    mean_history = _read(X, half_life).T @ row_weight
+    return SolvedForm(solver.solve_once(settings), mean_history, half_life, 0.0, settings)
 
 
 def _search(X, row_weight, horizon, half_life, seed, held_out):
@@ -126,7 +134,7 @@ def _some_of(held_out, seed):
     if n <= _MAX_QUESTIONS:
         return held_out
     drawn = np.sort(np.random.default_rng(seed).choice(n, _MAX_QUESTIONS, replace=False))
-    return type(held_out)(*(part[drawn] for part in held_out))
+    return type(held_out)(*(None if part is None else part[drawn] for part in held_out))
 
 
 def next_transitions(ordered, horizon, half_life, max_entries=_MAX_ENTRIES):

@@ -9,7 +9,7 @@ from .._utils.recency import history_weights
 from .._utils.rows import is_dense, sampled_rows
 from .._utils.topk import masked_topk
 from .held_out import HeldOut, K
-from .solver import EASE_MAX_ITEMS, ClosedFormSettings, ClosedFormSolver
+from .solver import EASE_MAX_ITEMS, ClosedFormSettings, ClosedFormSolver, SolvedForm
 from .transitions import transitions
 
 # Items that are held out at random are more like those that stay than what users take next: they
@@ -36,8 +36,8 @@ _SHARE, _MORE_SHARES, _TARGET_HALF_LIVES = 0.7, (0.4, 0.9), (10.0, None)
 _LAST_CHANGES = ({"discount": 0.2}, {"cosine_share": 0.3}, {"cosine_share": 1.0})
 
 
-def closed_form_matrix(X, row_weight, closed_form, *, values, half_life, seed, sets=False):
-    """The item-item weights of canonical rows, and what they read where a history is unknown.
+def solved_form(X, row_weight, closed_form, *, values, half_life, seed, sets=False, settings=None):
+    """The closed form of canonical rows.
 
     Parameters
     ----------
@@ -51,24 +51,25 @@ def closed_form_matrix(X, row_weight, closed_form, *, values, half_life, seed, s
     seed : int
     sets : bool, default=False
         Whether items of one time are a set, such as an order.
+    settings : ClosedFormSettings, default=None
+        What was chosen before; None chooses.
 
     Returns
     -------
-    D : ndarray or csr_array of float32, shape (n_items, n_items)
-    mean_history : ndarray of shape (n_items,)
+    form : SolvedForm
     """
     mean_history = history_weights(X, values, half_life).T @ (row_weight / row_weight.sum())
     if not isinstance(closed_form, str):
-        return clone(closed_form)._learn(X, row_weight), mean_history
+        return SolvedForm(clone(closed_form)._learn(X, row_weight), mean_history, half_life)
     rows = sampled_rows(X, _MAX_ENTRIES, seed)
     if len(rows) < X.shape[0]:
         X, row_weight = X[rows], row_weight[rows]
-    ones = history_weights(X, "binary", None)
-    if values != "time":
-        return ClosedFormSolver(ones, row_weight).solve_once(without_times(X)), mean_history
-    settings = choose_settings(X, row_weight, half_life, seed, sets)
+    if settings is None and values == "time":
+        settings = choose_settings(X, row_weight, half_life, seed, sets)
+    settings = settings or without_times(X)
     cuts = transitions(X, half_life, seed) if settings.transition_share else None
-    return ClosedFormSolver(ones, row_weight, cuts).solve_once(settings), mean_history
+    solver = ClosedFormSolver(history_weights(X, "binary", None), row_weight, cuts)
+    return SolvedForm(solver.solve_once(settings), mean_history, half_life, settings=settings)
 
 
 def without_times(X):
@@ -87,7 +88,7 @@ def choose_settings(X, row_weight, half_life, seed, sets=False):
     Parameters
     ----------
     X, row_weight, half_life, seed, sets
-        As in `closed_form_matrix`, of times.
+        As in `solved_form`, of times.
 
     Returns
     -------

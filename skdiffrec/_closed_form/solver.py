@@ -1,11 +1,12 @@
 """Closed-form item-item models for many settings, sharing what can be shared."""
 
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
+from .._utils.recency import RECENCY_FLOOR
 from .._utils.rows import scale_rows
 from .blending import blended, popularity_discounts
 from .ease import ease_of_gram
@@ -37,6 +38,16 @@ class ClosedFormSettings(NamedTuple):
     ridge_exponent: float = 0.0
     discount: float = 0.0
     cosine_share: float = 0.0
+
+
+class SolvedForm(NamedTuple):
+    """A closed form, and how to solve it again of other rows."""
+
+    weights: Any  # D, ndarray or csr_array of float32, shape (n_items, n_items)
+    mean_history: np.ndarray  # (n_items,): what is read where a history is unknown
+    half_life: float | None = None  # with which histories of times are read
+    floor: float = RECENCY_FLOOR  # of their weights
+    settings: ClosedFormSettings | None = None  # where they were chosen here
 
 
 class ClosedFormSolver:

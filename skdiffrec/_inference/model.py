@@ -63,6 +63,22 @@ class TrainingSummary(NamedTuple):
     ended_by: str = "training"
 
 
+class OptimizerState(NamedTuple):
+    """What a further pass over rows goes on with.
+
+    Attributes
+    ----------
+    n_updates : int
+        Of the running average.
+    arrays : dict of ndarray
+        Moments of the gradients by number of the parameter, steps and, where they are not the
+        averaged ones of the model, weights.
+    """
+
+    n_updates: int
+    arrays: dict[str, np.ndarray]
+
+
 @dataclass(frozen=True, eq=False)
 class FittedModel:
     """A trained network with its closed form; built once, by the end of training, never changed.
@@ -87,6 +103,7 @@ class FittedModel:
     item_features : csr_array of float32, shape (n_items, n_item_features), or None
     item_feature_names : tuple of str or None
     training : TrainingSummary
+    optimizer : OptimizerState or None
     """
 
     denoiser: Denoiser
@@ -101,6 +118,7 @@ class FittedModel:
     item_features: csr_array | None = None
     item_feature_names: tuple[str, ...] | None = None
     training: TrainingSummary = TrainingSummary(TrainingHistory())
+    optimizer: OptimizerState | None = None
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
     _making: Any = field(default_factory=RLock, init=False, repr=False)
 
@@ -359,4 +377,9 @@ class FittedModel:
     def of_state(cls, record: dict[str, Any], tensors: dict[str, Any]) -> "FittedModel":
         """The model that `model_state` took apart, checked; its arrays are taken out."""
         parts = restored(record, tensors)
-        return cls(training=TrainingSummary(*parts.pop("training")), **parts)
+        optimizer = parts.pop("optimizer")
+        return cls(
+            training=TrainingSummary(*parts.pop("training")),
+            optimizer=optimizer and OptimizerState(*optimizer),
+            **parts,
+        )

@@ -7,6 +7,8 @@ new item's score is the same weighted sum of the known items' scores: of every b
 scale.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn.linear_model import RidgeCV
@@ -43,7 +45,7 @@ def with_new_items(model, known, new):
     -------
     model : FittedModel
     """
-    record, tensors = model_state(model)
+    record, tensors = model_state(replace(model, optimizer=None))
     read = Reading(known)
     of_known = read(known)
     reg = RidgeCV(_REGS, fit_intercept=False).fit(of_known, model.item_vectors()).alpha_

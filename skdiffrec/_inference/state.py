@@ -9,6 +9,7 @@ from dataclasses import asdict, fields
 import numpy as np
 import torch
 
+from .._closed_form.solver import ClosedFormSettings
 from .._diffusion.process import PREDICTION_TYPES, Diffusion
 from .._network.build import assembled
 from .._network.closed_form import ClosedForm
@@ -36,8 +37,10 @@ _YOUNGER = {
     "score_spread": 0.0,
     "item_features": None,
     "item_feature_names": None,
+    "closed_form_settings": None,
+    "n_updates": None,
 }
-_NETWORK, _CLOSED_FORM = "network.", "closed_form."
+_NETWORK, _CLOSED_FORM, _OPTIMIZER = "network.", "closed_form.", "optimizer."
 
 
 def model_state(model):
@@ -62,11 +65,15 @@ def model_state(model):
         "closed_form_entries": form.weights.numel() if form is not None else 0,
         "closed_form_half_life": None if form is None else form.half_life,
         "closed_form_floor": 0.0 if form is None else form.floor,
+        "closed_form_settings": None if form is None else _settings(form.settings),
+        "n_updates": None if model.optimizer is None else model.optimizer.n_updates,
     }
     tensors = _arrays(_NETWORK, denoiser) | ({} if form is None else _arrays(_CLOSED_FORM, form))
     tensors["alpha_bar"] = model.diffusion.alpha_bar.numpy()
     if model.item_features is not None:
         tensors |= csr_tensors("item_features", model.item_features)
+    if model.optimizer is not None:
+        tensors |= {_OPTIMIZER + name: array for name, array in model.optimizer.arrays.items()}
     return _plain(record), tensors
 
 
@@ -134,8 +141,22 @@ def restored(record, tensors):
             "closed_form": form,
             "opinions": None if record["opinions"] is None else Opinions(**record["opinions"]),
             "training": training.values(),
+            "optimizer": _optimizer(record, tensors, denoiser),
         }
     )
+
+
+def _optimizer(record, tensors, denoiser):
+    """(n_updates, arrays) of an OptimizerState, or None."""
+    if record["n_updates"] is None:
+        return None
+    parameters, arrays = list(denoiser.parameters()), {}
+    kinds = ["first", "second"] + ["weights"] * (f"{_OPTIMIZER}weights.0" in tensors)
+    shapes = {f"{kind}.{i}": p.shape for kind in kinds for i, p in enumerate(parameters)}
+    shapes["steps"] = (len(parameters),)
+    for name, shape in shapes.items():
+        arrays[name] = take(tensors, _OPTIMIZER + name, "float32", tuple(shape))
+    return record["n_updates"], arrays
 
 
 def _item_features(record, tensors):
@@ -190,8 +211,14 @@ def _blank_form(record):
     if kind is None:
         return None
     entries = record["closed_form_entries"] if kind == "sparse" else None
+    settings = record["closed_form_settings"]
     reads = record["closed_form_half_life"], record["closed_form_floor"]
+    reads = *reads, settings and ClosedFormSettings(**settings)
     return ClosedForm.blank(record["n_items"], entries, *reads)
+
+
+def _settings(settings):
+    return None if settings is None else settings._asdict()
 
 
 def _schema(tensors):
@@ -236,6 +263,8 @@ def _schema(tensors):
         "closed_form_entries": is_integer(0, n_bytes),
         "closed_form_half_life": is_half_life,
         "closed_form_floor": lambda value: is_number(value) and 0 <= value <= 1,
+        "closed_form_settings": _is_settings,
+        "n_updates": lambda value: value is None or is_integer(0, 2**62)(value),
     }
 
 
@@ -246,6 +275,18 @@ def _is_opinions(value):
         return value is None
     numbers = [entry for name, entry in value.items() if name != "own_means"]
     return all(map(is_number, numbers)) and _is_bool(value["own_means"])
+
+
+def _is_settings(value):
+    """Is this what `_asdict` gives of `ClosedFormSettings`, or None?"""
+    if not isinstance(value, dict) or set(value) != set(ClosedFormSettings._fields):
+        return value is None
+    optional = "reg", "target_half_life"
+    return value["kind"] in ("ease", "neighborhood") and all(
+        is_number(entry) or (entry is None and name in optional)
+        for name, entry in value.items()
+        if name != "kind"
+    )
 
 
 def _is_names(value):

@@ -1,5 +1,7 @@
 """A closed-form item-item model on a device; it is solved elsewhere and never trained."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -22,6 +24,8 @@ class ClosedForm(nn.Module):
         With which aged histories are read.
     floor : float
         Of their weights.
+    settings : ClosedFormSettings or None
+        By which D can be solved again of other rows.
     """
 
     weights: torch.Tensor  # float32 (n_items, n_items), or (nnz,) of a sparse D
@@ -29,9 +33,9 @@ class ClosedForm(nn.Module):
     offsets: torch.Tensor  # int64 (n_items + 1,)
     unknown: torch.Tensor  # float32 (n_items,): scores without a history
 
-    def __init__(self, D, mean_history, half_life=None, floor=RECENCY_FLOOR):
+    def __init__(self, D, mean_history, half_life=None, floor=RECENCY_FLOOR, settings=None):
         super().__init__()
-        self.half_life, self.floor = half_life, floor
+        self.half_life, self.floor, self.settings = half_life, floor, settings
         self.sparse = sp.issparse(D)
         mean_scores = mean_history.astype(np.float32) @ D  # in float64, D would be copied
         self.register_buffer("unknown", torch.as_tensor(mean_scores, dtype=torch.float32))
@@ -43,9 +47,9 @@ class ClosedForm(nn.Module):
             self.register_buffer(name, torch.as_tensor(value).to(dtype))
 
     @classmethod
-    def blank(cls, n_items, n_entries, half_life, floor):
+    def blank(cls, n_items, n_entries, *reads):
         """One whose numbers are yet to be loaded; `n_entries` (or None) are those of a sparse D."""
-        form = cls(np.zeros((0, n_items)), np.zeros(0), half_life, floor)
+        form = cls(np.zeros((0, n_items)), np.zeros(0), *reads)
         form.sparse = n_entries is not None
         if form.sparse:
             form.weights = torch.empty(n_entries, dtype=torch.float32)
@@ -64,6 +68,26 @@ class ClosedForm(nn.Module):
         offsets = offsets.astype(np.int32)  # as `items`; mixed types would be copied
         n_items = len(offsets) - 1
         return sp.csr_array((weights, items, offsets), shape=(n_items, n_items))
+
+    def with_items(self, before, items):
+        """The same form, but with what another of its kind knows of some items, bool (n_items,)."""
+        if not items.any() or before is None or before.sparse != self.sparse:
+            return self
+        unknown, chosen = self.unknown, torch.as_tensor(items, device=self.unknown.device)
+        if self.sparse:
+            old = before.csr.tocoo()
+            theirs = items[old.row] | items[old.col]
+            added = sp.csr_array((old.data[theirs], (old.row[theirs], old.col[theirs])), old.shape)
+            own = sp.diags_array((~items).astype(np.float32))
+            D: Any = sp.csr_array(own @ self.csr @ own + added)
+            D.sort_indices()
+        else:
+            D = self.weights.clone()
+            D[chosen], D[:, chosen] = before.weights[chosen], before.weights[:, chosen]
+            D = D.cpu().numpy()
+        new = ClosedForm(D, np.zeros(len(items)), self.half_life, self.floor, self.settings)
+        new.unknown = torch.where(chosen, before.unknown, unknown)
+        return new.to(unknown.device)
 
     def entries(self, rows, columns=slice(None)):
         """Rows of D, or their values in some columns, as an ndarray of float32."""

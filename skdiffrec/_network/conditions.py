@@ -80,7 +80,8 @@ class UserFeatures(nn.Module):
     def keep(self, **buffers):
         """Take what was solved, ndarrays by the names of the buffers."""
         for name, value in buffers.items():
-            getattr(self, name).copy_(torch.as_tensor(np.asarray(value, np.float32)))
+            value = torch.as_tensor(np.asarray(value, np.float32), device=self.lift.device)
+            setattr(self, name, value.clone())  # its rank may be another than before
 
     def read(self, features, n_rows):
         """Canonical features as the model reads them, csr_array of float32; None is of nobody."""

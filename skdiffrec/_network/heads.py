@@ -67,6 +67,17 @@ class RankingHead(nn.Module):
         size = np.maximum.accumulate(size.view(np.int32) - step) + step
         self.popularity.copy_(torch.from_numpy(-size.view(np.float32)[place]))
 
+    @torch.no_grad()
+    def keep_items(self, before, items):
+        """Rank some items, bool (n_items,), by what another head of this kind knows of them."""
+        items = torch.as_tensor(items, device=self.null_offset.device)
+        for own, theirs in (
+            (self.write.weight, before.write.weight),
+            (self.write.bias, before.write.bias),
+            (self.null_offset, before.null_offset),
+        ):
+            own[items] = theirs[items]
+
     def item_vectors(self, denoiser):
         """The vectors (n_items, d) whose products with what `narrow` gives are the scores."""
         return self.write.weight
@@ -106,6 +117,9 @@ class EstimateHead(nn.Module):
 
     def keep_popularity(self, popularity):
         """Nothing to keep: a row without history is scored by what the sampler makes of noise."""
+
+    def keep_items(self, before, items):
+        """Nothing to keep: items are ranked by a space that does not change."""
 
     def item_vectors(self, denoiser):
         """The vectors (n_items, H) whose products with h are the differences of the scores."""

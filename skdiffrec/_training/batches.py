@@ -70,7 +70,11 @@ class RowBatches:
     @property
     def rows_of_step(self):
         """Users in a training step, if nobody says how many."""
-        return min(max(int(self.visits.sum()) // 48, 64), 1024)
+        return self.rows_of_step_of(int(self.visits.sum()))
+
+    def rows_of_step_of(self, n_visits):
+        """Users in a training step of an epoch of so many."""
+        return min(max(n_visits // 48, 64), 1024)
 
     def _tensor(self, array, dtype=torch.int64):
         return torch.as_tensor(array).to(self.device, dtype)

@@ -10,15 +10,12 @@ import joblib
 import numpy as np
 import torch
 
-from .._closed_form.next_items import next_item_form
-from .._closed_form.selection import closed_form_matrix
-from .._closed_form.user_features import column_factors, feature_lift, no_lift
+from .._closed_form.user_features import column_factors
 from .._diffusion.process import Diffusion
 from .._inference.device import training_threads
 from .._inference.host_state import in_own_state
 from .._inference.model import FittedModel, TrainingSummary
 from .._network.build import build_denoiser
-from .._network.closed_form import ClosedForm
 from .._parameters import (
     resolve_batch_size,
     resolve_dropout,
@@ -28,21 +25,25 @@ from .._parameters import (
     resolve_learning_rate,
     resolve_loss_items,
     resolve_noise_schedule,
-    resolve_target_share,
 )
-from .._utils.condition_names import HISTORY
 from .._utils.cuts import moment_size
 from .._utils.recency import history_weights, item_popularity
 from .._utils.results import TrainingHistory
 from .._utils.user_features import scaled_features
 from .._version import __version__
-from .batches import TrainingRows
 from .early_stopping import Monitor, fixed_weight, split_validation, spread_ratio
 from .loop import train
-from .prefix_rows import PrefixRows
+from .parts import (
+    calibrate,
+    closed_form_of,
+    conditional_scores,
+    lift_of,
+    spread_sample,
+    training_rows,
+)
+from .update import optimizer_state
 from .user_weights import merge_rows
 
-_N_SPREAD_ROWS = 1_000
 _VERSIONED = ("torch", "numpy", "scipy", "scikit-learn")
 
 
@@ -101,7 +102,7 @@ def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks
         factor = column_factors(rows.user_features, sample_weight)
         rows = replace(rows, user_features=scaled_features(rows.user_features, factor))
     rows, weight = merge_rows(rows, p.values, sample_weight)
-    of_features = None if factor is None else {"factor": factor, **_lift(rows, weight, p, seed)}
+    of_features = None if factor is None else {"factor": factor, **lift_of(rows, weight, p, seed)}
     fraction = p.validation_fraction if p.early_stopping else 0.0
     popularity = item_popularity(rows.history, p.values, weight)
     sets = set_size > 1
@@ -110,7 +111,7 @@ def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks
     training = _Training(rows, weight, *of_rows, p, seed, device)
     shown = None if held_out is None else held_out[:2]
     with training_threads():
-        ended_by = train(
+        state = train(
             training.denoiser,
             training.diffusion,
             training.rows,
@@ -125,18 +126,8 @@ def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks
             after_epoch=lambda ema: callbacks.end_epoch(shown, lambda: training.model_so_far(ema)),
             checkpoint=checkpoint,
         )
-    return training.finished(training.denoiser, ended_by)
-
-
-def _lift(rows, weight, parameters, seed):
-    """What features say by themselves, as buffers of `UserFeatures`; nothing without a closed form.
-
-    It is not there while held-out items are looked at, and knows them.
-    """
-    X, features = rows.history, rows.user_features
-    if not parameters.ranking_head or parameters.closed_form is None:
-        return no_lift(features.shape[1], X.shape[1])._asdict()
-    return feature_lift(X, features, weight, seed)._asdict()
+    model = training.finished(training.denoiser, state.ended_by)
+    return replace(model, optimizer=optimizer_state(state.optimizer, state.ema))
 
 
 class _Training:
@@ -174,12 +165,13 @@ class _Training:
         self.of_features, self.opinions = of_features, opinions
         self.p = p = parameters
         self.seed, self.history = seed, TrainingHistory()
-        self.sets = set_size > 1
         self.half_life = resolve_half_life(p.half_life, p.values, set_size)
         alpha_bar = resolve_noise_schedule(p.noise_schedule, p.n_timesteps)
         self.diffusion = Diffusion(alpha_bar, p.prediction_type)
         X = rows.history
-        self.closed_form = self._closed_form(X, weight, held_out, device)
+        reads = {"half_life": self.half_life, "sets": set_size > 1}
+        form = closed_form_of(X, weight, p, seed=seed, held_out=held_out, **reads)
+        self.closed_form = form and form.to(device)
         generator = torch.Generator(device).manual_seed(seed)
         self.counts = X.astype(bool).T @ weight
         self.denoiser = self._denoiser(X, weight).to(device)
@@ -187,34 +179,20 @@ class _Training:
         self.denoiser.head.keep_popularity(popularity)
         if rows.disliked is not None:
             self.denoiser.disliked.count(self.counts, rows.disliked.astype(bool).T @ weight)
-        self.rows = self._rows(rows, weight, generator)
+        self.rows = training_rows(rows, weight, p, generator=generator, **reads)
         now = self._model(self.denoiser)
-        self.sample = rows[: min(_N_SPREAD_ROWS, now.blocks(X.shape[0])[0].stop)]
+        self.sample = spread_sample(now, rows)
         self.monitor = None
         if held_out is not None:
             self.monitor = Monitor(
                 held_out,
-                lambda: functools.partial(_conditional, self._model(self.denoiser)),
+                lambda: functools.partial(conditional_scores, self._model(self.denoiser)),
                 None if self.closed_form is None else now.closed_form_scores,
                 blocks=now.blocks(held_out.history.shape[0]),
                 closed_form_weight=p.closed_form_weight,
                 patience=p.n_iter_no_change,
                 horizon=p.horizon,
             )
-
-    def _rows(self, rows, weight, generator):
-        p = self.p
-        common = {
-            "target_share": resolve_target_share(p.target_share, p.values, p.horizon),
-            "cond_drop_prob": p.cond_drop_prob,
-            "row_weight": weight,
-            "besides": {name: getattr(rows, name) for name in rows.conditions if name != HISTORY},
-            "generator": generator,
-        }
-        if p.horizon is not None:
-            return PrefixRows(rows.history, horizon=p.horizon, **common)
-        common |= {"half_life": self.half_life, "sets": self.sets}
-        return TrainingRows(rows.history, p.values, **common)
 
     def _denoiser(self, X, weight):
         p, of_features = self.p, self.of_features
@@ -233,21 +211,6 @@ class _Training:
             seed=self.seed,
         )
 
-    def _closed_form(self, X, weight, held_out, device):
-        p = self.p
-        if p.closed_form is None or not p.ranking_head:
-            return None
-        common = {"half_life": self.half_life, "seed": self.seed}
-        if p.horizon is not None and isinstance(p.closed_form, str):
-            D, mean, half_life = next_item_form(
-                X, weight, horizon=p.horizon, held_out=held_out, **common
-            )
-            return ClosedForm(D, mean, half_life, floor=0.0).to(device)
-        D, mean = closed_form_matrix(
-            X, weight, p.closed_form, values=p.values, sets=self.sets, **common
-        )
-        return ClosedForm(D, mean, self.half_life).to(device)
-
     def _model(self, denoiser, **parts):
         """A model of the weights as they are now."""
         p = self.p
@@ -262,9 +225,7 @@ class _Training:
 
     def finished(self, denoiser, ended_by="callback"):
         """The model of trained weights: calibrated, with its closed form and the best scale."""
-        n_timesteps = self.diffusion.n_timesteps
-        last = torch.full((1,), n_timesteps, device=denoiser.device)
-        denoiser.calibrate(self.counts, n_timesteps, self.diffusion.input_scale(last))
+        calibrate(denoiser, self.diffusion, self.counts)
         weight, factor = self._closed_form_weight(denoiser)
         monitor, best_scale = self.monitor, 1.0
         if monitor is not None and denoiser.head.ranks:
@@ -281,7 +242,7 @@ class _Training:
         if self.of_features is not None:  # until now rows came multiplied by the factor
             denoiser.user_features.keep(**self.of_features)
         model = self._model(denoiser, closed_form_scale=factor)
-        spread = float(_conditional(model, self.sample).std(axis=1).mean())
+        spread = float(conditional_scores(model, self.sample).std(axis=1).mean())
         return replace(model, score_spread=spread, training=summary)
 
     def _closed_form_weight(self, denoiser):
@@ -292,10 +253,8 @@ class _Training:
             return 0.0, 0.0
         weight = fixed_weight(self.p.closed_form_weight, self.p.horizon)
         model = self._model(denoiser)
-        network, form = _conditional(model, self.sample), model.closed_form_scores(self.sample)
+        network, form = (
+            conditional_scores(model, self.sample),
+            model.closed_form_scores(self.sample),
+        )
         return weight, weight * spread_ratio(network, form)
-
-
-def _conditional(model, X):
-    """Conditional scores of one block of rows, as training evaluates them."""
-    return model.score(X, np.ones(X.shape[0]), model.evaluation_settings())

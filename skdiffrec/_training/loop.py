@@ -171,9 +171,8 @@ def train(
 
     Returns
     -------
-    ended_by : {"training", "callback", "interrupt"}
-        What ended it: training itself, `after_epoch`, or Ctrl-C after the first epoch. The best
-        weights so far are there whatever it was.
+    state : TrainingState
+        At the end; the best weights so far are in the network whatever ended it.
     """
     optimizer = AdamW(denoiser.parameters(), learning_rate=learning_rate)
     ema = EMA(denoiser, ema_decay)
@@ -193,7 +192,7 @@ def train(
         after_step=lambda: checkpoint.after_step(state),
         position=state.position,
     )
-    ended_by, stopped = "training", monitor is not None and monitor.should_stop
+    stopped = monitor is not None and monitor.should_stop
     options = {"total": max_epochs, "initial": len(log), "unit": "epoch"}
     with tqdm(disable=not verbose, **options) as progress:
         try:
@@ -205,17 +204,17 @@ def train(
                 progress.set_postfix({name: f"{entry[name]:.4f}" for name in list(entry)[1:]})
                 progress.update()
                 if after_epoch is not None and after_epoch(ema):
-                    ended_by = "callback"
+                    state.ended_by = "callback"
                     break
                 if monitor is not None and monitor.should_stop:
                     break
         except KeyboardInterrupt:
             if not log:
                 raise
-            ended_by = "interrupt"
+            state.ended_by = "interrupt"
             _warn_interrupted(len(log), state.best)
     ema.load(state.best)
-    return ended_by
+    return state
 
 
 def _warn_interrupted(n_epochs, best):

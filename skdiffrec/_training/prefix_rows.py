@@ -55,9 +55,8 @@ class PrefixRows(RowBatches):
         n_cuts = np.bincount(rows.row[cuts], minlength=X.shape[0])
         self.cut_indptr = self._tensor(np.concatenate([[0], np.cumsum(n_cuts)]))
 
-    @property
-    def rows_of_step(self):
-        """Users in a training step, if nobody says how many."""
+    def rows_of_step_of(self, n_visits):
+        """Users in a training step of an epoch of so many."""
         n_cuts = self.cut_indptr.diff().clamp(max=_MOST_CUTS).float().mean()
         return max(1, int(_CUTS_OF_STEP / n_cuts.clamp(min=1)))
 

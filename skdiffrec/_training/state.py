@@ -45,6 +45,8 @@ class TrainingState:
     position : Position
     best : list of tensor or None
         Averaged weights of the best epoch.
+    ended_by : {"training", "callback", "interrupt"}
+        What ended it: training itself, a callback, or Ctrl-C after the first epoch.
     """
 
     denoiser: Any
@@ -55,6 +57,7 @@ class TrainingState:
     log: list[dict[str, Any]]
     position: Position = field(default_factory=Position)
     best: list[torch.Tensor] | None = None
+    ended_by: str = "training"
 
     def packed(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """(record, tensors): JSON-able, and ndarrays that share the memory of the training."""
@@ -67,11 +70,11 @@ class TrainingState:
             "has_best": self.best is not None,
             "in_epoch": position.order is not None,
         }
-        tensors = _numbered("weights", self.denoiser.parameters())
-        tensors |= _numbered("first", self.optimizer.first)
-        tensors |= _numbered("second", self.optimizer.second)
-        tensors |= _numbered("average", self.ema.average)
-        tensors |= _numbered("best", self.best or [])
+        tensors = numbered("weights", self.denoiser.parameters())
+        tensors |= numbered("first", self.optimizer.first)
+        tensors |= numbered("second", self.optimizer.second)
+        tensors |= numbered("average", self.ema.average)
+        tensors |= numbered("best", self.best or [])
         tensors["steps"] = torch.stack(self.optimizer.steps)
         tensors["generator"] = self.generator.get_state()
         if position.order is not None:
@@ -92,10 +95,10 @@ class TrainingState:
             ("second", self.optimizer.second),
             ("average", self.ema.average),
         ):
-            _fill(name, own, tensors)
+            fill(name, own, tensors)
         if record["has_best"]:
             self.best = [torch.empty_like(weight) for weight in weights]
-            _fill("best", self.best, tensors)
+            fill("best", self.best, tensors)
         steps = take(tensors, "steps", "float32", (len(weights),))
         for own, value in zip(self.optimizer.steps, steps, strict=True):
             own.fill_(float(value))
@@ -112,7 +115,8 @@ class TrainingState:
             raise PersistenceError(f"It has tensors of no use: {sorted(tensors)!r:.500}.")
 
 
-def _numbered(name, tensors):
+def numbered(name, tensors):
+    """{name.i: tensor}"""
     return {f"{name}.{i}": tensor for i, tensor in enumerate(tensors)}
 
 
@@ -121,7 +125,7 @@ def _stacked(losses):
 
 
 @torch.no_grad()
-def _fill(name, own, tensors):
+def fill(name, own, tensors):
     """Give tensors the values of numbered arrays."""
     for i, tensor in enumerate(own):
         array = take(tensors, f"{name}.{i}", str(tensor.dtype)[6:], tuple(tensor.shape))

@@ -2,6 +2,7 @@
 
 import pickle
 
+import joblib
 import numpy as np
 import pytest
 from closed_form_problems import assert_same, dense
@@ -329,7 +330,7 @@ class TestEstimator:
 
 def key_of(X, form):
     parameters = {k: v for k, v in vars(quick(form)).items() if k[0] != "_"}
-    return training_key(UserRows(X), np.ones(X.shape[0]), parameters, 0, "cpu")
+    return joblib.hash(training_key(UserRows(X), np.ones(X.shape[0]), parameters, 0, "cpu"))
 
 
 class TestMemory:

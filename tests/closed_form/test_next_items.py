@@ -68,7 +68,7 @@ def test_of_too_many_moments_some_are_taken_evenly():
 def test_it_finds_the_next_place_of_a_ring(monkeypatch, ease_max):
     monkeypatch.setattr(next_items, "EASE_MAX_ITEMS", ease_max)
     X = chain(300, 20, 8)
-    D, mean, half_life = next_item_form(X, np.ones(300), horizon=1, half_life=5.0, seed=0)
+    D, mean, half_life, *_ = next_item_form(X, np.ones(300), horizon=1, half_life=5.0, seed=0)
     assert half_life in (2.0, 5.0)
     assert_allclose(mean, recency_weights(X, half_life, floor=0.0).mean(axis=0), rtol=1e-4)
     last = recency_weights(X, half_life, floor=0.0)
@@ -77,9 +77,20 @@ def test_it_finds_the_next_place_of_a_ring(monkeypatch, ease_max):
     assert_array_equal(scores.argmax(axis=1), (latest + 1) % 20)
 
 
+def test_of_many_questions_some_are_asked(monkeypatch):
+    """Beside the users' histories nothing is known."""
+    X = chain(300, 20, 8)
+    whole = next_item_form(X, np.ones(300), horizon=1, half_life=5.0, seed=0)
+    monkeypatch.setattr(next_items, "_MAX_QUESTIONS", 40)
+    some = next_item_form(X, np.ones(300), horizon=1, half_life=5.0, seed=0)
+    assert some.settings.kind == whole.settings.kind
+    again = dict(horizon=1, half_life=some.half_life, seed=0, settings=some.settings)
+    assert_array_equal(dense(next_item_form(X, np.ones(300), **again).weights), dense(some.weights))
+
+
 @pytest.mark.parametrize("X", [sp.eye_array(6).tocsr(), sp.csr_array(np.ones((6, 4)))])
 def test_rows_of_one_moment_have_nothing_next(X):
-    D, _, _ = next_item_form(X.astype(float), np.ones(6), horizon=2, half_life=5.0, seed=0)
+    D, *_ = next_item_form(X.astype(float), np.ones(6), horizon=2, half_life=5.0, seed=0)
     assert np.isfinite(dense(D)).all()
 
 

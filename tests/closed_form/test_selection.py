@@ -17,8 +17,8 @@ from skdiffrec._closed_form import selection
 from skdiffrec._closed_form.ease import ease_matrix
 from skdiffrec._closed_form.selection import (
     choose_settings,
-    closed_form_matrix,
     ranked_items,
+    solved_form,
     without_times,
 )
 from skdiffrec._closed_form.solver import ClosedFormSettings, ClosedFormSolver
@@ -31,7 +31,7 @@ OPTIONS = dict(values="binary", half_life=None, seed=0)
 
 
 def matrix_of(X, row_weight, closed_form="auto", **options):
-    return closed_form_matrix(X, row_weight, closed_form, **OPTIONS | options)[0]
+    return solved_form(X, row_weight, closed_form, **OPTIONS | options).weights
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,9 @@ def test_automatic_ridges_are_those_of_the_recommenders(kind, values, monkeypatc
 def test_the_mean_history_is_that_of_weighted_users(values):
     X, weight = random_times(200, 40), np.arange(200) % 3 + 1.0
     for closed_form in ("auto", ItemKNNRecommender()):
-        _, mean = closed_form_matrix(X, weight, closed_form, values=values, half_life=3.0, seed=0)
+        mean = solved_form(
+            X, weight, closed_form, values=values, half_life=3.0, seed=0
+        ).mean_history
         read = history_weights(X, values, 3.0).toarray()
         assert_allclose(mean, np.average(read, axis=0, weights=weight), rtol=1e-5)
 
