@@ -77,7 +77,7 @@ PARAMETER_CONSTRAINTS = {
     "n_draws": [_at_least(1, kind=numbers.Integral)],
     "values": [StrOptions({*VALUES, RATING})],
     "liked_from": [Interval(numbers.Real, None, None, closed="neither"), StrOptions({"auto"})],
-    "half_life": [_at_least(0, "neither"), None],
+    "half_life": [_at_least(1e-3), None],
     "item_features": ["array-like", "sparse matrix", None],
     "horizon": [_at_least(1, kind=numbers.Integral), None],
     "target_share": [
@@ -94,7 +94,7 @@ PARAMETER_CONSTRAINTS = {
     "hidden_dims": ["array-like", StrOptions({"auto"})],
     "dropout": [Interval(numbers.Real, 0, 1, closed="left"), StrOptions({"auto"})],
     "closed_form": [StrOptions({"auto"}), ItemItemRecommender, None],
-    "closed_form_weight": [_at_least(0), StrOptions({"auto"})],
+    "closed_form_weight": [Interval(numbers.Real, 0, 1e6, closed="both"), StrOptions({"auto"})],
     "max_epochs": [_at_least(1, kind=numbers.Integral)],
     "batch_size": [_at_least(1, kind=numbers.Integral), StrOptions({"auto"})],
     "n_loss_items": [_at_least(1, kind=numbers.Integral), StrOptions({"auto"}), None],

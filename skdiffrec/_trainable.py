@@ -1,6 +1,7 @@
 """`fit` of the diffusion recommender: its docstring, checks, one call to training."""
 
 import functools
+import os
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Self
@@ -24,10 +25,11 @@ from ._training.fit import fit_model, training_key
 from ._training.update import check_updatable, updated_model
 from ._training.user_weights import check_sample_weight
 from ._utils.callbacks import CallbackSupportMixin, EpochCallbacks
-from ._utils.fitted_state import replaced_at_once
+from ._utils.fitted_state import fitted_now, replaced_at_once
 from ._utils.hashing import draw_seed
 from ._utils.item_features import check_item_features
 from ._utils.opinions import learned_opinions
+from ._utils.saving import save_model
 from ._utils.typing import ArrayLike, MatrixLike
 from ._utils.updated_rows import (
     check_updated_users,
@@ -179,6 +181,40 @@ default=None
                 "the rows are numbered from 0."
             )
         return self.fit(X, y, **known)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        include_data: bool = True,
+        include_training: bool = False,
+    ) -> None:
+        """Save the fitted model as one safetensors file.
+
+        The file appears at once, when it is complete; if saving fails, what was there before
+        stays.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+        include_data : bool, default=True
+            Whether to save the rows given to `fit` too. Without them the file holds no user's
+            history and is smaller, but `recommend` needs `X` after loading, and `partial_fit` is
+            not possible.
+        include_training : bool, default=False
+            Whether to save the optimizer's state too, with which `partial_fit` goes on after
+            loading as it would without: two numbers for every weight of the network.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        PersistenceError
+            If a parameter is invalid or has no JSON form, or a weight is not finite.
+        OSError
+            If the file cannot be written.
+        """
+        save_model(fitted_now(self), path, include_data, include_training=include_training)
 
     _is_clone = False
 

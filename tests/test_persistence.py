@@ -183,7 +183,7 @@ class TestFile:
         """One file that every reader of safetensors opens; metadata are JSON."""
         record, tensors = contents(saved)
         assert (
-            record["format_version"] == tensor_file.FORMAT_VERSION == 5
+            record["format_version"] == tensor_file.FORMAT_VERSION == 6
             and record["library_version"] == __version__
         )
         assert record["class"] == "CFGDiffusionRecommender"

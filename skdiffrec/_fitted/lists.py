@@ -46,8 +46,9 @@ class FittedDiffusion(BaseRecommender):
         self.__dict__.pop("liked_from_", None)
         self.__dict__.update(model.attributes())
 
-    def _get_state(self):
-        return model_state(self._model)
+    def _get_state(self, include_training=False):
+        model = self._model
+        return model_state(model if include_training else replace(model, optimizer=None))
 
     def _set_state(self, state, tensors, device):
         self.device, device = device, resolve_device(device, fitting=True)

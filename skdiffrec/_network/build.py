@@ -1,7 +1,6 @@
 """Assembly of a denoiser for given rows: the space it works in, its layers, its head."""
 
 import numpy as np
-import torch
 from sklearn.utils.extmath import randomized_svd
 
 from .._utils.rows import sampled_rows, scale_rows
@@ -11,6 +10,7 @@ from .heads import EstimateHead, RankingHead
 from .order_reader import OrderReader
 from .spaces import ItemSpace, LatentSpace
 
+_LEAST_DEVIATION = 0.1  # of coordinates, in their mean
 _SVD_ENTRIES = 5_000_000  # interactions from which singular vectors are taken, at the most
 
 
@@ -102,19 +102,18 @@ def build_denoiser(
         weighted = scale_rows(some, np.sqrt(weight))  # its Gram matrix counts a row w times
         V = right_singular_vectors(weighted, min(latent_dim, *some.shape), seed)
         space = latent_space(some, V, weight)
-    with torch.random.fork_rng(devices=[]):  # torch's layers draw weights, which ours replace
-        return assembled(
-            n_items,
-            space,
-            hidden_dims,
-            ranking_head=ranking_head,
-            item_dim=item_dim,
-            half_life=half_life,
-            n_timesteps=n_timesteps,
-            dropout=dropout,
-            user_features=user_features,
-            disliked=disliked,
-        )
+    return assembled(
+        n_items,
+        space,
+        hidden_dims,
+        ranking_head=ranking_head,
+        item_dim=item_dim,
+        half_life=half_life,
+        n_timesteps=n_timesteps,
+        dropout=dropout,
+        user_features=user_features,
+        disliked=disliked,
+    )
 
 
 def right_singular_vectors(X, rank, random_state):
@@ -127,7 +126,9 @@ def latent_space(X, V, row_weight):
     """The span of V, with coordinates scaled to mean 0 and variance 1 over the rows of X."""
     lengths = np.sqrt(np.maximum(np.diff(X.indptr), 1))[:, None]
     coordinates = (X @ V) / lengths
-    # a direction in which all rows agree (one row, say) has no spread to divide by
+    # a direction in which all rows agree (one row, say) has no spread to divide by; parts of rows,
+    # which are what is trained on, differ there
     mean = np.average(coordinates, axis=0, weights=row_weight)
     variance = np.average((coordinates - mean) ** 2, axis=0, weights=row_weight)
-    return LatentSpace(V, mean, np.maximum(np.sqrt(variance), 1e-3))
+    deviation = np.maximum(np.sqrt(variance), _LEAST_DEVIATION * np.abs(mean))
+    return LatentSpace(V, mean, np.maximum(deviation, 1e-3))

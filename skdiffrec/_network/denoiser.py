@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .._utils.condition_names import DISLIKED, HISTORY, USER_FEATURES, condition_names
+from .layers import Linear
 
 TIME_DIM = 16  # of the time embedding
 _HISTORY_NORM = 5.0  # length to which histories are scaled: some 25 items' worth
@@ -46,9 +47,9 @@ class ResidualBlock(nn.Module):
     def __init__(self, width, dropout):
         super().__init__()
         self.norm = nn.LayerNorm(width, dtype=torch.float32)
-        self.inner = nn.Linear(width, width, dtype=torch.float32)
+        self.inner = Linear(width, width)
         self.dropout = Dropout(dropout)
-        self.outer = nn.Linear(width, width, dtype=torch.float32)
+        self.outer = Linear(width, width)
 
     def forward(self, h, generator):
         return h + self.outer(self.dropout(F.silu(self.inner(self.norm(h))), generator))
@@ -59,7 +60,7 @@ class FeedForwardLayer(nn.Module):
 
     def __init__(self, width_in, width_out):
         super().__init__()
-        self.linear = nn.Linear(width_in, width_out, dtype=torch.float32)
+        self.linear = Linear(width_in, width_out)
 
     def forward(self, h, generator):
         return torch.tanh(self.linear(h))
@@ -154,14 +155,14 @@ class Denoiser(nn.Module):
         self.read_history, self.user_features, self.disliked = reader, user_features, disliked
         self.conditions = condition_names(*self.besides)
         self.null = nn.Parameter(torch.zeros(first, dtype=torch.float32))
-        self.read_state = nn.Linear(space.dim, first, bias=False, dtype=torch.float32)
-        self.read_time = nn.Linear(time_dim, first, dtype=torch.float32)
+        self.read_state = Linear(space.dim, first, bias=False)
+        self.read_time = Linear(time_dim, first)
         self.body = nn.ModuleList(
             ResidualBlock(b, dropout) if a == b else FeedForwardLayer(a, b)
             for a, b in zip(hidden_dims[:-1], hidden_dims[1:], strict=True)
         )
         self.dropout = Dropout(dropout)
-        self.write_state = nn.Linear(last, space.dim, dtype=torch.float32)
+        self.write_state = Linear(last, space.dim)
         self.head = head
 
     @property

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from .layers import Linear
+
 
 class RankingHead(nn.Module):
     """Scores O·h + b of all items, trained on the likelihood of the target items.
@@ -30,8 +32,8 @@ class RankingHead(nn.Module):
         self.narrow: nn.Module = nn.Identity()
         if item_dim is not None:
             self.last_timestep_share = 0.9  # most of what is learned is learned there
-            self.narrow = nn.Linear(width, item_dim, dtype=torch.float32)
-        self.write = nn.Linear(item_dim or width, n_items, dtype=torch.float32)
+            self.narrow = Linear(width, item_dim)
+        self.write = Linear(item_dim or width, n_items)
         # added to the scores of the unconditional branch, from `calibrate`
         self.register_buffer("null_offset", torch.zeros(n_items, dtype=torch.float32))
         # the scores of a row without history

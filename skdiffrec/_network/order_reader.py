@@ -2,11 +2,11 @@
 
 import math
 
-import torch
 from torch import nn
 from torch.nn import functional as F
 
 from .denoiser import Dropout
+from .layers import Linear
 from .prefixes import Prefixes
 
 _SPANS = (0.5, 1.5, 7.0)  # of the half-life, of the sums
@@ -37,7 +37,7 @@ class OrderReader(nn.Module):
         self.item_dim = item_dim
         self.decays = [0.5 ** (1 / (half_life * span)) for span in _SPANS]
         n_parts = _N_LATEST + len(self.decays)
-        self.mix = nn.Linear(n_parts * item_dim, width, bias=False, dtype=torch.float32)
+        self.mix = Linear(n_parts * item_dim, width, bias=False)
         self.dropout = Dropout(dropout)
 
     def forward(self, history, items, generator=None):

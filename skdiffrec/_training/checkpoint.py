@@ -169,6 +169,7 @@ def _is_state(value):
         "monitor": lambda found: found is None or _is_numbers(found),
         "has_best": lambda found: isinstance(found, bool),
         "in_epoch": lambda found: isinstance(found, bool),
+        "first_loss": lambda found: found is None or is_number(found),
     }
     check_record(value, schema, "the training")
     return True

@@ -34,6 +34,11 @@ class EMA:
             for parameter, data in zip(parameters, trained, strict=True):
                 parameter.data = data
 
+    @property
+    def finite(self):
+        """Whether all averaged weights are."""
+        return all(bool(torch.isfinite(average.sum())) for average in self.average)
+
     def snapshot(self):
         """A copy of the averaged weights."""
         return [average.clone() for average in self.average]

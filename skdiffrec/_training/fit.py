@@ -40,6 +40,7 @@ from .parts import (
     lift_of,
     spread_sample,
     training_rows,
+    with_spread,
 )
 from .update import optimizer_state
 from .user_weights import merge_rows
@@ -241,9 +242,8 @@ class _Training:
         )
         if self.of_features is not None:  # until now rows came multiplied by the factor
             denoiser.user_features.keep(**self.of_features)
-        model = self._model(denoiser, closed_form_scale=factor)
-        spread = float(conditional_scores(model, self.sample).std(axis=1).mean())
-        return replace(model, score_spread=spread, training=summary)
+        model = self._model(denoiser, closed_form_scale=factor, training=summary)
+        return with_spread(model, self.sample, self.p.learning_rate)
 
     def _closed_form_weight(self, denoiser):
         """(weight, factor of the scores) with which the closed form joins the trained network."""

@@ -15,6 +15,7 @@ from .state import Position, TrainingState
 
 # as so many items a disliked one counts among those that are no targets
 _DISLIKED_COUNT = 30.0
+_GROWTH = 100.0  # of the loss over that of the first step, where something is wrong
 EMA_DECAY = 0.99  # a step, of the running average of the weights
 
 
@@ -134,6 +135,8 @@ def epochs(
             optimizer.step()
             ema.update()
             position.losses.append(loss.detach())
+            if position.first_loss is None:
+                position.first_loss = float(loss.detach())
             if after_step is not None:
                 after_step()
         loss = float(torch.stack(position.losses).mean())
@@ -197,8 +200,11 @@ def train(
     with tqdm(disable=not verbose, **options) as progress:
         try:
             for record in () if stopped else records:
-                entry, improved = _evaluated(record, monitor, ema, learning_rate)
-                state.best = ema.snapshot() if improved else state.best
+                if why := diverged(record, ema):
+                    _stop_diverged(why, state, learning_rate)
+                    break
+                entry, improved = _evaluated(record, monitor, ema)
+                state.keep(improved)
                 log.append(entry)
                 checkpoint.after_epoch(state)
                 progress.set_postfix({name: f"{entry[name]:.4f}" for name in list(entry)[1:]})
@@ -214,6 +220,7 @@ def train(
             state.ended_by = "interrupt"
             _warn_interrupted(len(log), state.best)
     ema.load(state.best)
+    _warn_of_growth(state, learning_rate)
     return state
 
 
@@ -224,13 +231,44 @@ def _warn_interrupted(n_epochs, best):
     )
 
 
-def _evaluated(record, monitor, ema, learning_rate):
-    """An epoch's entry in the history, and whether it is the best so far."""
+def diverged(record, ema):
+    """What is not finite after an epoch, in words; None where all is."""
     if not math.isfinite(record.loss):
-        raise ValueError(
-            f"Training diverged: the loss is {record.loss} in epoch {record.epoch}, with "
-            f"learning_rate={learning_rate}. Lower it."
+        return f"the loss is {record.loss} in epoch {record.epoch}"
+    if not ema.finite:
+        return f"weights are not finite after epoch {record.epoch}"
+    return None
+
+
+def divergence_error(why, learning_rate):
+    """Training that left no weights to keep."""
+    return ValueError(f"Training diverged: {why}, with learning_rate={learning_rate}. Lower it.")
+
+
+def _stop_diverged(why, state, learning_rate):
+    """Go back to the last good weights with a warning; without any it is an error."""
+    if state.last_good is None:
+        raise divergence_error(why, learning_rate)
+    state.best = state.last_good
+    warnings.warn(
+        f"Training diverged: {why}, with learning_rate={learning_rate}. fit keeps the "
+        f"{'best' if state.monitor is not None else 'last good'} weights; lower learning_rate.",
+        stacklevel=3,
+    )
+
+
+def _warn_of_growth(state, learning_rate):
+    first, last = state.position.first_loss, state.log[-1]["loss"] if state.log else 0.0
+    if first is not None and last > _GROWTH * abs(first):
+        warnings.warn(
+            f"The loss grew from {first:.3g} to {last:.3g}, with learning_rate={learning_rate}: "
+            "the network has learned nothing. Lower it.",
+            stacklevel=3,
         )
+
+
+def _evaluated(record, monitor, ema):
+    """An epoch's entry in the history, and whether it is the best so far."""
     entry, improved = record._asdict(), False
     if monitor is not None:
         with ema.applied():

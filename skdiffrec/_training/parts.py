@@ -1,5 +1,7 @@
 """What a fit and an update of a model have in common."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -86,6 +88,17 @@ def calibrate(denoiser, diffusion, counts):
 def spread_sample(model, rows):
     """Some of the rows, one block, of which the spread of scores is taken."""
     return rows[: min(_N_SPREAD_ROWS, model.blocks(rows.shape[0])[0].stop)]
+
+
+def with_spread(model, rows, learning_rate):
+    """The model with how wide its scores spread, which tells whether all of them are finite."""
+    spread = float(conditional_scores(model, rows).std(axis=1).mean())
+    if not np.isfinite(spread):
+        raise ValueError(
+            f"Training diverged: its scores are not finite, with learning_rate={learning_rate} and "
+            f"closed_form_weight={model.training.closed_form_weight}. Lower them."
+        )
+    return replace(model, score_spread=spread)
 
 
 def conditional_scores(model, X):

@@ -22,11 +22,14 @@ class Position:
         Of the rows in the epoch that is going on.
     losses : list of tensor
         Of its steps so far.
+    first_loss : float or None
+        Of the first step of all.
     """
 
     epoch: int = 0
     order: torch.Tensor | None = None
     losses: list[torch.Tensor] = field(default_factory=list)
+    first_loss: float | None = None
 
 
 @dataclass
@@ -44,7 +47,9 @@ class TrainingState:
         One entry an epoch.
     position : Position
     best : list of tensor or None
-        Averaged weights of the best epoch.
+        Averaged weights of the best epoch; None is the present ones.
+    last_good : list of tensor or None
+        The best ones or, without a monitor, those of the last epoch.
     ended_by : {"training", "callback", "interrupt"}
         What ended it: training itself, a callback, or Ctrl-C after the first epoch.
     """
@@ -57,7 +62,14 @@ class TrainingState:
     log: list[dict[str, Any]]
     position: Position = field(default_factory=Position)
     best: list[torch.Tensor] | None = None
+    last_good: list[torch.Tensor] | None = None
     ended_by: str = "training"
+
+    def keep(self, improved: bool) -> None:
+        """Keep the averaged weights of an epoch that ended well, `improved` or not."""
+        if improved:
+            self.best = self.ema.snapshot()
+        self.last_good = self.best if self.monitor is not None else self.ema.snapshot()
 
     def packed(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """(record, tensors): JSON-able, and ndarrays that share the memory of the training."""
@@ -69,6 +81,7 @@ class TrainingState:
             "monitor": None if self.monitor is None else self.monitor.progress(),
             "has_best": self.best is not None,
             "in_epoch": position.order is not None,
+            "first_loss": position.first_loss,
         }
         tensors = numbered("weights", self.denoiser.parameters())
         tensors |= numbered("first", self.optimizer.first)
@@ -99,12 +112,15 @@ class TrainingState:
         if record["has_best"]:
             self.best = [torch.empty_like(weight) for weight in weights]
             fill("best", self.best, tensors)
+        self.last_good = self.best
+        if self.monitor is None and self.log:
+            self.last_good = self.ema.snapshot()
         steps = take(tensors, "steps", "float32", (len(weights),))
         for own, value in zip(self.optimizer.steps, steps, strict=True):
             own.fill_(float(value))
         state = take(tensors, "generator", "uint8", tuple(self.generator.get_state().shape))
         self.generator.set_state(torch.tensor(state))
-        position = self.position = Position(record["epoch"])
+        position = self.position = Position(record["epoch"], first_loss=record["first_loss"])
         if record["in_epoch"]:
             device = self.generator.device
             order = take(tensors, "order", "int64", (None,))

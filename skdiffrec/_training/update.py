@@ -21,15 +21,15 @@ from .._utils.recency import item_popularity
 from .._utils.results import TrainingHistory
 from .._utils.user_features import scaled_features
 from .ema import EMA
-from .loop import EMA_DECAY, epochs
+from .loop import EMA_DECAY, diverged, divergence_error, epochs
 from .optimizer import AdamW
 from .parts import (
     closed_form_of,
-    conditional_scores,
     count_items,
     lift_of,
     spread_sample,
     training_rows,
+    with_spread,
 )
 from .state import fill, numbered
 from .user_weights import merge_rows
@@ -111,9 +111,9 @@ def updated_model(model, rows, changed, sample_weight, parameters):
     if form is not None:
         form = form.to(model.device).with_items(model.closed_form, unmet)
     new = replace(model, denoiser=denoiser.eval(), closed_form=form, optimizer=optimizer)
-    spread = float(conditional_scores(new, spread_sample(new, known)).std(axis=1).mean())
     training = model.training._replace(history=TrainingHistory(history))
-    return replace(new, score_spread=spread, training=training)
+    new = replace(new, training=training)
+    return with_spread(new, spread_sample(new, known), p.learning_rate)
 
 
 def _pass(model, denoiser, rows, weight, n_all, unmet, p, reads):
@@ -140,6 +140,8 @@ def _pass(model, denoiser, rows, weight, n_all, unmet, p, reads):
             batch_size=resolve_updated_batch_size(p.batch_size, batches, n_all),
             n_loss_items=resolve_loss_items(p.n_loss_items, rows.shape[1], p.horizon),
         )
+    if why := diverged(record, ema):
+        raise divergence_error(why, optimizer.learning_rate)
     denoiser.head.keep_items(model.denoiser.head, unmet)
     state = optimizer_state(optimizer, ema, weights=denoiser.parameters())
     ema.load()

@@ -7,6 +7,7 @@ from .._utils.rows import unit_free
 
 _KEY_SEED = 0
 _MAX_VISITS = 4
+_MOST_WEIGHT = 1e12  # beyond it numbers of float32 overflow
 
 
 def check_sample_weight(sample_weight, n_users):
@@ -29,6 +30,12 @@ def check_sample_weight(sample_weight, n_users):
     bad = weight[~((weight >= 0) & (weight < np.inf))]
     if bad.size:
         raise ValueError(f"sample_weight must be finite and >= 0, got {bad[0]}.")
+    extreme = weight[(weight > 0) & ((weight < 1 / _MOST_WEIGHT) | (weight > _MOST_WEIGHT))]
+    if extreme.size:
+        raise ValueError(
+            f"sample_weight must be 0 or between {1 / _MOST_WEIGHT:g} and {_MOST_WEIGHT:g}, got "
+            f"{extreme[0]}. It is relative: divide all weights by their mean."
+        )
     if not weight.any():
         raise ValueError(
             "sample_weight is zero for all users: nothing to fit. Give at least one user a "

@@ -21,9 +21,10 @@ from .validation import check_parameters
 
 # of the machine rather than of the model, or an array that the fitted model has
 _NOT_SAVED = ("device", "memory", "checkpoint", "item_features")
-_POPULARITY, _FEATURES = "item_popularity", "user_features"
+_POPULARITY, _FEATURES, _WEIGHT = "item_popularity", "user_features", "sample_weight"
 _NAMES = "feature_names", "user_feature_names"  # of columns, where fit was given a data frame
-_OF_FORMAT_4: dict[str, object] = {
+_OF_OLDER_FORMATS: dict[str, object] = {
+    "has_sample_weight": False,
     "n_user_features": None,
     "has_user_features": False,
     "has_user_feature_names": False,
@@ -55,9 +56,9 @@ def check_class(cls, record):
         )
 
 
-def save_model(model, path, include_data):
+def save_model(model, path, include_data, **included):
     """Write a fitted model to a file."""
-    record, tensors = packed_model(model, include_data)
+    record, tensors = packed_model(model, include_data, **included)
     # what `load` would refuse is not written
     with_parameters(type(model), record["parameters"])
     tensor_file.write(path, record, tensors)
@@ -75,9 +76,12 @@ def model_of_file(cls, path, record, tensors, device):
         return unpacked_model(cls, record, tensors, device)
 
 
-def packed_model(model, include_data):
-    """(record, tensors): JSON and arrays that hold all of a model."""
-    state, tensors = model._get_state()
+def packed_model(model, include_data, **included):
+    """(record, tensors): JSON and arrays that hold all of a model.
+
+    What else is `included` is up to `_get_state` of the model.
+    """
+    state, tensors = model._get_state(**included)
     for name in _NAMES:
         if hasattr(model, f"{name}_in_"):
             names = getattr(model, f"{name}_in_").astype(str)
@@ -89,6 +93,9 @@ def packed_model(model, include_data):
         tensors |= csr_tensors("data", data)
     if features is not None:
         tensors |= csr_tensors(_FEATURES, features)
+    weight = getattr(model, "_fit_sample_weight", None) if include_data else None
+    if weight is not None:
+        tensors[_WEIGHT] = weight
     record = {
         "class": type(model).__name__,
         "parameters": json_parameters(model),
@@ -96,6 +103,7 @@ def packed_model(model, include_data):
         "n_users": None if data is None else data.shape[0],
         "n_user_features": getattr(model, "n_user_features_in_", None),
         "has_user_features": features is not None,
+        "has_sample_weight": weight is not None,
         "has_feature_names": hasattr(model, "feature_names_in_"),
         "has_user_feature_names": hasattr(model, "user_feature_names_in_"),
         "state": state,
@@ -111,7 +119,7 @@ def _fit_data(model):
 def unpacked_model(cls, record, tensors, device):
     """The model that `packed_model` took apart; `tensors` is emptied."""
     n_bytes = sum(array.nbytes for array in tensors.values())
-    record = _OF_FORMAT_4 | {k: v for k, v in record.items() if not k.endswith("_version")}
+    record = _OF_OLDER_FORMATS | {k: v for k, v in record.items() if not k.endswith("_version")}
     check_class(cls, record)
     check_record(record, _schema(n_bytes), "the model")
     model = with_parameters(cls, record["parameters"])
@@ -134,6 +142,9 @@ def unpacked_model(cls, record, tensors, device):
         if record["has_user_features"]:
             shape = record["n_users"], n_user_features
             model._fit_user_features = take_csr(tensors, _FEATURES, "float32", shape)
+        if record["has_sample_weight"]:
+            weight = take(tensors, _WEIGHT, "float64", (record["n_users"],))
+            model._fit_sample_weight = weight
     model._set_state(record["state"], tensors, device)
     if tensors:
         raise PersistenceError(f"It has tensors of no use: {sorted(tensors)!r:.500}.")
@@ -200,6 +211,7 @@ def _schema(n_bytes):
         "n_users": may_be(is_integer(1, n_bytes)),
         "n_user_features": may_be(is_integer(1, n_bytes)),
         "has_user_features": is_bool,
+        "has_sample_weight": is_bool,
         "has_feature_names": is_bool,
         "has_user_feature_names": is_bool,
         "state": lambda value: isinstance(value, dict),

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 
 from .._version import __version__
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 _OLDEST_FORMAT = 4  # that can be read
 _KEY = "skdiffrec"  # of the only entry of safetensors' metadata: several have no fixed order
 _MAX_RECORD = 4_000_000  # characters of JSON; what grows with users or items is an array

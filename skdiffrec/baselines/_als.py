@@ -98,7 +98,17 @@ class ALSRecommender(SimilarItemsRecommender):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         with blas_limit(1):  # BLAS threads inside its own make it ten times slower
             self._als = self._new_als(seed)
-            self._als.fit(sp.csr_matrix(history_weights(X, self.values, None)), show_progress=False)
+            rows = sp.csr_matrix(history_weights(X, self.values, None))
+            try:
+                with np.errstate(all="ignore"):
+                    self._als.fit(rows, show_progress=False)
+            except Exception as error:  # implicit's own, which names no parameter
+                if type(error).__name__ != "ModelFitError":
+                    raise
+                raise ValueError(
+                    f"ALS found no finite factors ({error}), with regularization="
+                    f"{self.regularization} and alpha={self.alpha}. Use values nearer to 1."
+                ) from error
         self._als.user_factors = None  # every history is folded in
         self.item_factors_ = self._als.item_factors
 

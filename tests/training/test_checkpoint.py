@@ -61,7 +61,7 @@ def interrupted(model, X, n_writes, **known):
 
 def bits(model):
     """All that a fit has learned."""
-    record, tensors = model._get_state()
+    record, tensors = model._get_state(include_training=True)
     return record, {name: array.tobytes() for name, array in tensors.items()}
 
 

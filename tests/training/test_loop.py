@@ -147,8 +147,8 @@ def test_train_keeps_the_averaged_weights_of_the_best_epoch():
     problem = small_problem()
     monitor = ScriptedMonitor(problem[0], improves=(1, 3), stops=5)
     history = []
-    ended_by = train(*problem, monitor, history, ema_decay=0.9, max_epochs=20, **LOOP)
-    assert ended_by == "training"
+    state = train(*problem, monitor, history, ema_decay=0.9, max_epochs=20, **LOOP)
+    assert state.ended_by == "training"
     assert [entry["epoch"] for entry in history] == [1, 2, 3, 4, 5]
     assert [entry["validation_ndcg"] for entry in history] == [1, 2, 3, 4, 5]
     assert_weights(problem[0], monitor.seen[2])
@@ -159,8 +159,8 @@ def test_train_keeps_the_averaged_weights_of_the_best_epoch():
 def test_train_without_a_monitor_keeps_the_last_average():
     problem = small_problem()
     history = []
-    ended_by = train(*problem, None, history, ema_decay=0.9, max_epochs=3, **LOOP)
-    assert ended_by == "training"
+    state = train(*problem, None, history, ema_decay=0.9, max_epochs=3, **LOOP)
+    assert state.ended_by == "training"
     assert [set(entry) for entry in history] == [{"epoch", "loss"}] * 3
     # the same again, by hand
     denoiser, diffusion, rows = small_problem()
@@ -193,9 +193,9 @@ def test_training_that_is_ended_keeps_the_best_epoch_so_far(by):
 
     if by == "interrupt":
         with pytest.warns(UserWarning, match="after 4 whole epochs: fit keeps the best"):
-            assert run() == "interrupt"
+            assert run().ended_by == "interrupt"
     else:
-        assert run() == "callback"
+        assert run().ended_by == "callback"
     assert begun == [0, 1, 2, 3, 4][: 5 if by == "interrupt" else 4] and len(history) == 4
     assert_weights(problem[0], monitor.seen[1])
     assert not problem[0].training
