@@ -69,7 +69,11 @@ def _at_least(low, closed="left", kind=numbers.Real):
 
 
 PARAMETER_CONSTRAINTS = {
-    "guidance_scale": [numbers.Real, StrOptions({"auto"}), dict],
+    "guidance_scale": [
+        Interval(numbers.Real, None, None, closed="neither"),
+        StrOptions({"auto"}),
+        dict,
+    ],
     "n_sampling_steps": [_at_least(1, kind=numbers.Integral)],
     "start_timestep": [_at_least(1, kind=numbers.Integral), None],
     "eta": [Interval(numbers.Real, 0, 1, closed="both")],

@@ -26,6 +26,7 @@ from ._training.update import check_updatable, updated_model
 from ._training.user_weights import check_sample_weight
 from ._utils.callbacks import CallbackSupportMixin, EpochCallbacks
 from ._utils.fitted_state import fitted_now, replaced_at_once
+from ._utils.flags import check_flag
 from ._utils.hashing import draw_seed
 from ._utils.item_features import check_item_features
 from ._utils.opinions import learned_opinions
@@ -214,7 +215,9 @@ default=None
         OSError
             If the file cannot be written.
         """
-        save_model(fitted_now(self), path, include_data, include_training=include_training)
+        flags = {"include_data": include_data, "include_training": include_training}
+        flags = {name: check_flag(name, value) for name, value in flags.items()}
+        save_model(fitted_now(self), path, **flags)
 
     _is_clone = False
 

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 
 from ._utils.cuts import OrderedRows, comes_in_sets, hide_share
 from ._utils.fitted_state import fitted_now, replaced_at_once
+from ._utils.flags import check_device_name, check_flag
 from ._utils.holdouts import (
     check_any_holdout,
     check_holdout,
@@ -212,7 +213,8 @@ class BaseRecommender(BaseEstimator):
         rows, chosen, scalar = requested_rows(self, user_ids, X)
         n = rows.shape[0] if chosen is None else len(chosen)
         allowed = item_filter(filter_items, items, self.n_features_in_, n)
-        ids, scores = self._rank(rows, chosen, k, filter_seen=filter_seen, items=allowed)
+        masks = {"filter_seen": check_flag("filter_seen", filter_seen), "items": allowed}
+        ids, scores = self._rank(rows, chosen, k, **masks)
         return (ids[0], scores[0]) if scalar else (ids, scores)
 
     def _rank(self, rows, chosen, k, *, filter_seen=True, items=EVERY_ITEM):
@@ -324,7 +326,7 @@ class BaseRecommender(BaseEstimator):
         True
         """
         self = fitted_now(self)
-        save_model(self, path, include_data)
+        save_model(self, path, check_flag("include_data", include_data))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: Any = "auto") -> Self:
@@ -365,6 +367,7 @@ class BaseRecommender(BaseEstimator):
 
     def _set_state(self, state, tensors, device):
         """Take what `_get_state` gave, checked, out of `tensors`."""
+        check_device_name(device)
         restore_state(self, self._saved_arrays, state, tensors)
 
     def __sklearn_tags__(self):

@@ -13,6 +13,7 @@ from .._inference.state import model_state
 from .._network.sparse_rows import UserRows
 from .._parameters import SAMPLING_PARAMETERS, sampling_settings
 from .._utils.fitted_state import fitted_now
+from .._utils.flags import check_flag
 from .._utils.item_features import check_wanted
 from .._utils.tensor_file import PersistenceError
 from .._utils.topk import masked_topk
@@ -201,7 +202,7 @@ default=None
         allowed = item_filter(filter_items, items, self.n_features_in_, n)
         scale = self._scales(n, guidance_scale)
         model, settings = self._sampled()
-        masks: dict[str, Any] = {"filter_seen": filter_seen, "items": allowed}
+        masks = {"filter_seen": check_flag("filter_seen", filter_seen), "items": allowed}
         ids, scores = model.rank(rows, k, scale, settings, chosen=chosen, **masks)
         return (ids[0], scores[0]) if scalar else (ids, scores)
 
@@ -312,7 +313,7 @@ default=None
         """
         self = fitted_now(self)
         scales, grid = check_scale_grid(scales, self._model.conditions)
-        k = check_k(k)
+        k, hide = check_k(k), check_flag("filter_seen", filter_seen)
         rows, chosen, scalar = self._requested(user_ids, X, user_features, wanted)
         n = rows.shape[0] if chosen is None else len(chosen)
         allowed = item_filter(filter_items, items, self.n_features_in_, n)
@@ -321,7 +322,7 @@ default=None
         scores = np.empty(ids.shape, np.float32)
         for block in model.blocks(n):
             histories = rows[block] if chosen is None else rows[chosen[block]]
-            masks = allowed.of(block).masks(histories.seen if filter_seen else None)
+            masks = allowed.of(block).masks(histories.seen if hide else None)
             for i, found in enumerate(model.sweep(histories, scales, settings)):
                 ids[i, block], scores[i, block] = masked_topk(found, k, **masks)
         ids, scores = (ids[:, 0], scores[:, 0]) if scalar else (ids, scores)

@@ -10,6 +10,7 @@ from .._inference.host_state import in_own_state
 from .._inference.new_items import with_new_items
 from .._inference.onnx import export, requested_inputs
 from .._utils.fitted_state import fitted_now, replaced_at_once
+from .._utils.flags import check_flag
 from .._utils.item_features import check_new_items
 from .._utils.similarity import cosine_similarity, most_similar, stored_similarity
 from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike
@@ -205,4 +206,5 @@ class ServedDiffusion(FittedDiffusion):
         self = fitted_now(self)
         model, settings = self._sampled()
         filters = {"blocked": blocked, "allowed": allowed, "wanted": wanted}
-        export(model, settings, path, check_k(k), filter_seen, requested_inputs(filters))
+        hide = check_flag("filter_seen", filter_seen)
+        export(model, settings, path, check_k(k), hide, requested_inputs(filters))

@@ -38,6 +38,26 @@ def canonical_csr(X, values, earliest=False):
     return sp.csr_array(parts, shape=(n, m))
 
 
+def refuse_no_numbers(X):
+    """Dates, spans of time and text are no numbers, though NumPy makes numbers of them."""
+    data = X.data if sp.issparse(X) else X
+    kinds = {dtype.kind for dtype in _dtypes(data)}
+    if kinds & set("mM"):
+        raise TypeError(
+            "X holds dates or spans of time. Give numbers, for example seconds since 1970 "
+            "(X.astype('datetime64[s]').astype(float)) with values=\"time\"."
+        )
+    if kinds & set("SUT"):
+        raise TypeError("X holds text. Give numbers: a row for each user, a column for each item.")
+
+
+def _dtypes(data):
+    """Types of an array, or of the columns of a data frame."""
+    found = getattr(data, "dtypes", None)
+    found = [getattr(data, "dtype", None)] if found is None else np.ravel(found)
+    return [dtype for dtype in found if hasattr(dtype, "kind")]
+
+
 def with_float_data(X, dtypes=(np.float64,)):
     """A sparse matrix whose data is of one of `dtypes`, with the same entries; others as they are.
 

@@ -13,14 +13,14 @@ from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
-    Interval,
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils._param_validation import Interval as AnyInterval
 from sklearn.utils.validation import _get_feature_names as column_names
 from sklearn.utils.validation import validate_data
 
-from .canonical import VALUES, canonical_csr, with_float_data
+from .canonical import VALUES, canonical_csr, refuse_no_numbers, with_float_data
 from .item_filters import user_item_matrix
 from .missing import raise_clearer, reject_masked
 from .suspect_values import warn_of_adjacency, warn_of_times
@@ -58,6 +58,13 @@ __all__ = [
 _MAX_SCALE = 1e3  # far beyond any use; keeps float32 scores finite
 
 
+class Interval(AnyInterval):
+    """scikit-learn's constraint of a number, which True and False are not."""
+
+    def is_satisfied_by(self, val: object) -> bool:
+        return not isinstance(val, (bool, np.bool_)) and super().is_satisfied_by(val)
+
+
 def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]:
     """scikit-learn's decorator of `fit`, which checks the parameters; the method's types stay."""
     return _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
@@ -88,6 +95,7 @@ def check_interactions(estimator, X, *, values, reset, earliest=False):
     """
     dtypes = (np.float32, np.float64) if values == "binary" else (np.float64,)
     reject_masked("X", X)
+    refuse_no_numbers(X)
     try:
         X = validate_data(
             estimator,
@@ -304,9 +312,13 @@ def check_condition_scales(guidance_scale, n_users, conditions):
 def check_guidance_scale(scale, n_users, name="guidance_scale"):
     """Finite scales, float64 (n_users,), from one number or one per user."""
     try:
-        array = np.asarray(scale, dtype=np.float64)
+        array = np.asarray(scale)
+        valid = array.dtype.kind in "iuf" or (array.dtype == object and array.size)
+        array = array.astype(np.float64) if valid else None
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number or one number per user, got {scale!r}.") from None
+        array = None
+    if array is None:
+        raise TypeError(f"{name} must be a number or one number per user, got {scale!r:.200}.")
     if array.ndim > 1 or (array.ndim == 1 and len(array) != n_users):
         raise ValueError(
             f"{name} has shape {array.shape}, but {n_users} users were asked for. "
@@ -357,7 +369,7 @@ def check_scale_parameter(scale, conditions):
     """A `guidance_scale` of an estimator: "auto", a number, or a dict of numbers."""
     if isinstance(scale, Mapping):
         for entry in scale.values():
-            if not isinstance(entry, numbers.Real):
+            if not isinstance(entry, numbers.Real) or isinstance(entry, bool):
                 raise TypeError(f"guidance_scale must hold numbers, got {scale!r:.200}.")
     if not isinstance(scale, str):
         check_condition_scales(scale, 1, conditions)

@@ -4,7 +4,7 @@ import numpy as np
 
 from .._utils.typing import ArrayLike, Score
 from ._checks import check_ids, check_k
-from ._formulas import coverage, gini, item_counts, lengths, mean_of, personalization
+from ._formulas import coverage, each_or_mean, gini, item_counts, lengths, personalization
 
 
 def coverage_at_k(ids: ArrayLike, n_items: int, k: int = 10) -> float:
@@ -111,7 +111,7 @@ def personalization_at_k(ids: ArrayLike, k: int = 10, *, per_user: bool = False)
         names, renamed = np.unique(top, return_inverse=True)
         top = renamed.reshape(top.shape) - (names[0] == -1)
     values = personalization(top, lengths(top), item_counts(top, top.max(initial=-1) + 1))
-    return values if per_user else mean_of(values, "with a list, and another user with one")
+    return each_or_mean(values, per_user, "with a list, and another user with one")
 
 
 def _counts(ids, n_items, k):

@@ -9,7 +9,7 @@ from .._utils.opinions import Opinions
 from .._utils.rows import entry_rows, select_entries
 from .._utils.typing import ArrayLike, MatrixLike, Score
 from ._checks import check_columns, check_ids, check_rows, graded, interactions
-from ._formulas import mean_of
+from ._formulas import each_or_mean
 from ._hits import find_hits
 
 
@@ -83,7 +83,7 @@ def disliked_at_k(
         least = float(liked_from)
     disliked = select_entries(rated, values.data < least)
     shares = disliked_shares(find_hits(ids, disliked), np.diff(rated.indptr) > 0)
-    return shares if per_user else mean_of(shares, "with a held-out rating")
+    return each_or_mean(shares, per_user, "with a held-out rating")
 
 
 def disliked_shares(hits, rated):

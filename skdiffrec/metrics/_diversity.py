@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from .._utils.typing import ArrayLike, MatrixLike, Score
 from ._blocks import in_blocks
 from ._checks import as_2d, check_ids
-from ._formulas import lengths, list_sums, mean_of, ratio
+from ._formulas import each_or_mean, lengths, list_sums, ratio
 
 
 def intra_list_diversity_at_k(
@@ -64,7 +64,7 @@ def intra_list_diversity_at_k(
     name, matrix = check_similarity(item_vectors, similarity)
     top = check_ids(ids, k, matrix.shape[0], f"the rows of {name}")[:, :k]
     values = diversity(top, name, matrix)
-    return values if per_user else mean_of(values, "with two items in the list")
+    return each_or_mean(values, per_user, "with two items in the list")
 
 
 def check_similarity(item_vectors, similarity, n_items=None):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .._utils.flags import check_flag
 from .._utils.typing import DoubleArray
 from ._blocks import in_blocks
 
@@ -66,6 +67,7 @@ ACCURACY: dict[str, Callable[..., tuple[DoubleArray, DoubleArray]]] = {
 def accuracy(metric, hits, definition, per_user):
     """A metric of ACCURACY under a Definition: one value per user, or their average."""
     numerator, denominator = ACCURACY[metric](hits, **definition.options)
+    per_user = check_flag("per_user", per_user)
     if per_user or definition.average == "macro":
         return aggregate(ratio(numerator, denominator), hits.sizes, definition.empty, per_user)
     check_any_holdout(hits.sizes)
@@ -85,10 +87,15 @@ def aggregate(values, sizes, empty, per_user, need="with a holdout"):
     A user with held-out items whose value is NaN stays NaN and is left out of the mean.
     """
     values = np.where(sizes > 0, values, np.nan if empty == "nan" else 0.0)
-    if per_user:
+    if check_flag("per_user", per_user):
         return values
     check_any_holdout(sizes)
     return mean_of(values, need)
+
+
+def each_or_mean(values, per_user, need):
+    """The values of all users, or `mean_of` them."""
+    return values if check_flag("per_user", per_user) else mean_of(values, need)
 
 
 def check_any_holdout(sizes):

@@ -3,11 +3,11 @@
 from .._utils.typing import ArrayLike, MatrixLike, Score
 from ._checks import check_columns, check_ids, check_rows, interactions
 from ._formulas import (
+    each_or_mean,
     history_popularity,
     item_popularity,
     lengths,
     list_means,
-    mean_of,
     popularity_ranks,
     self_information,
     serendipity,
@@ -60,7 +60,7 @@ def novelty_at_k(
     train = interactions("train", train)
     top = check_ids(ids, k, train.shape[1], "the columns of train")[:, :k]
     values = list_means(top, lengths(top), self_information(train, item_popularity(train)))
-    return values if per_user else mean_of(values, "with a list")
+    return each_or_mean(values, per_user, "with a list")
 
 
 def serendipity_at_k(
@@ -128,7 +128,7 @@ def serendipity_at_k(
     top = check_ids(ids, k, holdout.shape[1])[:, :k]
     check_rows(top, holdout, "holdout")
     values = serendipity(find_hits(top, holdout), top, popularity_ranks(item_popularity(train)))
-    return values if per_user else mean_of(values, "with a holdout")
+    return each_or_mean(values, per_user, "with a holdout")
 
 
 def popularity_bias_at_k(
@@ -181,4 +181,4 @@ def popularity_bias_at_k(
     check_rows(top, train, "train")
     popularity = item_popularity(train)
     values = list_means(top, lengths(top), popularity) / history_popularity(train, popularity) - 1.0
-    return values if per_user else mean_of(values, "with a history and a list")
+    return each_or_mean(values, per_user, "with a history and a list")

@@ -13,12 +13,12 @@ from ._diversity import check_similarity, diversity
 from ._formulas import (
     accuracy,
     coverage,
+    each_or_mean,
     gini,
     history_popularity,
     item_counts,
     item_popularity,
     list_means,
-    mean_of,
     personalization,
     popularity_ranks,
     self_information,
@@ -158,7 +158,7 @@ class EvaluatedLists:
         if metric in PER_USER:
             values_of, need = PER_USER[metric]
             values = values_of(self, k)
-            return values if per_user else mean_of(values, need)
+            return each_or_mean(values, per_user, need)
         if per_user:
             raise ValueError(
                 f"{metric} has one value for all users together, got per_user=True; leave the"

@@ -245,10 +245,11 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         scorer: Any = RankingScorer() if self.scoring is None else self.scoring
         scorer = RankingScorer(scorer) if isinstance(scorer, str) else scorer
         several = is_multimetric(scorer)
-        if several and self.refit not in (False, *scorer.names):
+        valid = (False, *scorer.names) if several else (False, True)
+        if self.refit not in valid:
             raise ValueError(
-                f"refit must be one of {scorer.names}, or False, if scoring has several metrics;"
-                f" got {self.refit!r}."
+                f"refit must be one of {valid} if scoring has "
+                f"{'several metrics' if several else 'one metric'}; got {self.refit!r}."
             )
         if several and str(self.refit).startswith(LOWER_IS_BETTER):
             raise ValueError(

@@ -10,6 +10,7 @@ from sklearn.base import TransformerMixin
 
 from .._utils.canonical import RATING
 from .._utils.fitted_state import fitted_now, replaced_at_once
+from .._utils.flags import check_flag
 from .._utils.validation import VALUES, Interval, StrOptions, fit_context
 from ._event_parts import encode_parts
 from ._events import events_matrix, read_events, row_users, without_small_users
@@ -20,6 +21,7 @@ from ._interactions import DUPLICATES, k_core
 from ._lookup import kept_positions, public_ids, reject_unknown
 from ._values import resolved_values
 
+_POSITION = Interval(numbers.Integral, None, None, closed="neither")  # of a column
 _COUNT = [Interval(numbers.Integral, 1, None, closed="left")]
 
 
@@ -114,13 +116,13 @@ class InteractionEncoder(  # type: ignore[call-arg]
     """
 
     _parameter_constraints = {
-        "user": [str, numbers.Integral],
-        "item": [str, numbers.Integral],
-        "weight": [str, numbers.Integral, None],
-        "timestamp": [str, numbers.Integral, None],
+        "user": [str, _POSITION],
+        "item": [str, _POSITION],
+        "weight": [str, _POSITION, None],
+        "timestamp": [str, _POSITION, None],
         "values": [StrOptions({"auto", *VALUES, RATING})],
         "order": ["boolean"],
-        "min_weight": [numbers.Real, None],
+        "min_weight": [Interval(numbers.Real, None, None, closed="neither"), None],
         "returns": [StrOptions({"error", "net"})],
         "min_user_interactions": _COUNT,
         "min_item_interactions": _COUNT,
@@ -264,7 +266,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
         ValueError, TypeError
             As in `fit`, and for unknown users or items if they are errors.
         """
-        self = fitted_now(self)
+        self, return_users = fitted_now(self), check_flag("return_users", return_users)
         X_new, ids = self._rows(X, users)
         return (X_new, public_ids(self, ids)) if return_users else X_new
 

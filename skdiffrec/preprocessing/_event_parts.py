@@ -8,9 +8,7 @@ import numpy as np
 
 from ._events import events_matrix, read_events
 from ._tables import read_columns
-from ._values import as_weights, resolved_values
-
-_ROLES = ("user", "item", "weight", "timestamp")
+from ._values import ROLES, as_weights, resolved_values
 
 
 def encode_parts(encoder, X, divide, by_order):
@@ -29,7 +27,7 @@ def encode_parts(encoder, X, divide, by_order):
     """
     encoder._validate_params()
     values = resolved_values(encoder)
-    names = {role: getattr(encoder, role) for role in _ROLES}
+    names = {role: getattr(encoder, role) for role in ROLES}
     names = {role: name for role, name in names.items() if name is not None}
     X = _collected(X, names)
     rows, columns, times, places, taken = _timed_events(

@@ -12,6 +12,7 @@ from ._lookup import kept_positions, own_users, reject_unknown
 from ._returns import net_events
 from ._tables import as_column, read_columns
 from ._values import (
+    ROLES,
     BadRows,
     as_times,
     as_weights,
@@ -21,8 +22,6 @@ from ._values import (
     warn_of_unused_weights,
 )
 
-_ROLES = ("user", "item", "weight", "timestamp")
-
 
 def read_events(encoder, X, values, fit=False, settle=True):
     """(row, column and value or None of each event, users, items, form of the table).
@@ -30,7 +29,7 @@ def read_events(encoder, X, values, fit=False, settle=True):
     Events of a weight that does not count are left out before anything else; `fit` takes note of
     their users and items, if they are not missing. Without `settle`, returns are events too.
     """
-    names = {role: getattr(encoder, role) for role in _ROLES}
+    names = {role: getattr(encoder, role) for role in ROLES}
     names = {role: name for role, name in names.items() if name is not None}
     table, library = read_columns(X, names)
     form = table_form(table, library) if fit else None

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils import saving, tensor_file
 from .._utils.fitted_state import fitted_now, replaced_at_once
+from .._utils.flags import check_flag
 from .._utils.tensor_file import PersistenceError
 from .._utils.validation import HasMethods, check_k, fit_context
 from ._batches import recommend_batches
@@ -259,6 +260,7 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
                 f"{type(recommender).__name__} cannot be saved in a file of this library. Derive "
                 "it from skdiffrec.base.BaseRecommender, or use joblib."
             )
+        include_data = check_flag("include_data", include_data)
         parts = saving.packed_model(recommender, include_data), packed_encoder(self.encoder_)
         saving.with_parameters(type(recommender), parts[0][0]["parameters"])
         record: dict[str, Any] = {"class": type(self).__name__}

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ._table_rows import FORMS, columns_of_array, columns_of_rows, find_name, first_fields
+from ._values import refuse_one_for_two
 
 _LIBRARIES = {"pandas", "polars", "pyarrow", "modin", "cudf", "dask", "narwhals"}
 
@@ -40,11 +41,13 @@ def read_columns(X, names):
     if isinstance(frame, nw.DataFrame):
         known, levels = frame.columns, _index_levels(frame)
         names = {role: find_name(name, known, levels) for role, name in names.items()}
+        refuse_one_for_two(names)
         columns = {role: frame.get_column(name) for role, name in names.items()}
         return columns, frame.implementation.value
     _refuse_no_table(X)
     if isinstance(X, Mapping):
         names = {role: find_name(name, list(X)) for role, name in names.items()}
+        refuse_one_for_two(names)
         columns = {role: _column_of_dict(X[name], name) for role, name in names.items()}
     else:
         if hasattr(X, "__array__") and not np.ma.isMaskedArray(X):  # a tensor, for example

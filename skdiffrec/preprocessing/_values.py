@@ -271,10 +271,22 @@ def places_in_row(rows):
     return place
 
 
+ROLES = ("user", "item", "weight", "timestamp")
+
+
+def refuse_one_for_two(names):
+    """Each of {role: name of a column, or None} must be a column of its own."""
+    role_of: dict[object, str] = {}
+    for role, name in names.items():
+        if name is not None and role_of.setdefault(name, role) != role:
+            raise ValueError(
+                f"{role_of[name]} and {role} are both column {name!r}; name another for one."
+            )
+
+
 def resolved_values(encoder):
     """The values of an encoder's matrix, "binary", "weight" or "time"; checks its parameters."""
-    if encoder.user == encoder.item:
-        raise ValueError(f"user and item are both column {encoder.user!r}; name another for one.")
+    refuse_one_for_two({role: getattr(encoder, role) for role in ROLES})
     values = encoder.values
     if values == "auto":
         values = "weight" if encoder.weight is not None else "binary"
