@@ -10,13 +10,11 @@ new fit is made on the nights that `--fits` names, and its rows compare these da
 """
 
 import argparse
-import json
 import pathlib
 import time
 
 import numpy as np
 import scipy.sparse as sp
-from timing import machine, markdown
 
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.datasets import load_npz

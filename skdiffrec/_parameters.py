@@ -69,11 +69,7 @@ def _at_least(low, closed="left", kind=numbers.Real):
 
 
 PARAMETER_CONSTRAINTS = {
-    "guidance_scale": [
-        Interval(numbers.Real, None, None, closed="neither"),
-        StrOptions({"auto"}),
-        dict,
-    ],
+    "guidance_scale": [numbers.Real, StrOptions({"auto"}), dict],
     "n_sampling_steps": [_at_least(1, kind=numbers.Integral)],
     "start_timestep": [_at_least(1, kind=numbers.Integral), None],
     "eta": [Interval(numbers.Real, 0, 1, closed="both")],
@@ -90,7 +86,7 @@ PARAMETER_CONSTRAINTS = {
         StrOptions({"auto"}),
     ],
     "cond_drop_prob": [Interval(numbers.Real, 0, 1, closed="both")],
-    "n_timesteps": [_at_least(1, kind=numbers.Integral)],
+    "n_timesteps": [Interval(numbers.Integral, 1, 1_000_000, closed="both")],
     "noise_schedule": [StrOptions(set(SCHEDULES)), "array-like"],
     "prediction_type": [StrOptions(set(PREDICTION_TYPES))],
     "ranking_head": ["boolean"],
@@ -166,10 +162,10 @@ def resolve_half_life(half_life, values, set_size):
     return None if values != "time" or half_life is None else half_life * set_size
 
 
-def resolve_hidden_dims(hidden_dims, X):
-    """Layer widths for rows like X, as a tuple of positive ints."""
+def resolve_hidden_dims(hidden_dims, X=None):
+    """Layer widths for rows like X (None: the most), as a tuple of positive ints."""
     if isinstance(hidden_dims, str):
-        return (_WIDTH, _WIDTH) if is_dense(X) else (_WIDTH,)
+        return (_WIDTH, _WIDTH) if X is None or is_dense(X) else (_WIDTH,)
     try:
         widths = np.asarray(hidden_dims)
     except ValueError:  # ragged

@@ -13,10 +13,12 @@ from ._fitted.explained import ExplainedDiffusion
 from ._inference.device import resolve_device
 from ._inference.model import FittedModel
 from ._inference.state import model_state
+from ._network.build import bytes_to_train
 from ._parameters import (
     FREE_PARAMETERS,
     check_closed_form,
     check_horizon,
+    resolve_hidden_dims,
     resolve_noise_schedule,
 )
 from ._training.cache import remembered
@@ -47,6 +49,9 @@ class TrainableDiffusion(CallbackSupportMixin, ExplainedDiffusion):
 
     checkpoint: Any
     checkpoint_every: float
+    half_life: float | None
+    hidden_dims: Any
+    latent_dim: int | None
     max_epochs: int
     _fit_sample_weight: Any = None
     memory: Any
@@ -263,6 +268,15 @@ default=None
         all_weights = np.ones(X.shape[0]) if weights is None else weights
         self._adopt(updated_model(model, rows, ids, all_weights, parameters))
         self._fit_X, self._fit_user_features, self._fit_sample_weight = X, features, weights
+
+    def _bytes_to_fit(self, n_items):
+        widths = resolve_hidden_dims(self.hidden_dims)
+        aged = self.values == "time" and self.half_life is not None and self.horizon is None
+        n_bytes = bytes_to_train(n_items, widths, self.latent_dim, aged=aged)
+        form = self.closed_form
+        return n_bytes + (
+            0 if form is None or isinstance(form, str) else form._bytes_to_fit(n_items)
+        )
 
     def _fit(self, X, y=None, sample_weight=None, user_features=None):
         given_weight = sample_weight is not None

@@ -17,6 +17,7 @@ from ._utils.holdouts import (
     drop_labels,
     is_labels,
 )
+from ._utils.memory import refuse_long_lists, refuse_too_large
 from ._utils.recency import item_popularity
 from ._utils.rows import hide_last
 from ._utils.saving import load_model, restore_state, save_model, saved_state
@@ -119,6 +120,10 @@ class BaseRecommender(BaseEstimator):
         """How many of the latest items `score` holds out; None is a fifth of a row."""
         return None
 
+    def _bytes_to_fit(self, n_items):
+        """Memory that a model of so many items takes at least."""
+        return 16 * n_items
+
     def _fit(self, X):
         raise NotImplementedError
 
@@ -150,6 +155,11 @@ class BaseRecommender(BaseEstimator):
                 f"X of shape {X.shape} holds no interaction: nothing to fit. A stored non-zero "
                 "value is an interaction."
             )
+        refuse_too_large(
+            self._bytes_to_fit(X.shape[1]),
+            f"{type(self).__name__} of {X.shape[1]:,} items",
+            "Number the items without gaps, leave out rare ones, or take a smaller model.",
+        )
         if self.values == "time":
             instead = 'Give times, or values="binary".'
             warn_without_order(X.data, 'values="time"', instead, stacklevel=5)
@@ -220,6 +230,7 @@ class BaseRecommender(BaseEstimator):
     def _rank(self, rows, chosen, k, *, filter_seen=True, items=EVERY_ITEM):
         """Lists of the chosen canonical rows (None: of all in order), block by block."""
         n = rows.shape[0] if chosen is None else len(chosen)
+        refuse_long_lists(n, k)
         ids, scores = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
         for block in row_blocks(n, self.n_features_in_):
             histories = rows[block] if chosen is None else rows[chosen[block]]

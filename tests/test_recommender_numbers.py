@@ -48,7 +48,7 @@ def test_the_last_good_weights_are_kept(monkeypatch, early_stopping, what):
     np.testing.assert_array_equal(model.decision_function(X), good.decision_function(X))
 
 
-@pytest.mark.parametrize("learning_rate", [10.0, 1e4])
+@pytest.mark.parametrize("learning_rate", [10.0, 100.0])
 def test_a_loss_that_grows_is_told(learning_rate):
     with pytest.warns(UserWarning, match=f"loss grew from .*learning_rate={learning_rate}"):
         model = tiny_cfg(learning_rate=learning_rate).fit(X)

@@ -7,6 +7,7 @@ import numpy as np
 
 from .._utils.condition_names import HISTORY
 from .._utils.fitted_state import fitted_now
+from .._utils.memory import refuse_too_large
 from .._utils.results import DrawSummary, Explanation, ScoreParts
 from .._utils.topk import masked_topk
 from .._utils.typing import ArrayLike, Scale, Wanted
@@ -14,6 +15,7 @@ from .._utils.validation import check_item_list, check_k, check_lists
 from .serving import ServedDiffusion
 
 _N_EXPLAINED = 10
+_SUMMARY = "Draw fewer, of fewer users at a time; or use sample_summary, which keeps no draw."
 _N_STEPS = 20  # calibration hardly differs from that of 5
 
 
@@ -76,6 +78,10 @@ class ExplainedDiffusion(ServedDiffusion):
         given = dict(temperature=temperature, eta=eta, n_sampling_steps=n_sampling_steps)
         rows = self._users(self._check_rows(X), user_features, wanted)
         model, draws = self._start_draws(rows, n_samples, guidance_scale, given)
+        what = (
+            f"n_samples={n_samples:,} draws of {rows.shape[0]:,} users and {rows.shape[1]:,} items"
+        )
+        refuse_too_large(4 * n_samples * rows.shape[0] * rows.shape[1], what, _SUMMARY)
         scores = np.empty((n_samples, *rows.shape), np.float32)
 
         def draw(block):

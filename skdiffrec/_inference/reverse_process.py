@@ -50,8 +50,26 @@ def copied(estimate):
 
 
 def mean_of_draws(estimates):
-    """The mean of estimates, each a tuple of tensors."""
-    return tuple(sum(parts) / len(estimates) for parts in zip(*estimates, strict=True))
+    """The mean of estimates, each a tuple of tensors, summed up as they come."""
+    total, n = None, 0
+    for n, estimate in enumerate(estimates, start=1):  # noqa: B007
+        total = estimate if total is None else added(total, estimate)
+    assert total is not None
+    return tuple(part / n for part in total)
+
+
+def added(total, estimate):
+    """The sum of two estimates."""
+    return tuple(a + b for a, b in zip(total, estimate, strict=True))
+
+
+def mean_of_several(draws):
+    """Means of estimates of which every draw has the same number."""
+    totals, n = [], 0
+    for n, estimates in enumerate(draws, start=1):  # noqa: B007
+        found = map(copied, estimates)
+        totals = list(found) if n == 1 else list(map(added, totals, found))
+    return [tuple(part / n for part in total) for total in totals]
 
 
 class ReverseProcess:
@@ -237,7 +255,7 @@ class ReverseProcess:
         if (steps, start, temperature) == (1, None, 0) and self.tables.scores.read_hidden:
             t = torch.full((1,), self.start, device=self.device)
             return None, *self.hidden(None, t)
-        return mean_of_draws([*map(self.drawn_estimate, range(self.settings.n_draws))])
+        return mean_of_draws(map(self.drawn_estimate, range(self.settings.n_draws)))
 
     def last_branches(self):
         """Estimates of every branch in the last step, averaged over draws; the unconditional first.
@@ -245,7 +263,7 @@ class ReverseProcess:
         All start from where the guided steps have come to: guided, they are `last_estimate`, up to
         rounding.
         """
-        return [mean_of_draws(draws) for draws in zip(*self._branches(), strict=True)]
+        return mean_of_several(self._branches())
 
     def _branches(self):
         """Estimates of every branch in the last step of every draw."""

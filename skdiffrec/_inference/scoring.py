@@ -15,7 +15,7 @@ import torch
 from .._network.sparse_rows import UserRows
 from .host_state import in_own_state
 from .ranking import TILE_ITEMS, tile_starts
-from .reverse_process import mean_of_draws, reverse_processes
+from .reverse_process import mean_of_several, reverse_processes
 
 
 @in_own_state()
@@ -89,13 +89,13 @@ def staged_scores(model, known, keys, scale, settings):
     scores : ndarray of float32, shape (n_rows, n_items)
     """
     stages = [
-        (rows, process, zip(*map(process.estimates, range(settings.n_draws)), strict=True))
+        (rows, process, mean_of_several(map(process.estimates, range(settings.n_draws))))
         for rows, process in reverse_processes(model, known, keys, scale, settings)
     ]
     for step in range(settings.n_sampling_steps):
         scores = np.empty(known.shape, np.float32)
-        for rows, process, draws in stages:
-            tiles = process.tiles(mean_of_draws(next(draws)), step)
+        for rows, process, estimates in stages:
+            tiles = process.tiles(estimates[step], step)
             _fill(scores, rows, tiles, known.shape[1])
         yield scores
 

@@ -1,15 +1,18 @@
 """Assembly of a denoiser for given rows: the space it works in, its layers, its head."""
 
+from itertools import pairwise
+
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
 from .._utils.rows import sampled_rows, scale_rows
 from .conditions import Disliked, UserFeatures
-from .denoiser import BagReader, Denoiser
+from .denoiser import N_TABLES, BagReader, Denoiser
 from .heads import EstimateHead, RankingHead
 from .order_reader import OrderReader
 from .spaces import ItemSpace, LatentSpace
 
+_BYTES_OF_WEIGHT = 20  # itself, its gradient, two moments, the running average
 _LEAST_DEVIATION = 0.1  # of coordinates, in their mean
 _SVD_ENTRIES = 5_000_000  # interactions from which singular vectors are taken, at the most
 
@@ -55,6 +58,15 @@ def assembled(
         user_features=user_features,
         disliked=Disliked(n_items, first) if disliked else None,
     )
+
+
+def bytes_to_train(n_items, hidden_dims, latent_dim, *, aged):
+    """Bytes that training a network takes; `aged` is whether histories are of times."""
+    first, last = hidden_dims[0], hidden_dims[-1]
+    in_space = first + last if latent_dim is None else min(latent_dim, n_items)
+    of_item = (N_TABLES if aged else 1) * first + last + in_space
+    n_weights = n_items * of_item + sum(a * b for a, b in pairwise(hidden_dims))
+    return n_weights * _BYTES_OF_WEIGHT
 
 
 def build_denoiser(

@@ -23,6 +23,7 @@ from .layers import Linear
 TIME_DIM = 16  # of the time embedding
 _HISTORY_NORM = 5.0  # length to which histories are scaled: some 25 items' worth
 _SPANS = (0.125, 0.5, 2.0)  # half-lives of the bags in which an aged history is read
+N_TABLES = len(_SPANS)
 _VECTOR_DEVIATION = 0.1  # of items' vectors, where they have some of their own, at first
 _TURNS = 4 * math.pi  # angle that the fastest part of the time embedding covers
 

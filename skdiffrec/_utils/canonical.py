@@ -38,21 +38,48 @@ def canonical_csr(X, values, earliest=False):
     return sp.csr_array(parts, shape=(n, m))
 
 
+def refuse_contradictions(name, X):
+    """A sparse matrix whose parts contradict each other, before compiled code reads them.
+
+    Unchecked, they would be read and written far outside of arrays.
+    """
+    if not sp.issparse(X) or X.format not in ("csr", "csc", "bsr", "coo") or X.ndim != 2:
+        return
+    shape = X.shape if X.format != "csc" else X.shape[::-1]
+    if X.format == "coo":
+        n_stored = len(X.data)
+        parts = list(zip(X.coords, shape, strict=True))
+        whole = all(len(coordinates) == n_stored for coordinates, _ in parts)
+    else:
+        block = getattr(X, "blocksize", (1, 1))
+        indptr, n_stored = X.indptr, int(X.indptr[-1]) if len(X.indptr) else -1
+        whole = len(indptr) == shape[0] // block[0] + 1 and indptr[0] == 0
+        whole = whole and (indptr[1:] >= indptr[:-1]).all()
+        whole = whole and n_stored <= min(len(X.indices), len(X.data))
+        parts = [(X.indices[: max(n_stored, 0)], shape[1] // block[1])]
+    if whole and all(not len(p) or (p.min() >= 0 and p.max() < n) for p, n in parts):
+        return
+    raise ValueError(
+        f"{name} is a sparse matrix in {X.format} format of shape {X.shape} whose parts contradict "
+        "each other: its indices do not lie within its shape, or do not follow one another. Build "
+        "it anew, for example by scipy.sparse.csr_array((data, (rows, columns)), shape=...)."
+    )
+
+
 def refuse_no_numbers(X):
     """Dates, spans of time and text are no numbers, though NumPy makes numbers of them."""
-    data = X.data if sp.issparse(X) else X
-    kinds = {dtype.kind for dtype in _dtypes(data)}
+    kinds = {dtype.kind for dtype in _dtypes(X)}
     if kinds & set("mM"):
-        raise TypeError(
+        raise ValueError(
             "X holds dates or spans of time. Give numbers, for example seconds since 1970 "
             "(X.astype('datetime64[s]').astype(float)) with values=\"time\"."
         )
     if kinds & set("SUT"):
-        raise TypeError("X holds text. Give numbers: a row for each user, a column for each item.")
+        raise ValueError("X holds text. Give numbers: a row for each user, a column for each item.")
 
 
 def _dtypes(data):
-    """Types of an array, or of the columns of a data frame."""
+    """Types of an array or a sparse matrix, or of the columns of a data frame."""
     found = getattr(data, "dtypes", None)
     found = [getattr(data, "dtype", None)] if found is None else np.ravel(found)
     return [dtype for dtype in found if hasattr(dtype, "kind")]
@@ -63,6 +90,8 @@ def with_float_data(X, dtypes=(np.float64,)):
 
     SciPy's `astype` first adds up duplicate entries, such as two times, and does so in X itself.
     """
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "biu":
+        X = sp.csr_array(X)  # no copy of all zeros as floats
     if not sp.issparse(X) or X.format not in ("csr", "csc", "coo"):
         return X
     if X.dtype in dtypes or X.dtype.kind not in "biuf":

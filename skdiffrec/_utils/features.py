@@ -3,6 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
+from .canonical import refuse_contradictions
+
 _HOW = (
     "Give one number a column: ColumnTransformer with OneHotEncoder(handle_unknown='ignore') makes "
     "them of texts and categories."
@@ -19,6 +21,7 @@ def feature_matrix(name, features, of):
     `of` is "a user" or "an item", what a row describes. The number of rows is not checked.
     """
     missing = _MISSING.format(of)
+    refuse_contradictions(name, features)
     names = column_names(features)
     features = sp.csr_array(_numbers(name, features, missing))
     features.sum_duplicates()

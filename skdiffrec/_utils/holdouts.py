@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import scipy.sparse as sp
 
-from .canonical import RATING, canonical_csr
+from .canonical import RATING, canonical_csr, refuse_contradictions
 from .missing import MISSING, raise_clearer, reject_masked
 from .validation import column_names
 
@@ -39,6 +39,7 @@ def check_holdout(X, y, values="binary"):
     Its values are kept where they are ratings.
     """
     reject_masked("y", y)
+    refuse_contradictions("y", y)
     if not sp.issparse(y):
         y = np.asarray(y)
         if y.dtype.kind not in "biuf":  # None or pandas' NA among numbers, or names

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from .canonical import canonical_csr
+from .canonical import canonical_csr, refuse_contradictions
 from .missing import MISSING, reject_masked
 
 
@@ -45,6 +45,7 @@ def user_item_matrix(name, value, shape):
             f"{name} has shape {value.shape}, but must be {form}. Take the rows of these users, "
             f"as {name}[user_ids] of a csr_array does."
         )
+    refuse_contradictions(name, value)
     matrix = sp.coo_array(value)
     bad = matrix.data[~(np.isfinite(matrix.data) & (matrix.data >= 0))]
     if bad.size:

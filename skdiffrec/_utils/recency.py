@@ -3,10 +3,10 @@
 import numpy as np
 import scipy.sparse as sp
 
+from .canonical import canonical_csr, refuse_contradictions
 from .missing import MISSING, raise_clearer, reject_masked
 from .rows import unit_free
 from .typing import MatrixLike
-from .validation import canonical_csr
 
 RECENCY_FLOOR = 0.1
 
@@ -49,6 +49,7 @@ def recency_weights(
         raise ValueError(f"half_life must be > 0 (in items), got {half_life}.")
     if not 0 <= floor <= 1:
         raise ValueError(f"floor must lie in [0, 1], got {floor}.")
+    refuse_contradictions("times", times)
     times = canonical_csr(times if sp.issparse(times) else _dense_times(times), "time")
     if not (times.data > 0).all():
         bad = times.data[~(times.data > 0)][0]

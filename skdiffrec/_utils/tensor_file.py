@@ -4,13 +4,16 @@ The container is safetensors: a JSON header, then raw numbers; nothing in it can
 reader compares sizes and offsets with the file before any array is made.
 """
 
+import errno
 import hashlib
 import json
 import math
 import numbers
 import os
+import re
+import socket
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,6 +23,8 @@ from .._version import __version__
 FORMAT_VERSION = 6
 _OLDEST_FORMAT = 4  # that can be read
 _KEY = "skdiffrec"  # of the only entry of safetensors' metadata: several have no fixed order
+_OS_ERROR = re.compile(r"os error (\d+)")  # in the messages of safetensors
+_LEFT_OVER = re.compile(r"(\d+)-[0-9a-f]{32}\.tmp")
 _MAX_RECORD = 4_000_000  # characters of JSON; what grows with users or items is an array
 
 
@@ -39,7 +44,11 @@ def replacing(path):
         raise FileNotFoundError(f"There is no folder {folder!r} to write {name!r} to; make it.")
     if os.path.isdir(path):
         raise IsADirectoryError(f"{path!r} is a folder; give the path of a file in it.")
-    temporary = os.path.join(folder, f".{name[:100]}.{uuid.uuid4().hex}.tmp")
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "This is a device, a pipe or the like, and no file", path)
+    prefix = f".{name[:100]}.{socket.gethostname()[:50]}-"
+    _remove_left_over(folder, prefix)
+    temporary = os.path.join(folder, f"{prefix}{os.getpid()}-{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "xb") as file:
             mode = os.fstat(file.fileno()).st_mode & 0o777
@@ -57,6 +66,27 @@ def replacing(path):
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _remove_left_over(folder, prefix):
+    """Remove what processes of this machine were writing when they were killed."""
+    for name in os.listdir(folder):
+        found = _LEFT_OVER.fullmatch(name[len(prefix) :]) if name.startswith(prefix) else None
+        if found and not _is_alive(int(found[1])):
+            with suppress(OSError):  # another save may have removed it, or it is another user's
+                os.remove(os.path.join(folder, name))
+
+
+def _is_alive(process):
+    if os.name != "posix":  # os.kill would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def write(path, record, tensors):
@@ -90,7 +120,11 @@ def write(path, record, tensors):
         try:
             save_file(tensors, temporary, metadata)
         except SafetensorError as error:
-            raise OSError(f"{os.fspath(path)!r} cannot be written: {error}") from error
+            number = _OS_ERROR.search(str(error))
+            if number is None:
+                raise OSError(f"{os.fspath(path)!r} cannot be written: {error}") from error
+            number = int(number[1])
+            raise OSError(number, os.strerror(number), os.fspath(path)) from error
 
 
 def read(path):

@@ -20,7 +20,13 @@ from sklearn.utils._param_validation import Interval as AnyInterval
 from sklearn.utils.validation import _get_feature_names as column_names
 from sklearn.utils.validation import validate_data
 
-from .canonical import VALUES, canonical_csr, refuse_no_numbers, with_float_data
+from .canonical import (
+    VALUES,
+    canonical_csr,
+    refuse_contradictions,
+    refuse_no_numbers,
+    with_float_data,
+)
 from .item_filters import user_item_matrix
 from .missing import raise_clearer, reject_masked
 from .suspect_values import warn_of_adjacency, warn_of_times
@@ -96,6 +102,7 @@ def check_interactions(estimator, X, *, values, reset, earliest=False):
     dtypes = (np.float32, np.float64) if values == "binary" else (np.float64,)
     reject_masked("X", X)
     refuse_no_numbers(X)
+    refuse_contradictions("X", X)
     try:
         X = validate_data(
             estimator,

@@ -68,6 +68,9 @@ class EASERecommender(ItemItemRecommender):
         self.values = values
         self.half_life = half_life
 
+    def _bytes_to_fit(self, n_items):
+        return 12 * n_items**2  # in float64, and the result
+
     def _solve(self, rows):
         reg = self.reg
         if isinstance(reg, str):

@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 import scipy.sparse as sp
 
-from .._utils.canonical import RATING, canonical_csr
+from .._utils.canonical import RATING, canonical_csr, refuse_contradictions
 
 
 def check_k(k, name="k", what="the number of ranks to evaluate"):
@@ -75,6 +75,7 @@ def interactions(name, matrix):
     matrix = as_2d(
         name, matrix, "biuf", f"pass a users x items matrix, non-zero where an item {verb}"
     )
+    refuse_contradictions(name, matrix)
     if not sp.issparse(matrix):
         matrix = sp.coo_array(matrix, dtype=np.float64)  # scipy refuses float16
     elif matrix.format != "csr":

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 
+from .._utils.canonical import refuse_contradictions
 from .._utils.holdouts import check_holdout
 from .._utils.missing import raise_clearer, reject_masked
 from .._utils.typing import IntArray, MatrixLike
@@ -103,6 +104,7 @@ def check_matrix(X):
     if sp.issparse(X) and X.ndim != 2:
         raise ValueError(f"X has shape {X.shape}; it must be a matrix of users and items.")
     reject_masked("X", X)
+    refuse_contradictions("X", X)
     try:
         X = check_array(
             with_float_data(X),

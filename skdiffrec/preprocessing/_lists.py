@@ -6,6 +6,7 @@ import narwhals as nw
 import numpy as np
 import scipy.sparse as sp
 
+from .._utils.canonical import refuse_contradictions
 from ._column_types import describe_column, typed_column
 from ._ids import factorize
 from ._lookup import own_users
@@ -53,6 +54,7 @@ def table_columns(encoder, X, scores, users):
     """Columns of the table of lists or of a matrix, by name; see `inverse_transform`."""
     names = column_names(encoder)
     owners = encoder._users if users is None else own_users(encoder, users)
+    refuse_contradictions("X", X)
     if sp.issparse(X):
         columns = interaction_columns(X, owners, encoder)
         columns = dict(zip(names.values(), columns, strict=True))
