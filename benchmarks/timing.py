@@ -19,6 +19,26 @@ from unittest import mock
 import numpy as np
 import torch
 from protocol import save
+from threadpoolctl import ThreadpoolController
+
+
+def blas_and_torch_threads():
+    """Threads of BLAS and of torch in the calling thread."""
+    pools = ThreadpoolController().select(user_api="blas").info()
+    return [pool["num_threads"] for pool in pools], torch.get_num_threads()
+
+
+def checkpoints_of(fit, path):
+    """The contents of all checkpoints at a path that a call of fit writes."""
+    contents, write = [], pkgutil.resolve_name(CHECKPOINT_WRITE)
+
+    def noted(self, state):
+        write(self, state)
+        contents.append(pathlib.Path(path).read_bytes())
+
+    with mock.patch(CHECKPOINT_WRITE, noted):
+        fit()
+    return contents
 
 
 def timed(run):
@@ -96,6 +116,7 @@ def bare_topk(table, n_users, k, block=512):
 EVALUATION = [
     f"skdiffrec._training.early_stopping.Monitor.{name}" for name in ("evaluate", "best_scale")
 ]
+CHECKPOINT_WRITE = "skdiffrec._training.checkpoint.Checkpoint.write"
 SCREENS_IN_BFLOAT16 = "skdiffrec._inference.model.FittedModel.screens"
 
 

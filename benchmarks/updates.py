@@ -103,8 +103,12 @@ def run(path, seed, fits, options):
             fresh.fit(days.until(day))
             seconds["new fit"].append(time.perf_counter() - begun)
             found["new fit"][day] = evaluated(fresh, days, day)
-        print(day, {way: round(values.get(day, np.nan), 4) for way, values in found.items()},
-              {way: np.round(np.mean(s), 1) if s else None for way, s in seconds.items()}, flush=True)
+        print(
+            day,
+            {way: round(values.get(day, np.nan), 4) for way, values in found.items()},
+            {way: np.round(np.mean(s), 1) if s else None for way, s in seconds.items()},
+            flush=True,
+        )
     return found, seconds, first_fit
 
 
@@ -116,4 +120,9 @@ if __name__ == "__main__":
     for path in o.data:
         f, s, t = run(path, 0, o.fits, o)
         for way in WAYS:
-            print(way, np.mean(list(f[way].values())), np.mean([f[way][d] for d in o.fits]), np.mean(s[way]) if s[way] else None)
+            print(
+                way,
+                np.mean(list(f[way].values())),
+                np.mean([f[way][d] for d in o.fits]),
+                np.mean(s[way]) if s[way] else None,
+            )

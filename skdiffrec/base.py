@@ -17,11 +17,11 @@ from ._utils.holdouts import (
     drop_labels,
     is_labels,
 )
-from ._utils.memory import refuse_long_lists, refuse_too_large
+from ._utils.memory import refuse_too_large
 from ._utils.recency import item_popularity
 from ._utils.rows import hide_last
 from ._utils.saving import load_model, restore_state, save_model, saved_state
-from ._utils.topk import EVERY_ITEM, masked_topk, row_blocks
+from ._utils.topk import EVERY_ITEM, empty_lists, masked_topk, row_blocks
 from ._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Values
 from ._utils.validation import (
     VALUES,
@@ -230,8 +230,7 @@ class BaseRecommender(BaseEstimator):
     def _rank(self, rows, chosen, k, *, filter_seen=True, items=EVERY_ITEM):
         """Lists of the chosen canonical rows (None: of all in order), block by block."""
         n = rows.shape[0] if chosen is None else len(chosen)
-        refuse_long_lists(n, k)
-        ids, scores = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
+        ids, scores = empty_lists(n, k)
         for block in row_blocks(n, self.n_features_in_):
             histories = rows[block] if chosen is None else rows[chosen[block]]
             masks = items.of(block).masks(histories if filter_seen else None)

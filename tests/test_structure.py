@@ -13,7 +13,7 @@ from skdiffrec import CFGDiffusionRecommender
 
 PACKAGE = Path(skdiffrec.__file__).parent
 TESTS = Path(__file__).parent
-MAX_LINES, MAX_FUNCTION, MAX_ROOT, MAX_PARAMETERS, MAX_CROSSED = 400, 50, 8, 35, 9
+MAX_LINES, MAX_FUNCTION, MAX_ROOT, MAX_PARAMETERS, MAX_CROSSED = 400, 50, 8, 35, 10
 
 
 def n_lines(path):

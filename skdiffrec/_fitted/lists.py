@@ -15,9 +15,8 @@ from .._parameters import SAMPLING_PARAMETERS, sampling_settings
 from .._utils.fitted_state import fitted_now
 from .._utils.flags import check_flag
 from .._utils.item_features import check_wanted
-from .._utils.memory import refuse_long_lists
 from .._utils.tensor_file import PersistenceError
-from .._utils.topk import masked_topk
+from .._utils.topk import empty_lists, masked_topk
 from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Scale, Wanted
 from .._utils.user_features import check_user_features, warn_without_features
 from .._utils.validation import (
@@ -319,9 +318,7 @@ default=None
         n = rows.shape[0] if chosen is None else len(chosen)
         allowed = item_filter(filter_items, items, self.n_features_in_, n)
         model, settings = self._sampled()
-        refuse_long_lists(len(scales) * n, k)
-        ids = np.empty((len(scales), n, k), np.int64)
-        scores = np.empty(ids.shape, np.float32)
+        ids, scores = (a.reshape(-1, n, k) for a in empty_lists(len(scales) * n, k))
         for block in model.blocks(n):
             histories = rows[block] if chosen is None else rows[chosen[block]]
             masks = allowed.of(block).masks(histories.seen if hide else None)

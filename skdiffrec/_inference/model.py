@@ -16,11 +16,10 @@ from .._network.denoiser import Denoiser
 from .._network.sparse_rows import HistoryReader, UserRows
 from .._utils.condition_names import DISLIKED, USER_FEATURES, WANTED
 from .._utils.hashing import row_keys
-from .._utils.memory import refuse_long_lists
 from .._utils.opinions import Opinions
 from .._utils.results import TrainingHistory
 from .._utils.rows import unit_free
-from .._utils.topk import EVERY_ITEM, ItemFilter, row_blocks
+from .._utils.topk import EVERY_ITEM, ItemFilter, empty_lists, row_blocks
 from .chain_spaces import chain_space
 from .device import run_blocks, screens_in_bfloat16
 from .explanation import closed_form_contributions, leave_one_out
@@ -265,8 +264,7 @@ class FittedModel:
     ) -> tuple[Items, Scores]:
         """Lists (ids, scores) of the k best items, of the chosen rows (None: of all in order)."""
         n = X.shape[0] if chosen is None else len(chosen)
-        refuse_long_lists(n, k)
-        ids, scores = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
+        ids, scores = empty_lists(n, k)
 
         def rank(block):
             rows = X[block] if chosen is None else X[chosen[block]]

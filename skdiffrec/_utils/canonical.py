@@ -75,7 +75,9 @@ def refuse_no_numbers(X):
             "(X.astype('datetime64[s]').astype(float)) with values=\"time\"."
         )
     if kinds & set("SUT"):
-        raise ValueError("X holds text. Give numbers: a row for each user, a column for each item.")
+        raise ValueError(
+            "X holds text. Give numeric values: a row for each user, a column for each item."
+        )
 
 
 def _dtypes(data):

@@ -38,9 +38,3 @@ def refuse_too_large(n_bytes, what, advice):
             f"{what} would take {n_bytes / 1e9:,.0f} GB, but there are {there / 1e9:,.0f} GB of "
             f"memory. {advice}"
         )
-
-
-def refuse_long_lists(n_lists, k):
-    """Lists of k items, ids and scores, must fit into memory."""
-    what = f"{n_lists:,} lists of k={k:,} items"
-    refuse_too_large(12 * n_lists * k, what, "Lower k, or ask for fewer users at a time.")

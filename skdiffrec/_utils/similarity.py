@@ -7,8 +7,7 @@ have nothing in common.
 import numpy as np
 import scipy.sparse as sp
 
-from .memory import refuse_long_lists
-from .topk import masked_topk, row_blocks
+from .topk import empty_lists, masked_topk, row_blocks
 
 
 def most_similar(similarity, item_ids, k, n_items, columns=None):
@@ -28,8 +27,7 @@ def most_similar(similarity, item_ids, k, n_items, columns=None):
     ids, scores : ndarrays of int64 and float32, shape (n, k)
         As from `masked_topk`; an item is not in its own list.
     """
-    refuse_long_lists(len(item_ids), k)
-    ids, scores = np.empty((len(item_ids), k), np.int64), np.empty((len(item_ids), k), np.float32)
+    ids, scores = empty_lists(len(item_ids), k)
     for block in row_blocks(len(item_ids), n_items):
         own = _one_hot(item_ids[block], n_items)
         ids[block], scores[block] = masked_topk(similarity(item_ids[block]), k, own, columns)

@@ -5,6 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from .memory import refuse_too_large
+
+_MANY = 10**8  # numbers, below which memory is not asked about
 GROUP = 16  # columns that are looked at by their largest score first
 _BLOCK_ELEMENTS = 2**22  # scores held at once: 16 MB, and their sort keys 32 MB
 
@@ -55,6 +58,14 @@ EVERY_ITEM = ItemFilter()
 
 def _pattern(X):
     return sp.csr_array((np.ones(X.nnz, np.float32), X.indices, X.indptr), shape=X.shape)
+
+
+def empty_lists(n, k):
+    """(ids, scores) of n lists of k items, to be filled: int64 and float32 (n, k)."""
+    if n * k > _MANY:
+        what, advice = f"{n:,} lists of k={k:,} items", "Lower k, or ask for fewer users at a time."
+        refuse_too_large(12 * n * k, what, advice)
+    return np.empty((n, k), np.int64), np.empty((n, k), np.float32)
 
 
 def masked_topk(scores, k, seen=None, columns=None, allowed=None):
