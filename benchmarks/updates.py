@@ -1,53 +1,57 @@
 """Ten days of a model: nightly `partial_fit`, newer rows without training, and a new fit.
 
-    python benchmarks/updates.py ../shared/data/ml-1m_clean.npz ../shared/data/gowalla.npz
+    python benchmarks/updates.py ../shared/data/ml-1m_clean.npz --json updates.json
 
-All interactions of a set with times, in their order: the first 70 % are there before, the rest is
-cut into ten days of equal size. Every morning lists are made from all that came before, for the
-users who come that day, and evaluated on what they take: nDCG@10, mean over users, then over days.
-(Sets without times are shuffled; then days are a fiction, and only the effort is of interest.) A
-new fit is made on the nights that `--fits` names, and its rows compare these days alone.
+All interactions of a set in the order of time: the first 70 % are there before, the rest is cut
+into ten days of equal size. Every morning lists are made for the users who come that day and were
+there before, and evaluated on what they take: nDCG@10, mean over users, then over the days from the
+second on. "rows of the first day" knows neither newer interactions nor newer users; "newer rows"
+gives these to the model of the first day as `X`; "partial_fit" is trained each night on the rows
+that changed; "new fit" is fitted to all rows on the nights that --fits names, to which the last
+column compares all. Sets without times are shuffled: their days are a fiction, in which nothing
+drifts.
 """
 
 import argparse
 import pathlib
-import time
 
 import numpy as np
 import scipy.sparse as sp
+from timing import machine, markdown, merge, timed
 
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.datasets import load_npz
 from skdiffrec.metrics import ndcg_at_k
 
-BEFORE, N_DAYS = 0.7, 10
+BEFORE, N_DAYS, K = 0.7, 10, 10
 WAYS = ("rows of the first day", "newer rows", "partial_fit", "new fit")
 
 
 class Days:
-    """Interactions in the order of time, cut into what was there before and ten days."""
+    """Interactions in the order of time, cut into what was there before and ten days.
+
+    Users are numbered as they come, so that new ones are the last.
+    """
 
     def __init__(self, path):
-        self.has_times = "timestamp" in np.load(path).files
+        with np.load(path) as arrays:
+            self.has_times = "timestamp" in arrays.files
         data = load_npz(path, values="time" if self.has_times else "binary")
         X = sp.coo_array(data.train + data.valid + data.test)
-        rng = np.random.default_rng(0)
-        order = rng.permutation(X.nnz)
+        order = np.random.default_rng(0).permutation(X.nnz)
         if self.has_times:
             order = order[np.argsort(X.data[order], kind="stable")]
-        # users are numbered as they come, so that new ones are the last
-        user, item, value = X.row[order], X.col[order], X.data[order]
-        _, first, user = np.unique(user, return_index=True, return_inverse=True)
+        _, first, user = np.unique(X.row[order], return_index=True, return_inverse=True)
         self.user = np.argsort(np.argsort(first))[user]
-        self.item, self.value, self.n_items = item, value, X.shape[1]
+        self.item, self.value, self.n_items = X.col[order], X.data[order], X.shape[1]
         self.ends = np.linspace(BEFORE * X.nnz, X.nnz, N_DAYS + 1).astype(int)
 
-    def until(self, day, n_users=None):
-        """All rows before a day (from 0 on); of so many users."""
+    def before(self, day):
+        """All rows before a day, counted from 0."""
         some = slice(0, self.ends[day])
-        n_users = n_users or self.user[some].max() + 1
+        shape = self.user[some].max() + 1, self.n_items
         entries = self.value[some].astype(float), (self.user[some], self.item[some])
-        return sp.csr_array(entries, shape=(n_users, self.n_items))
+        return sp.csr_array(entries, shape=shape)
 
     def of(self, day):
         """(users of a day, what they take)"""
@@ -57,72 +61,75 @@ class Days:
         return users, sp.csr_array((np.ones(len(row)), (row, self.item[some])), shape=shape)
 
 
-def evaluated(model, days, day, seen=None):
-    """nDCG@10 of the users of a day; `seen` (rows) is what lists are made from, None all."""
+def evaluated(model, days, day, known=None):
+    """nDCG@10 of a day's users who were there before; lists know the rows `known`, None all."""
     users, taken = days.of(day)
-    n_users = max(users.max() + 1, days.until(day).shape[0])
-    history = days.until(day, n_users)[users]
-    read = history if seen is None else sp.csr_array((len(users), days.n_items))
-    if seen is not None:
-        known = users < seen.shape[0]
-        read = sp.lil_array((len(users), days.n_items))
-        read[np.flatnonzero(known)] = seen[users[known]]
-        read = read.tocsr()
-    ids, _ = model.recommend(X=read, filter_items=history)
-    holdout = taken.multiply(history == 0) if False else taken
-    return float(ndcg_at_k(ids, holdout, k=10))
+    rows = days.before(day)
+    there = users < rows.shape[0]
+    users, taken = users[there], taken[there]
+    history = rows[users]
+    read = history
+    if known is not None:
+        empty = sp.csr_array((rows.shape[0] - known.shape[0], known.shape[1]))
+        read = sp.vstack([known, empty], format="csr")[users]
+    ids, _ = model.recommend(X=read, k=K, filter_items=history != 0)
+    return float(ndcg_at_k(ids, taken, k=K))
 
 
-def run(path, seed, fits, options):
-    """{way: (values of days, seconds of nights)}"""
+def one_seed(days, seed, fit_days):
+    """{way: ({day: nDCG@10}, seconds of its nights)}"""
+    values = {"values": "time"} if days.has_times else {}
+    found = {way: ({}, []) for way in WAYS}
+    first = days.before(0)
+    model, nightly = (CFGDiffusionRecommender(random_state=seed, **values) for _ in range(2))
+    model.fit(first)
+    nightly.__dict__.update(vars(model))  # the same fit
+    for day in range(1, N_DAYS):
+        changed, _ = days.of(day - 1)
+        rows = days.before(day)[changed]
+        update = lambda rows=rows, ids=changed: nightly.partial_fit(rows, user_ids=ids)  # noqa: E731
+        found["partial_fit"][1].append(timed(update)[0])
+        found["rows of the first day"][0][day] = evaluated(model, days, day, first)
+        found["newer rows"][0][day] = evaluated(model, days, day)
+        found["partial_fit"][0][day] = evaluated(nightly, days, day)
+        if day in fit_days:
+            fresh = CFGDiffusionRecommender(random_state=seed, **values)
+            found["new fit"][1].append(timed(lambda: fresh.fit(days.before(day)))[0])  # noqa: B023
+            found["new fit"][0][day] = evaluated(fresh, days, day)
+        print(day, {way: round(found[way][0].get(day, np.nan), 4) for way in WAYS}, flush=True)
+    return found
+
+
+def table(path, seeds, fit_days):
+    """A row for each way: nDCG@10 on all days and on those of new fits, seconds of a night."""
     days = Days(path)
-    options = {"values": "time"} if days.has_times else {}
-    model = CFGDiffusionRecommender(random_state=seed, **options)
-    first_rows = days.until(0)
-    begun = time.perf_counter()
-    model.fit(first_rows)
-    found = {way: {} for way in WAYS}
-    seconds = {way: [] for way in WAYS}
-    first_fit = time.perf_counter() - begun
-    nightly = CFGDiffusionRecommender(random_state=seed, **options)
-    nightly.__dict__.update(vars(model))
-    for day in range(N_DAYS):
-        if day:
-            before, rows = days.until(day - 1), days.until(day)
-            changed, _ = days.of(day - 1)
-            begun = time.perf_counter()
-            nightly.partial_fit(rows[changed], user_ids=changed)
-            seconds["partial_fit"].append(time.perf_counter() - begun)
-            del before
-        found["rows of the first day"][day] = evaluated(model, days, day, first_rows)
-        found["newer rows"][day] = evaluated(model, days, day)
-        found["partial_fit"][day] = evaluated(nightly, days, day)
-        if day in fits:
-            fresh = CFGDiffusionRecommender(random_state=seed, **options)
-            begun = time.perf_counter()
-            fresh.fit(days.until(day))
-            seconds["new fit"].append(time.perf_counter() - begun)
-            found["new fit"][day] = evaluated(fresh, days, day)
-        print(
-            day,
-            {way: round(values.get(day, np.nan), 4) for way, values in found.items()},
-            {way: np.round(np.mean(s), 1) if s else None for way, s in seconds.items()},
-            flush=True,
-        )
-    return found, seconds, first_fit
+    runs = [one_seed(days, seed, fit_days) for seed in range(seeds)]
+    rows = []
+    for way in WAYS:
+        by_day = {
+            day: np.mean([run[way][0][day] for run in runs]) for day in sorted(runs[0][way][0])
+        }
+        seconds = [second for run in runs for second in run[way][1]]
+        row = {"model": way, "nDCG@10": np.mean(list(by_day.values())) if way != WAYS[-1] else None}
+        row["on days of a new fit"] = float(np.mean([by_day[day] for day in fit_days]))
+        row["s a night"] = float(np.median(seconds)) if seconds else 0.0
+        rows.append(row | {"by_day": {str(day): float(value) for day, value in by_day.items()}})
+    return {"seeds": seeds, "times": days.has_times, "rows": rows, "machine": machine()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", nargs="+", type=pathlib.Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--fits", type=int, nargs="+", default=[3, 6, 9], help="days from 1 to 9")
+    parser.add_argument("--json", type=pathlib.Path, default="benchmarks/results/updates.json")
+    options = parser.parse_args()
+    for path in options.data:
+        record = table(path, options.seeds, options.fits)
+        merge(options.json, path.stem, record)
+        shown = [{k: v for k, v in row.items() if k != "by_day"} for row in record["rows"]]
+        print(f"\n{path.stem}\n{markdown(shown)}\n", flush=True)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("data", nargs="+", type=pathlib.Path)
-    parser.add_argument("--fits", type=int, nargs="*", default=[3, 6, 9])
-    o = parser.parse_args()
-    for path in o.data:
-        f, s, t = run(path, 0, o.fits, o)
-        for way in WAYS:
-            print(
-                way,
-                np.mean(list(f[way].values())),
-                np.mean([f[way][d] for d in o.fits]),
-                np.mean(s[way]) if s[way] else None,
-            )
+    main()
