@@ -65,7 +65,8 @@ def added(total, estimate):
 
 def mean_of_several(draws):
     """Means of estimates of which every draw has the same number."""
-    totals, n = [], 0
+    totals: list[Any] = []
+    n = 0
     for n, estimates in enumerate(draws, start=1):  # noqa: B007
         found = map(copied, estimates)
         totals = list(found) if n == 1 else list(map(added, totals, found))

@@ -3,6 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
+from .memory import refuse_too_large
+
 VALUES = ("binary", "weight", "time")
 RATING = "rating"  # of models that tell likes from dislikes
 _DTYPES = {"binary": np.float32, "weight": np.float64, "time": np.float64, RATING: np.float64}
@@ -38,6 +40,12 @@ def canonical_csr(X, values, earliest=False):
     return sp.csr_array(parts, shape=(n, m))
 
 
+def refuse_many_rows(name, shape):
+    """A CSR takes memory for every row, also for empty ones."""
+    what = f"{name} of shape {tuple(shape)}"
+    refuse_too_large(8 * shape[0], what, "Number the users from 0 without gaps.")
+
+
 def refuse_contradictions(name, X):
     """A sparse matrix whose parts contradict each other, before compiled code reads them.
 
@@ -45,6 +53,8 @@ def refuse_contradictions(name, X):
     """
     if not sp.issparse(X) or X.format not in ("csr", "csc", "bsr", "coo") or X.ndim != 2:
         return
+    if X.format in ("csc", "coo"):  # whose rows take memory once it is a CSR
+        refuse_many_rows(name, X.shape)
     shape = X.shape if X.format != "csc" else X.shape[::-1]
     if X.format == "coo":
         n_stored = len(X.data)

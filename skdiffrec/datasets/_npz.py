@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from sklearn.utils import Bunch
 
+from .._utils.canonical import refuse_many_rows
 from .._utils.typing import Values
 
 UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -113,6 +114,7 @@ def load_npz(
     user, item, split = _check_ids(arrays, path.name)
     data = _interaction_values(arrays, user, values, bool(rows_in_time_order), path.name)
     shape = (int(user.max()) + 1, int(item.max()) + 1)
+    refuse_many_rows(f"A matrix of {path}", shape)
     matrices = split_matrices(user, item, split, data, shape)
     return Bunch(
         **matrices,
