@@ -9,7 +9,9 @@ second on. "rows of the first day" knows neither newer interactions nor newer us
 gives these to the model of the first day as `X`; "partial_fit" is trained each night on the rows
 that changed; "new fit" is fitted to all rows on the nights that --fits names, to which the last
 column compares all. Sets without times are shuffled: their days are a fiction, in which nothing
-drifts.
+drifts. What is forgotten shows on up to 1,000 users who were there before and never come back: the
+latest fifth of their items is held out of everything, and found less often if updates on others
+spoil what was learned of them.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from skdiffrec.datasets import load_npz
 from skdiffrec.metrics import ndcg_at_k
 
 BEFORE, N_DAYS, K = 0.7, 10, 10
+N_AWAY, LEAST_AWAY, SHARE_AWAY = 1_000, 10, 0.2
 WAYS = ("rows of the first day", "newer rows", "partial_fit", "new fit")
 
 
@@ -45,6 +48,25 @@ class Days:
         self.user = np.argsort(np.argsort(first))[user]
         self.item, self.value, self.n_items = X.col[order], X.data[order], X.shape[1]
         self.ends = np.linspace(BEFORE * X.nnz, X.nnz, N_DAYS + 1).astype(int)
+        self._hold_out_those_who_stay_away()
+
+    def _hold_out_those_who_stay_away(self):
+        first = self.user[: self.ends[0]]
+        counts = np.bincount(first)
+        away = np.setdiff1d(np.flatnonzero(counts >= LEAST_AWAY), self.user[self.ends[0] :])
+        rng = np.random.default_rng(0)
+        self.away = np.sort(rng.choice(away, min(N_AWAY, len(away)), replace=False))
+        order = np.argsort(first, kind="stable")  # by user, in time
+        rank = np.arange(len(first)) - (np.cumsum(counts) - counts)[first[order]]
+        length = counts[first[order]]
+        late = order[(rank >= (1 - SHARE_AWAY) * length) & np.isin(first[order], self.away)]
+        shape = len(counts), self.n_items
+        ones = np.ones(len(late)), (first[late], self.item[late])
+        self.held_out = sp.csr_array(ones, shape=shape)[self.away]
+        kept = np.ones(len(self.user), bool)
+        kept[late] = False
+        self.user, self.item, self.value = self.user[kept], self.item[kept], self.value[kept]
+        self.ends = self.ends - len(late)
 
     def before(self, day):
         """All rows before a day, counted from 0."""
@@ -76,8 +98,14 @@ def evaluated(model, days, day, known=None):
     return float(ndcg_at_k(ids, taken, k=K))
 
 
+def of_those_away(model, days):
+    """nDCG@10 of the held-out items of users who never come back."""
+    ids, _ = model.recommend(X=days.before(0)[days.away], k=K)
+    return float(ndcg_at_k(ids, days.held_out, k=K))
+
+
 def one_seed(days, seed, fit_days):
-    """{way: ({day: nDCG@10}, seconds of its nights)}"""
+    """{way: ({day: nDCG@10}, seconds of its nights)}, and {way: of those who stay away}"""
     values = {"values": "time"} if days.has_times else {}
     found = {way: ({}, []) for way in WAYS}
     first = days.before(0)
@@ -96,6 +124,10 @@ def one_seed(days, seed, fit_days):
             fresh = CFGDiffusionRecommender(random_state=seed, **values)
             found["new fit"][1].append(timed(lambda: fresh.fit(days.before(day)))[0])  # noqa: B023
             found["new fit"][0][day] = evaluated(fresh, days, day)
+        found["away"] = {"newer rows": of_those_away(model, days)}
+        found["away"]["partial_fit"] = of_those_away(nightly, days)
+        if found["new fit"][0]:
+            found["away"]["new fit"] = of_those_away(fresh, days)
         print(day, {way: round(found[way][0].get(day, np.nan), 4) for way in WAYS}, flush=True)
     return found
 
@@ -112,6 +144,8 @@ def table(path, seeds, fit_days):
         seconds = [second for run in runs for second in run[way][1]]
         row = {"model": way, "nDCG@10": np.mean(list(by_day.values())) if way != WAYS[-1] else None}
         row["on days of a new fit"] = float(np.mean([by_day[day] for day in fit_days]))
+        away = [run["away"][way] for run in runs if way in run["away"]]
+        row["users who stay away"] = float(np.mean(away)) if away else None
         row["s a night"] = float(np.median(seconds)) if seconds else 0.0
         rows.append(row | {"by_day": {str(day): float(value) for day, value in by_day.items()}})
     return {"seeds": seeds, "times": days.has_times, "rows": rows, "machine": machine()}

@@ -69,10 +69,19 @@ def updates():
                     row["model"],
                     fmt.NONE if row["nDCG@10"] is None else fmt.score(row["nDCG@10"]),
                     fmt.score(row["on days of a new fit"]),
+                    fmt.score(row["users who stay away"]),
                     fmt.amount(row["s a night"]) if row["s a night"] else fmt.NONE,
                 ]
             )
-    header = ["data", "seeds", "model", "nDCG@10", "on days of a new fit", "s a night"]
+    header = [
+        "data",
+        "seeds",
+        "model",
+        "nDCG@10",
+        "on days of a new fit",
+        "who stay away",
+        "s a night",
+    ]
     return fmt.table(header, rows)
 
 
