@@ -88,14 +88,64 @@ print(code == 0)
 """
 
 
+# every question, and another fit
+EVERYTHING = """
+import os
+import numpy as np
+import torch
+from skdiffrec import CFGDiffusionRecommender
+from skdiffrec.datasets import make_interactions
+
+torch.set_num_threads(2)
+X = make_interactions(400, 300, n_interactions_per_user=20, random_state=0).train
+model = CFGDiffusionRecommender(max_epochs=1, random_state=0, device="cpu").fit(X)
+def ask():
+    explained = model.explain(3)
+    return [explained.score, *model.recommend_scales([0.0, 2.0], k=5), *model.recommend(),
+            *model.score_parts(4), *model.similar_items([1], by="output_layer"),
+            model.decision_function(X), model.sample(X, 2)]
+expected = ask()
+torch.randn(1000, 1000) @ torch.randn(1000, 1000)  # torch's pool has run
+child = os.fork()
+if not child:
+    same = all(map(np.array_equal, ask(), expected))
+    again = CFGDiffusionRecommender(max_epochs=1, random_state=0, device="cpu").fit(X)
+    same &= bool((again.recommend()[0] == model.recommend()[0]).all())
+    os._exit(0 if same else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, flush=True)
+"""
+
+
+ALS = """
+import os
+import numpy as np
+from skdiffrec.baselines import ALSRecommender
+from skdiffrec.datasets import make_interactions
+
+X = make_interactions(100, 80, n_interactions_per_user=10, random_state=0).train
+model = ALSRecommender(factors=4, random_state=0).fit(X)
+def ask(model):
+    return [*model.recommend(), model.decision_function(X)]
+expected = ask(model)  # implicit's pool has run
+child = os.fork()
+if not child:
+    again = ALSRecommender(factors=4, random_state=0).fit(X)
+    same = [all(map(np.array_equal, ask(m), expected)) for m in (model, again)]
+    os._exit(0 if all(same) else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, flush=True)
+"""
+
+
 @pytest.mark.parametrize(
-    "after",
-    [POOL, JOBLIB, SERVER, NESTED],
-    ids=["multiprocessing", "joblib", "server", "nested"],
+    "code",
+    [BEFORE + POOL, BEFORE + JOBLIB, BEFORE + SERVER, BEFORE + NESTED, EVERYTHING, ALS],
+    ids=["multiprocessing", "joblib", "server", "nested", "everything", "als"],
 )
-def test_forked_processes(after, tmp_path):
+def test_forked_processes(code, tmp_path):
+    if code is ALS:
+        pytest.importorskip("implicit")
     with subprocess.Popen(
-        [sys.executable, "-c", BEFORE + after, str(tmp_path)],
+        [sys.executable, "-c", code, str(tmp_path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,10 +1,7 @@
 """What the host has set in torch changes no number, and is as before afterwards."""
 
 import copy
-import os
 import pickle
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager, nullcontext
 
@@ -295,75 +292,6 @@ class TestThreads:
         assert set(blas_threads()) == {2}
         with threadpool_limits(1, "blas"), blas_limit(2):
             assert set(blas_threads()) == {1}  # never more than the host allows
-
-
-FORKS = """
-import os
-import numpy as np
-import torch
-from skdiffrec import CFGDiffusionRecommender
-from skdiffrec.datasets import make_interactions
-
-torch.set_num_threads(2)
-X = make_interactions(400, 300, n_interactions_per_user=20, random_state=0).train
-model = CFGDiffusionRecommender(max_epochs=1, random_state=0, device="cpu").fit(X)
-def ask():
-    explained = model.explain(3)
-    return [explained.score, *model.recommend_scales([0.0, 2.0], k=5), *model.recommend(),
-            *model.score_parts(4), *model.similar_items([1], by="output_layer"),
-            model.decision_function(X), model.sample(X, 2)]
-expected = ask()
-torch.randn(1000, 1000) @ torch.randn(1000, 1000)  # torch's pool has run
-child = os.fork()
-if not child:
-    same = all(map(np.array_equal, ask(), expected))
-    again = CFGDiffusionRecommender(max_epochs=1, random_state=0, device="cpu").fit(X)
-    same &= bool((again.recommend()[0] == model.recommend()[0]).all())
-    os._exit(0 if same else 3)
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-FORKS_OF_ALS = """
-import os
-import numpy as np
-from skdiffrec.baselines import ALSRecommender
-from skdiffrec.datasets import make_interactions
-
-X = make_interactions(100, 80, n_interactions_per_user=10, random_state=0).train
-model = ALSRecommender(factors=4, random_state=0).fit(X)
-def ask(model):
-    return [*model.recommend(), model.decision_function(X)]
-expected = ask(model)  # implicit's pool has run
-child = os.fork()
-if not child:
-    again = ALSRecommender(factors=4, random_state=0).fit(X)
-    same = [all(map(np.array_equal, ask(m), expected)) for m in (model, again)]
-    os._exit(0 if all(same) else 3)
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.parametrize("code", [FORKS, FORKS_OF_ALS], ids=["cfg", "als"])
-def test_a_forked_process_answers_and_fits(code):
-    if code is FORKS_OF_ALS:
-        pytest.importorskip("implicit")
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"OMP_NUM_THREADS": "2"},
-    ) as process:
-        try:
-            out, err = process.communicate(timeout=120)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)  # the child that hangs, too
-            raise
-    assert out.strip() == "0", err
 
 
 def test_scores_are_float32_whatever_the_default(interactions):

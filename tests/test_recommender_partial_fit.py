@@ -74,7 +74,7 @@ class TestKinds:
         after = model.decision_function(X[:5], **of(known, slice(5)))
         assert np.isfinite(after).all() and not np.array_equal(before, after)
 
-    @pytest.mark.parametrize("way", ["file", "pickle"])
+    @pytest.mark.parametrize("way", ["file", pytest.param("pickle", marks=pytest.mark.slow)])
     def test_nights_apart_are_nights_in_one_process(self, kind, way, tmp_path):
         model, X, known = fitted(kind)
         nights = [slice(N_KNOWN, 80), slice(80, N_USERS)]

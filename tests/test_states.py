@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 from conftest import tiny_cfg
 from hypothesis import settings
@@ -188,5 +189,10 @@ class Anything(RuleBasedStateMachine):
         assert all(np.array_equal(ids, old) or np.array_equal(ids, new) for ids in found)
 
 
-Anything.TestCase.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
-TestAnything = Anything.TestCase
+class TestAnything(Anything.TestCase):
+    settings = settings(max_examples=6, stateful_step_count=10, deadline=None)
+
+
+@pytest.mark.slow
+class TestAnythingForLong(Anything.TestCase):
+    settings = settings(max_examples=80, stateful_step_count=25, deadline=None)

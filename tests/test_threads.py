@@ -64,7 +64,7 @@ def test_old_or_new_while_another_thread_fits(name):
     threads = [threading.Thread(target=go_on_asking, args=(i,)) for i in range(len(n_asked))]
     for thread in threads:
         thread.start()
-    for _ in range(6):
+    for _ in range(3):
         for X in data:
             model.fit(X)
     fitting.clear()

@@ -306,6 +306,7 @@ def test_a_folder_of_others(interactions, tmp_path, monkeypatch):
             tiny_cfg(memory=tmp_path).fit(interactions)
 
 
+@pytest.mark.slow
 @properties
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_no_flipped_bit_is_silent(tmp_path_factory, place, bit):

@@ -71,7 +71,7 @@ def path(tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_writes", [1, 6])
+@pytest.mark.parametrize("n_writes", [pytest.param(1, marks=pytest.mark.slow), 6])
 def test_the_bits_of_a_fit_that_was_not_killed(kind, n_writes, path):
     """With `checkpoint_every=0` there is one after every step."""
     X, known = data_of(kind)
@@ -83,7 +83,8 @@ def test_the_bits_of_a_fit_that_was_not_killed(kind, n_writes, path):
     assert not path.exists()
 
 
-@settings(max_examples=15, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=3))
 def test_killed_at_any_step(tmp_path_factory, kills):
     X, _ = data_of("binary")

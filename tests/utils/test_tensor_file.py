@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -47,6 +48,26 @@ class TestWhatIsNoFile:
 
 
 @posix
+def test_what_dead_processes_left_is_removed(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    here = socket.gethostname()[:50]
+    left = {
+        who: tmp_path / f".model.{where}-{number}-{'0' * 32}.tmp"
+        for who, where, number in (
+            ("dead", here, process.pid),
+            ("alive", here, os.getpid()),
+            ("elsewhere", "other-machine", process.pid),
+        )
+    }
+    for path in left.values():
+        path.write_text("")
+    MODEL.save(tmp_path / "model")
+    assert [who for who, path in left.items() if path.exists()] == ["alive", "elsewhere"]
+
+
+@posix
+@pytest.mark.slow
 def test_what_a_killed_save_left_is_removed_by_the_next(tmp_path):
     path = tmp_path / "model"
     save = subprocess.Popen(
