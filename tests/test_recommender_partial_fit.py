@@ -267,3 +267,16 @@ class TestRefusals:
             for _ in range(3):
                 model.partial_fit(X[:2])
         assert bits(model) == before or np.isfinite(model.decision_function(X)).all()
+
+
+def test_the_unit_of_features_makes_no_difference_to_the_spread_of_scores():
+    """It is the size of what is wanted, and is taken anew by every update."""
+    data = data_of("user features")
+    spreads = []
+    for unit in (1.0, 64.0):
+        U = data.user_features * unit
+        model = tiny_cfg().fit(data.train, user_features=U)
+        spreads.append(model._model.score_spread)
+        model.partial_fit(sp.csr_array((1, N_ITEMS)), user_ids=[0])
+        assert_allclose(model._model.score_spread, spreads[-1], rtol=0.05)
+    assert_allclose(spreads[0], spreads[1], rtol=1e-6)

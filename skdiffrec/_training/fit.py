@@ -29,6 +29,7 @@ from .._parameters import (
 from .._utils.cuts import moment_size
 from .._utils.recency import history_weights, item_popularity
 from .._utils.results import TrainingHistory
+from .._utils.rows import scale_columns
 from .._utils.user_features import scaled_features
 from .._version import __version__
 from .early_stopping import Monitor, fixed_weight, split_validation, spread_ratio
@@ -240,10 +241,13 @@ class _Training:
             best_scale,
             ended_by,
         )
+        rows = self.sample
         if self.of_features is not None:  # until now rows came multiplied by the factor
             denoiser.user_features.keep(**self.of_features)
+            given = np.where(self.of_features["factor"] > 0, self.of_features["factor"], np.inf)
+            rows = replace(rows, user_features=scale_columns(rows.user_features, 1.0 / given))
         model = self._model(denoiser, closed_form_scale=factor, training=summary)
-        return with_spread(model, self.sample, self.p.learning_rate)
+        return with_spread(model, rows, self.p.learning_rate)
 
     def _closed_form_weight(self, denoiser):
         """(weight, factor of the scores) with which the closed form joins the trained network."""
