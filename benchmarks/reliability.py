@@ -33,6 +33,7 @@ from skdiffrec.baselines import EASERecommender
 from skdiffrec.datasets import make_interactions
 from skdiffrec.persistence import PersistenceError
 
+COUNTS = ("cases", "refused", "unharmed", "failures", "went on", "fits", "minutes")
 KINDS = {
     "binary": {},
     "time": {"values": "time"},
@@ -309,6 +310,7 @@ def main():
     parser.add_argument("--most", type=int, default=1_000_000, help="files")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--more", action="store_true", help="add to the cases of an earlier run")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     begun = time.monotonic()
@@ -317,6 +319,9 @@ def main():
     print(json.dumps(row, indent=1))
     if options.json:
         known = json.loads(options.json.read_text()) if options.json.exists() else {}
+        if options.more:
+            before = known.get(options.trial, {})
+            row |= {name: row[name] + before.get(name, 0) for name in COUNTS if name in row}
         options.json.write_text(json.dumps(known | {options.trial: row}, indent=1) + "\n")
     if row["failures"]:
         raise SystemExit(f"{row['failures']} failures")
