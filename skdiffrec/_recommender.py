@@ -144,9 +144,9 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         that is damaged is trained again, with a warning.
     checkpoint : None, str or os.PathLike, default=None
         File in which a fit writes down how far it is. If it is killed, the same call of `fit` (the
-        same data, parameters and library versions; a `random_state` of None is as good as an int)
-        goes on from there, and ends with the weights of a fit that was not killed. A fit that ends
-        well removes the file. Each fit that runs at the same time needs a path of its own.
+        same data, parameters and versions; a `random_state` that is None, an int, or as it was
+        then) goes on from there, and ends with the weights of a fit that was not killed. A fit that
+        ends well removes the file. Each fit that runs at the same time needs a path of its own.
     checkpoint_every : float, default=60
         Seconds between two checkpoints; at the end of an epoch they are written earlier where that
         takes less than a hundredth of the time.

@@ -22,7 +22,7 @@ from ._parameters import (
     resolve_noise_schedule,
 )
 from ._training.cache import remembered
-from ._training.checkpoint import open_checkpoint
+from ._training.checkpoint import open_checkpoint, remove_checkpoint
 from ._training.fit import fit_model, training_key
 from ._training.update import check_updatable, updated_model
 from ._training.user_weights import check_sample_weight
@@ -250,8 +250,8 @@ default=None
 
     def _update(self, X, user_ids=None, sample_weight=None, user_features=None):
         before, features = self._fit_X, self._fit_user_features
-        check_updatable(self._model, before, self.values, self.horizon)
         parameters = self._checked_parameters()
+        check_updatable(self._model, before, parameters)
         X = self._check_rows(X)
         ids = check_updated_users(user_ids, X.shape[0], before.shape[0])
         given_features = check_user_features(self, user_features, X.shape[0])
@@ -261,6 +261,8 @@ default=None
             weights = np.ones(before.shape[0]) if weights is None else weights
             weights = updated_array(weights, weight, ids)
         X = updated_csr(before, X, ids)
+        if not X.nnz:
+            raise ValueError("No interaction of any user is left: nothing to count. Fit again.")
         if features is not None:
             features = updated_features(features, given_features, ids, X.shape[0])
         rows = self._told_apart(X, features, self._model.opinions)
@@ -299,10 +301,7 @@ default=None
         def train():
             checkpoint = open_checkpoint(self.checkpoint, self.checkpoint_every, key, seed)
             given = rows, opinions, sample_weight, parameters, checkpoint.seed, device
-            model = fit_model(*given, callbacks, checkpoint)
-            if model.training.ended_by != "interrupt":
-                checkpoint.remove()
-            return model
+            return fit_model(*given, callbacks, checkpoint)
 
         model = remembered(
             self.memory,
@@ -312,6 +311,8 @@ default=None
             unpack=FittedModel.of_state,
             keep=lambda model: model.training.ended_by == "training",
         )
+        if self.checkpoint is not None and model.training.ended_by != "interrupt":
+            remove_checkpoint(self.checkpoint, key())
         self._fit_user_features = user_features
         self._fit_sample_weight = sample_weight if given_weight else None
         self._adopt(replace(model, item_features=items.features, item_feature_names=items.names))

@@ -357,8 +357,8 @@ class BaseRecommender(BaseEstimator):
         -------
         model : estimator
             Fitted; its scores are those of the model that was saved, bit by bit on the same device.
-            Parameters are as they were, but for `device`, ``memory=None``, a `random_state` that
-            was no int (None), and lists, which come back as tuples.
+            Parameters are as they were, but for `device`, `memory` and `checkpoint` (None), a
+            `random_state` that was no int (None), and lists, which come back as tuples.
 
         Raises
         ------

@@ -7,9 +7,17 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from conftest import tiny_cfg
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec import CFGDiffusionRecommender
+from skdiffrec._utils.updated_rows import (
+    check_updated_users,
+    updated_array,
+    updated_csr,
+    updated_features,
+)
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 from skdiffrec.datasets import make_interactions
 
@@ -95,6 +103,26 @@ class TestKinds:
         rows = slice(N_KNOWN)
         first = tiny_cfg(**whole.get_params()).partial_fit(X[rows], **of(known, rows))
         assert bits(first) == bits(whole)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_every_order_of_ids(data):
+    """Rows, weights and features stand where the ids say."""
+    n_known, n_new = data.draw(st.integers(1, 4)), data.draw(st.integers(0, 4))
+    known = data.draw(st.lists(st.integers(0, n_known - 1), unique=True))
+    ids = np.array(data.draw(st.permutations([*known, *range(n_known, n_known + n_new)])), int)
+    before = sp.csr_array(np.arange(1.0, 1 + 2 * n_known).reshape(n_known, 2))
+    rows = sp.csr_array((100 + np.arange(2.0 * len(ids))).reshape(len(ids), 2))
+    expected = np.zeros((n_known + n_new, 2))
+    expected[:n_known] = before.toarray()
+    expected[ids] = rows.toarray()
+    assert_array_equal(check_updated_users(ids, len(ids), n_known), ids)
+    assert_array_equal(updated_csr(before, rows, ids).toarray(), expected)
+    features = updated_features(before, rows, ids, n_known + n_new)
+    assert_array_equal(features.toarray(), expected)
+    weights = updated_array(before.toarray()[:, 0], rows.toarray()[:, 0], ids)
+    assert_array_equal(weights, expected[:, 0])
 
 
 class TestWhatIsCounted:
@@ -242,6 +270,28 @@ class TestRefusals:
         with pytest.raises((ValueError, TypeError, IndexError), match=match):
             model.partial_fit(options.pop("X", X[:2]), **options)
         assert bits(model) == before and model._fit_X.shape[0] == N_KNOWN
+
+    @pytest.mark.parametrize(
+        ("fitted_with", "changed"),
+        [
+            (dict(), dict(closed_form=None)),
+            (dict(closed_form=None), dict(closed_form="auto")),
+            (dict(), dict(ranking_head=False)),
+            (dict(ranking_head=False, closed_form=None), dict(ranking_head=True)),
+        ],
+        ids=str,
+    )
+    def test_a_model_made_of_other_parts(self, fitted_with, changed):
+        model, X, _ = fitted(**fitted_with)
+        (name,) = changed
+        with pytest.raises(ValueError, match=f"{name}=.*but the model was fitted with|needs a"):
+            model.set_params(**changed).partial_fit(X[:2], user_ids=[0, 1])
+
+    @pytest.mark.parametrize("kind", ["binary", "no closed form"])
+    def test_nobody_has_anything_left(self, kind):
+        model, _, _ = fitted(kind)
+        with pytest.raises(ValueError, match="No interaction of any user is left"):
+            model.partial_fit(sp.csr_array((N_KNOWN, N_ITEMS)), user_ids=np.arange(N_KNOWN))
 
     def test_a_horizon_that_was_not_there(self):
         model, X, _ = fitted("time")

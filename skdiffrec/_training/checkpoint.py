@@ -10,6 +10,7 @@ from .._utils.tensor_file import PersistenceError, check_record, is_integer, is_
 _CLASS = "training checkpoint"
 # at the end of an epoch a checkpoint is written early, if that takes at most this share of the time
 _CHEAP = 0.01
+_LONGEST_NAME = 150  # bytes, with what is added while it is written
 
 
 class Checkpoint:
@@ -43,7 +44,13 @@ class Checkpoint:
             self._check_folder()
 
     def _check_folder(self):
-        folder = os.path.dirname(os.path.abspath(self.path))
+        folder, name = os.path.split(self.path)
+        folder = os.path.abspath(folder)
+        if not name or "\0" in name or len(os.fsencode(name)) > _LONGEST_NAME:
+            raise ValueError(
+                f"checkpoint={self.path!r:.500} is not the path of a file. Give one, of a name "
+                f"of at most {_LONGEST_NAME} bytes."
+            )
         if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
             why = "cannot be written to" if os.path.isdir(folder) else "does not exist"
             raise ValueError(
@@ -113,11 +120,6 @@ class Checkpoint:
         self.written = time.monotonic()
         self.spent += self.written - begun
 
-    def remove(self):
-        """The fit has ended well."""
-        if os.path.lexists(self.path):
-            os.remove(self.path)
-
 
 def open_checkpoint(path, every, key, seed):
     """The `Checkpoint` of a fit.
@@ -134,6 +136,25 @@ def open_checkpoint(path, every, key, seed):
     return NoCheckpoint(seed) if path is None else Checkpoint(path, every, key(), seed)
 
 
+def remove_checkpoint(path, key):
+    """Remove the checkpoint of a fit that ended well; that of another fit stays."""
+    path = os.path.expanduser(os.fspath(path))
+    if not os.path.lexists(path):
+        return
+    try:
+        Checkpoint(path, 0.0, key, 0)
+    except ValueError:
+        return
+    try:
+        os.remove(path)
+    except OSError as error:
+        warnings.warn(
+            f"checkpoint={path!r} could not be removed ({error}). The fit has ended well; remove "
+            "the file before another fit with this path.",
+            stacklevel=2,
+        )
+
+
 class NoCheckpoint:
     """In the place of a `Checkpoint` where there is none."""
 
@@ -144,9 +165,6 @@ class NoCheckpoint:
         pass
 
     after_step = after_epoch = restore
-
-    def remove(self):
-        pass
 
 
 def _schema():

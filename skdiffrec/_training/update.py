@@ -35,14 +35,14 @@ from .state import fill, numbered
 from .user_weights import merge_rows
 
 
-def check_updatable(model, rows, values, horizon):
-    """A model can go on, with the rows that it was fitted to and with what these meant.
+def check_updatable(model, rows, parameters):
+    """A model can go on, with the rows that it was fitted to and with what it is made of.
 
     Parameters
     ----------
     model : FittedModel
     rows : csr_array or None
-    values, horizon
+    parameters : namespace
         As they are now.
     """
     if rows is None:
@@ -50,16 +50,22 @@ def check_updatable(model, rows, values, horizon):
             "partial_fit counts and solves again on all rows, but this model was saved with "
             "include_data=False. Save with include_data=True, or fit again."
         )
-    if values != model.values:
-        raise ValueError(
-            f"values={values!r}, but the model was fitted with values={model.values!r}. Set it "
-            "back, or fit again."
-        )
-    if (horizon is None) != (model.denoiser.item_dim is None):
-        was = "a horizon" if horizon is None else "horizon=None"
-        raise ValueError(
-            f"horizon={horizon!r}, but the model was fitted with {was}. Set it back, or fit again."
-        )
+    p, ranks = parameters, model.denoiser.head.ranks
+    was = {"values": repr(model.values), "ranking_head": repr(ranks)}
+    differs = {"values": p.values != model.values, "ranking_head": bool(p.ranking_head) != ranks}
+    for name, now, before in (
+        ("horizon", p.horizon, model.denoiser.item_dim),
+        ("closed_form", p.closed_form, model.closed_form),
+    ):
+        was[name] = "None" if before is None else "one"
+        differs[name] = (now is None) != (before is None)
+    differs["closed_form"] &= ranks
+    for name in was:
+        if differs[name]:
+            raise ValueError(
+                f"{name}={getattr(p, name)!r}, but the model was fitted with {name}: {was[name]}. "
+                "Set it back, or fit again."
+            )
 
 
 @in_own_state(gradients=True, device=True)

@@ -148,6 +148,8 @@ def read(path):
         raise FileNotFoundError(f"There is no file {path!r}.")
     if not os.path.isfile(path):
         raise PersistenceError(f"{path!r} is not a file.")
+    if not os.access(path, os.R_OK):
+        raise PermissionError(errno.EACCES, "It may not be read", path)
     try:
         # it maps the file, compares the header with its size, and refuses what does not fit
         with safe_open(path, framework="numpy") as file:

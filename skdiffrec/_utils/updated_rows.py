@@ -44,7 +44,7 @@ def updated_csr(before, rows, ids):
     place = np.arange(max(n_known, ids.max(initial=-1) + 1))
     place[ids] = n_known + np.arange(len(ids))
     stacked = sp.csr_array(sp.vstack([before, rows], format="csr"))
-    return stacked if (place[:n_known] == np.arange(n_known)).all() else stacked[place]
+    return stacked if np.array_equal(place, np.arange(stacked.shape[0])) else stacked[place]
 
 
 def updated_features(before, features, ids, n_users):

@@ -267,6 +267,40 @@ def test_a_full_disk(path, monkeypatch):
     assert bits(fitted) == bits(tiny_cfg().fit(X))
 
 
+def test_a_checkpoint_that_cannot_be_removed(path, monkeypatch):
+    """The model is there all the same."""
+    X, _ = data_of("binary")
+
+    def refuses(name):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="could not be removed"):
+        patch.setattr(checkpoint_module.os, "remove", refuses)
+        model = tiny_cfg(checkpoint=path, checkpoint_every=1e9).fit(X)
+    assert path.exists()
+    assert bits(model) == bits(tiny_cfg().fit(X))
+
+
+def test_a_model_that_memory_had_needs_no_checkpoint(path, tmp_path):
+    X, _ = data_of("binary")
+    model = tiny_cfg(checkpoint=path, checkpoint_every=0, memory=tmp_path / "memory")
+    interrupted(model, X, 3)
+    tiny_cfg(memory=tmp_path / "memory").fit(X)
+    model.fit(X)
+    assert not path.exists()
+    interrupted(model, X[:80], 3)  # of another fit
+    model.fit(X)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("path", ["", "no such folder/", "a" * 300, "nul\0l"], ids=repr)
+def test_what_is_no_path(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="is not the path of a file"):
+        tiny_cfg(checkpoint=path).fit(data_of("binary")[0])
+    assert not list(tmp_path.iterdir())
+
+
 def test_training_that_diverges_says_so(path):
     X, _ = data_of("binary")
     with warnings.catch_warnings(), pytest.raises(ValueError, match="diverged"):
