@@ -3,15 +3,16 @@
     python benchmarks/updates.py ../shared/data/ml-1m_clean.npz --json updates.json
 
 All interactions of a set in the order of time: the first 70 % are there before, the rest is cut
-into ten days of equal size. Every morning lists are made for the users who come that day and were
+into ten days of equal size. (Where a set says in which order a user's items came, but not when,
+all users' rows go through the days side by side; where it says nothing, they are shuffled, and
+nothing drifts.) Every morning lists are made for the users who come that day and were
 there before, and evaluated on what they take: nDCG@10, mean over users, then over the days from the
 second on. "rows of the first day" knows neither newer interactions nor newer users; "newer rows"
 gives these to the model of the first day as `X`; "partial_fit" is trained each night on the rows
 that changed; "new fit" is fitted to all rows on the nights that --fits names, to which the last
-column compares all. Sets without times are shuffled: their days are a fiction, in which nothing
-drifts. What is forgotten shows on up to 1,000 users who were there before and never come back: the
-latest fifth of their items is held out of everything, and found less often if updates on others
-spoil what was learned of them.
+column compares all. What is forgotten shows on up to 500 users who were there before and are kept
+from coming back: the latest fifth of their items is held out of everything, and found less often if
+updates on others spoil what was learned of them.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from skdiffrec.datasets import load_npz
 from skdiffrec.metrics import ndcg_at_k
 
 BEFORE, N_DAYS, K = 0.7, 10, 10
-N_AWAY, LEAST_AWAY, SHARE_AWAY = 1_000, 10, 0.2
+N_AWAY, LEAST_AWAY, SHARE_AWAY = 500, 10, 0.2
 WAYS = ("rows of the first day", "newer rows", "partial_fit", "new fit")
 
 
@@ -38,12 +39,22 @@ class Days:
 
     def __init__(self, path):
         with np.load(path) as arrays:
-            self.has_times = "timestamp" in arrays.files
+            dated = "timestamp" in arrays.files
+        self.has_times = dated or path.stem.startswith(("ml-1m_", "amazon-"))
         data = load_npz(path, values="time" if self.has_times else "binary")
-        X = sp.coo_array(data.train + data.valid + data.test)
+        X = sp.csr_array(data.train + data.valid + data.test)
+        X.sort_indices()
+        row, time = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr)), X.data.astype(float)
+        X = sp.coo_array((X.data, (row, X.indices)), shape=X.shape)
         order = np.random.default_rng(0).permutation(X.nnz)
+        if self.has_times and not dated:
+            place = np.lexsort((time, row))
+            time = np.empty(X.nnz)
+            first = np.searchsorted(row, row)
+            length = np.bincount(row)[row]
+            time[place] = (np.arange(X.nnz) - first) / length
         if self.has_times:
-            order = order[np.argsort(X.data[order], kind="stable")]
+            order = order[np.argsort(time[order], kind="stable")]
         _, first, user = np.unique(X.row[order], return_index=True, return_inverse=True)
         self.user = np.argsort(np.argsort(first))[user]
         self.item, self.value, self.n_items = X.col[order], X.data[order], X.shape[1]
@@ -53,9 +64,9 @@ class Days:
     def _hold_out_those_who_stay_away(self):
         first = self.user[: self.ends[0]]
         counts = np.bincount(first)
-        away = np.setdiff1d(np.flatnonzero(counts >= LEAST_AWAY), self.user[self.ends[0] :])
-        rng = np.random.default_rng(0)
-        self.away = np.sort(rng.choice(away, min(N_AWAY, len(away)), replace=False))
+        away = np.flatnonzero(counts >= LEAST_AWAY)
+        n_away = min(N_AWAY, len(away) // 10)
+        self.away = np.sort(np.random.default_rng(0).choice(away, n_away, replace=False))
         order = np.argsort(first, kind="stable")  # by user, in time
         rank = np.arange(len(first)) - (np.cumsum(counts) - counts)[first[order]]
         length = counts[first[order]]
@@ -63,10 +74,10 @@ class Days:
         shape = len(counts), self.n_items
         ones = np.ones(len(late)), (first[late], self.item[late])
         self.held_out = sp.csr_array(ones, shape=shape)[self.away]
-        kept = np.ones(len(self.user), bool)
+        kept = (np.arange(len(self.user)) < self.ends[0]) | ~np.isin(self.user, self.away)
         kept[late] = False
         self.user, self.item, self.value = self.user[kept], self.item[kept], self.value[kept]
-        self.ends = self.ends - len(late)
+        self.ends = np.concatenate([[0], np.cumsum(kept)])[self.ends]
 
     def before(self, day):
         """All rows before a day, counted from 0."""
