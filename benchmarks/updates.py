@@ -42,7 +42,11 @@ class Days:
             dated = "timestamp" in arrays.files
         self.has_times = dated or path.stem.startswith(("ml-1m_", "amazon-"))
         data = load_npz(path, values="time" if self.has_times else "binary")
-        X = sp.csr_array(data.train + data.valid + data.test)
+        parts = [data.train, data.valid, data.test]
+        if path.stem.startswith("ml-1m_"):  # whose test lies before valid
+            data.test.data += 1e6
+            data.valid.data += 2e6
+        X = sp.csr_array(sum(parts[1:], parts[0]))
         X.sort_indices()
         row, time = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr)), X.data.astype(float)
         X = sp.coo_array((X.data, (row, X.indices)), shape=X.shape)
