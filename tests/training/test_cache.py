@@ -51,7 +51,7 @@ def kept(folder, key, train):
         folder,
         lambda: key,
         train,
-        pack=lambda number: (number, {}),
+        pack=lambda number: (number, {"some": np.zeros(1)}),
         unpack=lambda number, tensors: number,
     )
 
