@@ -32,6 +32,7 @@ KINDS = {
     "estimate in item space": dict(ranking_head=False, latent_dim=None),
     "item features": {},
 }
+QUICK = "binary", "horizon", "user features"
 N_USERS, N_ITEMS, N_KNOWN = 90, 50, 70
 
 
@@ -60,7 +61,10 @@ def bits(model):
     return record, {name: array.tobytes() for name, array in tensors.items()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+)
 class TestKinds:
     def test_new_users_and_newer_rows(self, kind):
         model, X, known = fitted(kind)

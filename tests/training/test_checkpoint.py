@@ -28,6 +28,9 @@ KINDS = {
 }
 
 
+QUICK = "binary", "horizon", "no early stopping"
+
+
 class Killed(BaseException):
     """In the place of kill -9."""
 
@@ -70,7 +73,10 @@ def path(tmp_path):
     return tmp_path / "fit.safetensors"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+)
 @pytest.mark.parametrize("n_writes", [pytest.param(1, marks=pytest.mark.slow), 6])
 def test_the_bits_of_a_fit_that_was_not_killed(kind, n_writes, path):
     """With `checkpoint_every=0` there is one after every step."""
