@@ -27,7 +27,7 @@ from ._training.fit import fit_model, training_key
 from ._training.update import check_updatable, updated_model
 from ._training.user_weights import check_sample_weight
 from ._utils.callbacks import CallbackSupportMixin, EpochCallbacks
-from ._utils.fitted_state import fitted_now, replaced_at_once
+from ._utils.fitted_state import replaced_at_once
 from ._utils.flags import check_flag
 from ._utils.hashing import draw_seed
 from ._utils.item_features import check_item_features
@@ -41,7 +41,7 @@ from ._utils.updated_rows import (
     updated_features,
 )
 from ._utils.user_features import check_user_features
-from ._utils.validation import check_scale_parameter, fit_context
+from ._utils.validation import check_scale_parameter, fit_context, fitted_now
 
 
 class TrainableDiffusion(CallbackSupportMixin, ExplainedDiffusion):

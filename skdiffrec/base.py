@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from ._utils.cuts import OrderedRows, comes_in_sets, hide_share
-from ._utils.fitted_state import fitted_now, replaced_at_once
+from ._utils.fitted_state import replaced_at_once
 from ._utils.flags import check_device_name, check_flag
 from ._utils.holdouts import (
     check_any_holdout,
@@ -28,6 +28,7 @@ from ._utils.validation import (
     check_interactions,
     check_k,
     fit_context,
+    fitted_now,
     item_filter,
     requested_rows,
     warn_without_order,

@@ -13,7 +13,7 @@ from skdiffrec import CFGDiffusionRecommender
 
 PACKAGE = Path(skdiffrec.__file__).parent
 TESTS = Path(__file__).parent
-MAX_LINES, MAX_FUNCTION, MAX_ROOT, MAX_PARAMETERS, MAX_CROSSED = 400, 50, 8, 35, 10
+MAX_LINES, MAX_FUNCTION, MAX_ROOT, MAX_PARAMETERS, MAX_CROSSED = 400, 50, 8, 35, 8
 
 
 def n_lines(path):

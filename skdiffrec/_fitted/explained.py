@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 
 from .._utils.condition_names import HISTORY
-from .._utils.fitted_state import fitted_now
 from .._utils.memory import refuse_too_large
 from .._utils.results import DrawSummary, Explanation, ScoreParts
 from .._utils.topk import masked_topk
 from .._utils.typing import ArrayLike, Scale, Wanted
-from .._utils.validation import check_item_list, check_k, check_lists
+from .._utils.validation import check_item_list, check_k, check_lists, fitted_now
 from .serving import ServedDiffusion
 
 _N_EXPLAINED = 10

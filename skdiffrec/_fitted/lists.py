@@ -12,7 +12,6 @@ from .._inference.model import FittedModel
 from .._inference.state import model_state
 from .._network.sparse_rows import UserRows
 from .._parameters import SAMPLING_PARAMETERS, sampling_settings
-from .._utils.fitted_state import fitted_now
 from .._utils.flags import check_flag
 from .._utils.item_features import check_wanted
 from .._utils.tensor_file import PersistenceError
@@ -24,6 +23,7 @@ from .._utils.validation import (
     check_k,
     check_parameters,
     check_scale_grid,
+    fitted_now,
     item_filter,
     requested_rows,
 )
@@ -202,7 +202,9 @@ default=None
         allowed = item_filter(filter_items, items, self.n_features_in_, n)
         scale = self._scales(n, guidance_scale)
         model, settings = self._sampled()
-        masks = {"filter_seen": check_flag("filter_seen", filter_seen), "items": allowed}
+        if not isinstance(filter_seen, bool):
+            filter_seen = check_flag("filter_seen", filter_seen)
+        masks: dict[str, Any] = {"filter_seen": filter_seen, "items": allowed}
         ids, scores = model.rank(rows, k, scale, settings, chosen=chosen, **masks)
         return (ids[0], scores[0]) if scalar else (ids, scores)
 

@@ -9,12 +9,12 @@ from scipy.sparse import csr_array
 from .._inference.host_state import in_own_state
 from .._inference.new_items import with_new_items
 from .._inference.onnx import export, requested_inputs
-from .._utils.fitted_state import fitted_now, replaced_at_once
+from .._utils.fitted_state import replaced_at_once
 from .._utils.flags import check_flag
 from .._utils.item_features import check_new_items
 from .._utils.similarity import cosine_similarity, most_similar, stored_similarity
 from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike
-from .._utils.validation import allowed_items, check_item_list, check_k
+from .._utils.validation import allowed_items, check_item_list, check_k, fitted_now
 from .lists import FittedDiffusion
 
 

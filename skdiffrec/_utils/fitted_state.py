@@ -7,24 +7,7 @@ asks holds one `__dict__` from the beginning to the end.
 import copy
 from contextlib import contextmanager
 
-from sklearn.utils.validation import check_is_fitted
-
 from .callbacks import CALLBACK_STATE
-
-
-def at_this_moment(estimator):
-    """The estimator as it is now, whatever a fit in another thread makes of it meanwhile."""
-    now = object.__new__(type(estimator))
-    now.__dict__ = estimator.__dict__
-    return now
-
-
-def fitted_now(estimator):
-    """The estimator `at_this_moment`, if it is fitted."""
-    now = at_this_moment(estimator)
-    if "n_features_in_" not in now.__dict__:  # it costs a tenth of a list of one user
-        check_is_fitted(now)
-    return now
 
 
 @contextmanager

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-from .._utils.fitted_state import fitted_now
 from .._utils.similarity import most_similar
 from .._utils.typing import ArrayLike, FloatArray, IntArray
-from .._utils.validation import allowed_items, check_item_list, check_k
+from .._utils.validation import allowed_items, check_item_list, check_k, fitted_now
 from ..base import BaseRecommender
 
 

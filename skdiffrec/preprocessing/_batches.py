@@ -5,8 +5,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from .._utils.fitted_state import fitted_now
-from .._utils.validation import check_k
+from .._utils.validation import check_k, fitted_now
 from ._encoder import InteractionEncoder
 from ._histories import fitted_recommender, requested_histories
 from ._identity import check_model_items

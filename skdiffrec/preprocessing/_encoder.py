@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import TransformerMixin
 
 from .._utils.canonical import RATING
-from .._utils.fitted_state import fitted_now, replaced_at_once
+from .._utils.fitted_state import replaced_at_once
 from .._utils.flags import check_flag
-from .._utils.validation import VALUES, Interval, StrOptions, fit_context
+from .._utils.validation import VALUES, Interval, StrOptions, fit_context, fitted_now
 from ._event_parts import encode_parts
 from ._events import events_matrix, read_events, row_users, without_small_users
 from ._fitted_encoder import FittedEncoder

@@ -9,7 +9,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils import tensor_file
-from .._utils.fitted_state import fitted_now, replaced_at_once
+from .._utils.fitted_state import replaced_at_once
+from .._utils.validation import fitted_now
 from ._align import aligned
 from ._encoder_file import packed_encoder, unpacked_encoder
 from ._lists import make_table, names_of, table_columns

@@ -10,10 +10,10 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils import saving, tensor_file
-from .._utils.fitted_state import fitted_now, replaced_at_once
+from .._utils.fitted_state import replaced_at_once
 from .._utils.flags import check_flag
 from .._utils.tensor_file import PersistenceError
-from .._utils.validation import HasMethods, check_k, fit_context
+from .._utils.validation import HasMethods, check_k, fit_context, fitted_now
 from ._batches import recommend_batches
 from ._encoder import InteractionEncoder
 from ._encoder_file import packed_encoder, unpacked_encoder
