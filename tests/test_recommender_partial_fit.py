@@ -317,10 +317,8 @@ class TestRefusals:
         before = bits(model)
         with warnings.catch_warnings(), pytest.raises(ValueError, match="diverged"):
             warnings.simplefilter("ignore")
-            model.set_params(learning_rate=1e30)
-            for _ in range(3):
-                model.partial_fit(X[:2])
-        assert bits(model) == before or np.isfinite(model.decision_function(X)).all()
+            model.set_params(learning_rate=1e30).partial_fit(X[:2])
+        assert bits(model) == before
 
 
 def test_the_unit_of_features_makes_no_difference_to_the_spread_of_scores():

@@ -165,7 +165,7 @@ def test_how_often(path, monkeypatch):
     monkeypatch.setattr(loop.AdamW, "step", slow_step)
     monkeypatch.setattr(checkpoint_module.Checkpoint, "write", write)
     tiny_cfg(checkpoint=path, checkpoint_every=7, max_epochs=5).fit(X)  # three steps an epoch
-    assert written == [(3.0, 1), (10.0, 3), (15.0, 5)] or written[:2] == [(3.0, 1), (10.0, 3)]
+    assert written[:2] == [(3.0, 1), (10.0, 3)]
 
 
 class TestRefusals:
