@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py ../shared/data --recbole-python ../recbole/bin/python
     python benchmarks/speed.py ../shared/data --parts a b f --cache ../speed_cache
+    python benchmarks/speed.py ../shared/data --against b935f27
 
 Parts: a, what sampling steps cost over one product with the output layer; b, lists of all users
 against ALS; c, training to EASE's quality against RecBole's DiffRec; d, an epoch against RecBole's
@@ -10,6 +11,9 @@ the turns (A B A B) within one run, so that drift of a busy machine affects both
 part replaces the one in --json, where the others stay. c, d and RecBole's rows in e need
 --recbole-python, an environment with RecBole 1.2.1. --cache keeps fitted models on disk, by data
 and parameters; clear it when the library has changed. --quick cuts the data, to try the script.
+
+--against REV compares this version with another commit instead: each in its own checkout and
+process, in turns, with the import, default fits, lists and single users.
 
 EASE's reg is chosen on valid. ALS recommends with random factors, which is as fast, with the
 faster of two settings of threads. RecBole makes lists of 100 through `recbole_peers.py`, others
@@ -23,6 +27,7 @@ import pathlib
 import tempfile
 
 import numpy as np
+from speed_against import against
 from speed_models import K, als_runs, fastest, fitted, load, random_als, variant
 from speed_training import MODELS_DATA, QUALITY_DATA, epochs, models, to_quality
 from timing import (
@@ -38,6 +43,16 @@ from timing import (
 )
 
 BATCH_DATA = ("gowalla", "ml-1m_clean", "amazon-beauty")
+AGAINST_DATA = [
+    f"{name}:{values}"
+    for name, values in (
+        ("ml-1m_clean", "binary"),
+        ("ml-1m_clean", "time"),
+        ("amazon-beauty", "binary"),
+        ("amazon-beauty", "time"),
+        ("gowalla", "binary"),
+    )
+]
 LATENCY_MS = {"ml-1m_clean": 5, "gowalla": 25}
 N_LATENCIES = 200
 STEPS_USERS = 10_000
@@ -211,14 +226,21 @@ def parsed():
     parser.add_argument("folder", type=pathlib.Path, help="where the .npz files are")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--recbole-python", help="the Python of an environment with recbole")
+    parser.add_argument("--against", metavar="REV", help="a commit to compare with, and no parts")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--data", nargs="+", default=MODELS_DATA, help="of e")
+    parser.add_argument("--data", nargs="+", help="of e, or NAME:VALUES of --against")
     parser.add_argument("--max-epochs", type=int, default=40, help="of our fits; memory needs one")
     parser.add_argument("--slow-repeats", type=int, default=2, help="of c and d")
     parser.add_argument("--cache", help="folder for fitted models; default none")
     parser.add_argument("--quick", action="store_true", help="on small parts of the data")
-    parser.add_argument("--json", default="benchmarks/results/speed.json")
+    parser.add_argument("--json", help="default benchmarks/results/speed.json or its like")
     options = parser.parse_args()
+    if options.against:
+        options.data = options.data or AGAINST_DATA
+        options.json = options.json or "benchmarks/results/speed_against.json"
+        return options
+    options.data = options.data or MODELS_DATA
+    options.json = options.json or "benchmarks/results/speed.json"
     if {"c", "d"} & set(options.parts) and not options.recbole_python:
         parser.error("parts c and d need --recbole-python: an environment with RecBole 1.2.1.")
     if min(options.repeats, options.slow_repeats) < 1:
@@ -228,6 +250,9 @@ def parsed():
 
 def main():
     options = parsed()
+    if options.against:
+        against(options)
+        return
     with tempfile.TemporaryDirectory() as folder:
         if options.quick:
             cut(options, pathlib.Path(folder))

@@ -4,14 +4,18 @@ All work goes by blocks of stated size, so that memory does not grow with users 
 and the weights themselves; block sizes change no result.
 """
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import lapack
 
+from .._utils.threads import blas_threads, side_by_side
 from .gram import SEARCH_ENTRIES, slices_of_size
 
 N_NEIGHBORS = 100
 _BLOCK_NUMBERS = 250_000_000  # of local Gram matrices, held at once: 1 GB
+_MOST_THREADS = 8
 _PAIRS = 256  # rows of local Gram matrices that are copied at once: few enough for the cache
 
 
@@ -41,19 +45,19 @@ def neighborhood_matrices(gram, regs, n_neighbors, columns=None, shrinkage=None)
     """
     columns = np.arange(gram.n_items) if columns is None else columns
     n_neighbors = max(1, min(n_neighbors, gram.n_items - 1))  # memory grows with them
-    n_batches = max(1, -(-len(columns) * n_neighbors**2 // _BLOCK_NUMBERS))
-    n_local = -(-len(columns) // n_batches) * n_neighbors if len(regs) else 0
-    buffer = np.empty((n_local, n_neighbors), np.float32)
-    parts = []
-    for items in np.array_split(columns, n_batches):
-        neighbors, common, counts = nearest_items(gram, items, n_neighbors)
-        local = _local_grams(gram, neighbors, counts, buffer) if len(regs) else None
-        weights = _solved(local, common, counts, neighbors, regs)
-        if shrinkage is not None:
-            cosines = shrunk_cosines(gram, items, neighbors, common, shrinkage)
-            weights = np.concatenate([weights, cosines[None]])
-        filled = np.arange(n_neighbors) < counts[:, None]
-        parts.append((counts, neighbors[filled], weights[:, filled]))
+    n_threads = min(blas_threads(), _MOST_THREADS)
+    size = max(1, _BLOCK_NUMBERS // n_threads // n_neighbors**2)
+    batches = np.array_split(columns, max(n_threads, -(-len(columns) // size)))
+    parts: list[Any] = [None] * len(batches)
+    buffers: list[np.ndarray] = []  # of threads that are done with a batch
+
+    def fill(i):
+        n_local = len(batches[0]) * n_neighbors if len(regs) else 0
+        buffer = buffers.pop() if buffers else np.empty((n_local, n_neighbors), np.float32)
+        parts[i] = _batch(gram, batches[i], regs, n_neighbors, shrinkage, buffer)
+        buffers.append(buffer)
+
+    side_by_side(fill, range(len(batches)), n_threads)
     counts, neighbors = (np.concatenate(part) for part in list(zip(*parts, strict=True))[:2])
     indptr = np.concatenate([[0], np.cumsum(counts)])
     shape = gram.n_items, len(columns)
@@ -63,6 +67,18 @@ def neighborhood_matrices(gram, regs, n_neighbors, columns=None, shrinkage=None)
         ).tocsr()
         for i in range(len(parts[0][2]))
     ]
+
+
+def _batch(gram, items, regs, n_neighbors, shrinkage, buffer):
+    """(how many, neighbours, weights for every λ) of the columns `items`, laid end to end."""
+    neighbors, common, counts = nearest_items(gram, items, n_neighbors)
+    local = _local_grams(gram, neighbors, counts, buffer) if len(regs) else None
+    weights = _solved(local, common, counts, neighbors, regs)
+    if shrinkage is not None:
+        cosines = shrunk_cosines(gram, items, neighbors, common, shrinkage)
+        weights = np.concatenate([weights, cosines[None]])
+    filled = np.arange(n_neighbors) < counts[:, None]
+    return counts, neighbors[filled], weights[:, filled]
 
 
 def shrunk_cosines(gram, items, neighbors, common, shrinkage):

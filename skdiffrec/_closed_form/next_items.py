@@ -86,8 +86,7 @@ def _search(X, row_weight, horizon, half_life, seed, held_out):
     assert best is not None
     best.evaluate(best.settings._replace(ridge=ridge) for ridge in _RIDGES)
     best.evaluate(best.settings._replace(transition_share=share) for share in _SHARES)
-    for change in last_changes(best.ranked):
-        best.evaluate([best.settings._replace(**change)])
+    best.evaluate([best.settings._replace(**change) for change in last_changes(best.ranked)])
     return best
 
 

@@ -25,15 +25,18 @@ _DENSE_ROWS = ClosedFormSettings(
     "ease", 10.0, 0.0, ridge_exponent=0.5, discount=0.2, cosine_share=1.0
 )
 _RIDGES = (3.0, 10.0, 30.0)  # candidates for λ, as multiples of the mean diagonal of XᵀX
-_LENGTH_EXPONENT = 0.5  # tried once, against 0
 _HELD_OUT, _MAX_USERS = 0.2, 2_000
 _MAX_TARGETS = 5_000  # items that are ranked while choosing, in larger catalogues
 _MAX_ENTRIES, _CHOICE_ENTRIES = 20_000_000, 5_000_000  # of the rows in the fit, and in the choice
 _CHOICE_CUT_ENTRIES = 3_000_000  # of transitions, while choosing
-# Of transitions in the fit: tried with both half-lives, then more and less of them.
-_SHARE, _MORE_SHARES, _TARGET_HALF_LIVES = 0.7, (0.4, 0.9), (10.0, None)
-# tried last, one after the other
-_LAST_CHANGES = ({"discount": 0.2}, {"cosine_share": 0.3}, {"cosine_share": 1.0})
+# Of transitions in the fit: the second is tried with both half-lives, then more and less of them.
+_SHARES, _TARGET_HALF_LIVES = (0.4, 0.7, 0.9), (10.0, None)
+# tried last, together: for them nothing has to be solved again
+_LAST_CHANGES = tuple(
+    {"discount": discount, "cosine_share": share}
+    for discount in (0.0, 0.2)
+    for share in (0.0, 0.3, 1.0)
+)[1:]
 
 
 def solved_form(X, row_weight, closed_form, *, values, half_life, seed, sets=False, settings=None):
@@ -115,8 +118,9 @@ def choose_settings(X, row_weight, half_life, seed, sets=False):
         for settings, B in solver.solve(candidates):
             yield settings, held_out_quality(B, read, ranked)
 
-    kinds = ("ease", "neighborhood") if X.shape[1] <= EASE_MAX_ITEMS else ("neighborhood",)
-    return _search(qualities, kinds, len(cuts.rows) > 0, last_changes(ranked))
+    kind, ridge, length_exponent = without_times(X)[:3]
+    start = ClosedFormSettings(kind, ridge, length_exponent)
+    return _search(qualities, start, len(cuts.rows) > 0, last_changes(ranked))
 
 
 def ranked_items(holdout, seed):
@@ -134,35 +138,46 @@ def ranked_items(holdout, seed):
 
 def last_changes(ranked):
     """Changes of settings that are tried last; among `ranked` items alone most look too good."""
-    return _LAST_CHANGES if ranked is None else _LAST_CHANGES[1:2]
+    return _LAST_CHANGES if ranked is None else _LAST_CHANGES[:1]
 
 
-def _search(qualities, kinds, has_cuts, last):
-    """One choice after the other: the form, its ridge, what it is fitted on, what joins it."""
-    found: dict[ClosedFormSettings, float] = {}
-
-    def best_of(candidates):
-        found.update(qualities([c for c in candidates if c not in found]))
-        return max(found, key=lambda settings: found[settings])
-
-    # fewer variables need less ridge
-    best = best_of(
-        ClosedFormSettings(kind, ridge, 0.0)
-        for kind in kinds
-        for ridge in (_RIDGES if kind == kinds[0] else _RIDGES[:2])
-    )
-    best = best_of([best._replace(length_exponent=_LENGTH_EXPONENT)])
+def _search(qualities, start, has_cuts, last):
+    """One choice after the other: what a form is fitted on, its ridge, what joins it."""
+    best = _Best(qualities)
+    best.try_all([start])
     if has_cuts:
-        best = best_of(
-            best._replace(transition_share=_SHARE, target_half_life=near)
+        best.try_all(
+            start._replace(transition_share=_SHARES[1], target_half_life=near)
             for near in _TARGET_HALF_LIVES
         )
-    if best.transition_share:
-        best = best_of(best._replace(transition_share=share) for share in _MORE_SHARES)
-        best = best_of(best._replace(ridge=ridge) for ridge in _RIDGES)
-    for change in last:
-        best = best_of([best._replace(**change)])
-    return best
+    if best.settings.transition_share:
+        best.climb("transition_share", _SHARES)
+    best.climb("ridge", _RIDGES)
+    best.try_all(best.settings._replace(**change) for change in last)
+    return best.settings
+
+
+class _Best:
+    """The best settings of those that were tried."""
+
+    def __init__(self, qualities):
+        self.qualities, self.found = qualities, {}
+
+    @property
+    def settings(self):
+        return max(self.found, key=lambda settings: self.found[settings])
+
+    def try_all(self, candidates):
+        self.found.update(self.qualities([c for c in candidates if c not in self.found]))
+
+    def climb(self, name, values):
+        """Change a setting among ascending values, step by step, while that is for the better."""
+        before = None
+        while self.settings != before:
+            before = self.settings
+            place = values.index(getattr(before, name))
+            near = values[max(place - 1, 0) : place + 2]
+            self.try_all(before._replace(**{name: value}) for value in near)
 
 
 def held_out_quality(B, held_out, ranked=None):

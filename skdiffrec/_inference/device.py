@@ -1,12 +1,10 @@
 """Which device to compute on, with how many threads and in which precision."""
 
 import warnings
-from contextlib import contextmanager
 
-import joblib
 import torch
 
-from .._utils.threads import blas_limit, side_by_side
+from .._utils.threads import side_by_side
 from .host_state import own_state, torch_threads
 
 _MAX_WORKERS = 8
@@ -40,20 +38,6 @@ def resolve_device(device, *, fitting=False):
         )
         return torch.device("cpu")
     return device
-
-
-@contextmanager
-def training_threads():
-    """Train on at most half of the processors, and put the number of threads back.
-
-    A training step is some hundred short parallel regions, each of which ends when its last thread
-    does. Two threads on two processors gained a third on an idle machine, and took four times as
-    long as one thread where other processes held a processor.
-    """
-    n_threads = min(torch.get_num_threads(), max(1, joblib.cpu_count() // 2))
-    # NumPy's own threads would only wait beside them
-    with torch_threads(n_threads), blas_limit(n_threads):
-        yield
 
 
 def run_blocks(run, blocks, most=None):

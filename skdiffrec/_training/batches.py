@@ -1,5 +1,6 @@
 """Batches of conditions and targets, cut afresh from the training rows each time."""
 
+import copy
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -50,6 +51,7 @@ class RowBatches:
     """
 
     masked = True
+    examples_of_row = 1.0  # in the mean
 
     def __init__(self, X, cond_drop_prob, generator, row_weight=None, besides=None):
         self.device, self.generator = generator.device, generator
@@ -88,11 +90,11 @@ class RowBatches:
         filled = filled.repeat_interleave(self.visits[filled])
         return filled[torch.randperm(len(filled), device=self.device, generator=self.generator)]
 
-    def batches(self, batch_size, order=None):
-        """A `Batch` of every so many rows, in an order (None: a new one)."""
-        order = self.shuffled() if order is None else order
-        for first in range(0, len(order), batch_size):
-            yield self.cut(order[first : first + batch_size])
+    def drawing_from(self, generator):
+        """The same rows, cut by another generator."""
+        own = copy.copy(self)
+        own.generator = generator
+        return own
 
     def cut(self, rows):
         """A `Batch` of the given rows."""

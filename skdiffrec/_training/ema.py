@@ -4,6 +4,8 @@ from contextlib import contextmanager
 
 import torch
 
+from .shards import N_SHARDS, in_turn
+
 
 class EMA:
     """Running average of a module's parameters (its buffers, which do not train, are shared)."""
@@ -13,12 +15,27 @@ class EMA:
         self.average = [p.detach().clone() for p in module.parameters()]
 
     @torch.no_grad()
-    def update(self):
-        """Once after each optimizer step; the first steps are forgotten faster."""
+    def update(self, run=in_turn):
+        """Once after each optimizer step; the first steps are forgotten faster.
+
+        `run` is from `shard_threads`.
+        """
         self.n_updates += 1
         decay = min(self.decay, self.n_updates / (self.n_updates + 9))
-        for average, parameter in zip(self.average, self.module.parameters(), strict=True):
-            average.lerp_(parameter, 1 - decay)
+        pairs = [
+            tuple(zip(*(tensor.tensor_split(N_SHARDS) for tensor in pair), strict=True))
+            for pair in zip(self.average, self._trained(), strict=True)
+        ]
+
+        def part(i):
+            averages, weights = map(list, zip(*(pair[i] for pair in pairs), strict=True))
+            with torch.no_grad():
+                torch._foreach_lerp_(averages, weights, 1 - decay)
+
+        run(part, N_SHARDS)
+
+    def _trained(self):
+        return [parameter.detach() for parameter in self.module.parameters()]
 
     @contextmanager
     def applied(self):

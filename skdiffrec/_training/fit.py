@@ -12,7 +12,6 @@ import torch
 
 from .._closed_form.user_features import column_factors
 from .._diffusion.process import Diffusion
-from .._inference.device import training_threads
 from .._inference.host_state import in_own_state
 from .._inference.model import FittedModel, TrainingSummary
 from .._network.build import build_denoiser
@@ -43,6 +42,7 @@ from .parts import (
     training_rows,
     with_spread,
 )
+from .shards import shard_threads
 from .update import optimizer_state
 from .user_weights import merge_rows
 
@@ -112,7 +112,7 @@ def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks
     of_rows = popularity, held_out, set_size, of_features, opinions
     training = _Training(rows, weight, *of_rows, p, seed, device)
     shown = None if held_out is None else held_out[:2]
-    with training_threads():
+    with shard_threads(device) as run:
         state = train(
             training.denoiser,
             training.diffusion,
@@ -124,6 +124,7 @@ def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks
             batch_size=resolve_batch_size(p.batch_size, training.rows),
             n_loss_items=resolve_loss_items(p.n_loss_items, rows.shape[1], p.horizon),
             verbose=p.verbose,
+            run=run,
             before_epoch=callbacks.begin_epoch,
             after_epoch=lambda ema: callbacks.end_epoch(shown, lambda: training.model_so_far(ema)),
             checkpoint=checkpoint,

@@ -11,6 +11,7 @@ from .checkpoint import NoCheckpoint
 from .ema import EMA
 from .losses import loss_blocks, multinomial_loss
 from .optimizer import AdamW
+from .shards import in_turn, shard_gradients, shards_of_step
 from .state import Position, TrainingState
 
 # as so many items a disliked one counts among those that are no targets
@@ -88,6 +89,7 @@ def epochs(
     max_epochs,
     batch_size,
     n_loss_items=None,
+    run=in_turn,
     before_epoch=None,
     after_step=None,
     position=None,
@@ -105,6 +107,8 @@ def epochs(
     max_epochs, batch_size : int
     n_loss_items : int or None
         Items that the ranking loss of a batch is computed on; None is all.
+    run : callable
+        From `shard_threads`.
     before_epoch, after_step : callable or None
     position : Position
         Where to go on, and where training is; None is the beginning.
@@ -113,7 +117,15 @@ def epochs(
     ------
     record : EpochRecord
     """
-    position = position or Position()
+    position, parameters = position or Position(), list(denoiser.parameters())
+
+    n_scored = min(n_loss_items or denoiser.n_items, denoiser.n_items)
+    n_shards = shards_of_step(rows.device, batch_size * rows.examples_of_row, n_scored)
+
+    def loss_of(batch, generator):
+        options = {"masked": rows.masked, "n_loss_items": n_loss_items}
+        return batch_loss(denoiser, diffusion, batch, generator=generator, **options)
+
     while position.epoch < max_epochs:
         if before_epoch is not None:
             before_epoch()
@@ -121,22 +133,14 @@ def epochs(
         if position.order is None:
             position.order, position.losses = rows.shuffled(), []
         rest = position.order[len(position.losses) * batch_size :]
-        for batch in rows.batches(batch_size, rest):
-            loss = batch_loss(
-                denoiser,
-                diffusion,
-                batch,
-                masked=rows.masked,
-                generator=rows.generator,
-                n_loss_items=n_loss_items,
-            )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            ema.update()
-            position.losses.append(loss.detach())
+        for some in rest.split(batch_size) if len(rest) else ():  # of nothing it gives one
+            pieces = some.tensor_split(min(n_shards, len(some)))
+            loss, gradients = shard_gradients(rows, pieces, parameters, loss_of, run)
+            optimizer.step(gradients, run)
+            ema.update(run)
+            position.losses.append(loss)
             if position.first_loss is None:
-                position.first_loss = float(loss.detach())
+                position.first_loss = float(loss)
             if after_step is not None:
                 after_step()
         loss = float(torch.stack(position.losses).mean())
@@ -156,6 +160,7 @@ def train(
     batch_size,
     n_loss_items,
     verbose,
+    run=in_turn,
     ema_decay=EMA_DECAY,
     before_epoch=None,
     after_epoch=None,
@@ -191,6 +196,7 @@ def train(
         max_epochs=max_epochs,
         batch_size=batch_size,
         n_loss_items=n_loss_items,
+        run=run,
         before_epoch=before_epoch,
         after_step=lambda: checkpoint.after_step(state),
         position=state.position,

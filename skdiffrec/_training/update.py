@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from .._inference.device import training_threads
 from .._inference.host_state import in_own_state
 from .._inference.model import OptimizerState
 from .._parameters import (
@@ -31,6 +30,7 @@ from .parts import (
     training_rows,
     with_spread,
 )
+from .shards import shard_threads
 from .state import fill, numbered
 from .user_weights import merge_rows
 
@@ -135,7 +135,7 @@ def _pass(model, denoiser, rows, weight, n_all, unmet, p, reads):
     ema = EMA(denoiser, EMA_DECAY)
     if before is not None:
         _go_on(before, denoiser, optimizer, ema)
-    with training_threads():
+    with shard_threads(model.device) as run:
         (record,) = epochs(
             denoiser,
             model.diffusion,
@@ -145,6 +145,7 @@ def _pass(model, denoiser, rows, weight, n_all, unmet, p, reads):
             max_epochs=1,
             batch_size=resolve_updated_batch_size(p.batch_size, batches, n_all),
             n_loss_items=resolve_loss_items(p.n_loss_items, rows.shape[1], p.horizon),
+            run=run,
         )
     if why := diverged(record, ema):
         raise divergence_error(why, optimizer.learning_rate)

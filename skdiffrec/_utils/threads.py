@@ -2,7 +2,8 @@
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +22,9 @@ _before: dict[
     str, tuple[Any, int | None]
 ] = {}  # libraries of BLAS, their numbers before all limits
 
+_MOST_HELPERS = 32
+_pool: ThreadPoolExecutor | None = None
+
 _forked = False
 
 
@@ -34,8 +38,8 @@ def in_forked_process():
 
 
 def _begin_forked_process():
-    global _forked
-    _forked = True
+    global _forked, _pool
+    _forked, _pool = True, None  # of its threads none is here
     _lock.release()
 
 
@@ -75,7 +79,9 @@ def _set_blas():
 def side_by_side(run, blocks, n_threads):
     """``run(block)`` for each of independent blocks, on up to `n_threads` threads.
 
-    An error in one ends those that have not begun, and is the caller's.
+    The calling thread is one of them. The others stay for the next call: memory that a thread has
+    taken is its own, and new ones would take more and more. An error in one ends those that have
+    not begun, and is the caller's.
     """
     n_threads = min(n_threads, len(blocks))
     # once the main thread has ended, pools take no work from those that go on
@@ -83,10 +89,30 @@ def side_by_side(run, blocks, n_threads):
         for block in blocks:
             run(block)
         return
-    with ThreadPoolExecutor(n_threads) as pool:
+    waiting = iter(list(blocks))
+
+    def work():
         try:
-            for done in [pool.submit(run, block) for block in blocks]:
-                done.result()
+            for block in waiting:
+                run(block)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            deque(waiting, maxlen=0)
             raise
+
+    helpers = [_helpers().submit(work) for _ in range(n_threads - 1)]
+    try:
+        work()
+    finally:
+        wait([helper for helper in helpers if not helper.cancel()])
+    for helper in helpers:
+        if not helper.cancelled():
+            helper.result()
+
+
+def _helpers():
+    """The pool of this process, made when it is needed."""
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(_MOST_HELPERS, thread_name_prefix="skdiffrec")
+        return _pool

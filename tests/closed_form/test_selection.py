@@ -94,11 +94,9 @@ def test_rows_that_cannot_be_divided_choose_nothing():
     assert choose_settings(X, np.ones(4), None, 0) == without_times(X)
 
 
-@pytest.mark.parametrize(
-    ("n_items", "kinds"), [(40, {"ease", "neighborhood"}), (41, {"neighborhood"})]
-)
+@pytest.mark.parametrize(("n_items", "kinds"), [(40, {"ease"}), (41, {"neighborhood"})])
 def test_forms_that_are_tried(n_items, kinds, monkeypatch):
-    """Every step with what was best before it; the best of all is chosen."""
+    """Every step with what was best before it; the best of all is chosen, once solved a ridge."""
     monkeypatch.setattr(selection, "EASE_MAX_ITEMS", 40)
     X, found = random_times(200, n_items), {}
     true = selection.held_out_quality

@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 
-import joblib
 import numpy as np
 import pytest
 import torch
@@ -13,7 +12,7 @@ from conftest import tiny_cfg
 from numpy.testing import assert_array_equal
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skdiffrec._inference.device import run_blocks, training_threads
+from skdiffrec._inference.device import run_blocks
 from skdiffrec._utils import threads, topk
 
 
@@ -102,17 +101,6 @@ threading.Thread(target=work).start()
 """
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert found.stdout.strip() == "[0, 1, 2, 3, 4]", found.stderr
-
-
-def test_training_limits_threads_and_puts_them_back(four_threads):
-    before = blas_threads()
-    with pytest.raises(KeyError), training_threads():
-        inside = torch.get_num_threads()
-        assert inside == min(4, max(1, joblib.cpu_count() // 2))
-        assert blas_threads() <= set(range(1, inside + 1))
-        raise KeyError
-    assert torch.get_num_threads() == 4
-    assert blas_threads() == before
 
 
 def test_threads_beside_products_are_as_many_as_theirs():

@@ -16,17 +16,21 @@ def gradients(seed, sparse):
     return given if sparse else given.to_dense(), given.to_dense()
 
 
+@pytest.mark.parametrize("shares", [(1.0,), (0.25, 0.75)])
 @pytest.mark.parametrize("sparse", [False, True])
-def test_steps_are_those_of_torch(sparse):
+def test_steps_are_those_of_torch(sparse, shares):
+    """Of the weighted mean of the shards' gradients; a parameter without one stays."""
     start = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
     ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
     idle = torch.nn.Parameter(start.clone())
     optimizer = AdamW([ours, idle], learning_rate=0.1, weight_decay=0.2)
     reference = torch.optim.AdamW([theirs], lr=0.1, weight_decay=0.2)
     for seed in range(5):
-        optimizer.zero_grad()
-        ours.grad, theirs.grad = gradients(seed, sparse)
-        optimizer.step()
+        parts = [gradients(10 * seed + i, sparse) for i in range(len(shares))]
+        theirs.grad = sum(s * dense for s, (_, dense) in zip(shares, parts, strict=True))
+        optimizer.step(
+            [(share, [own, None]) for share, (own, _) in zip(shares, parts, strict=True)]
+        )
         reference.step()
         assert_allclose(ours.detach(), theirs.detach(), rtol=1e-5, atol=1e-6)
     assert_array_equal(idle.detach(), start)  # it never had a gradient
