@@ -316,12 +316,10 @@ sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 
 
 def test_baselines_and_metrics_run_without_torch():
-    """As the files say, so it is: they fit and evaluate, in a package that is an empty module."""
+    """As the files say, so it is: they fit and evaluate."""
     score = run(
         f"""
-import importlib, types
-package = sys.modules["skdiffrec"] = types.ModuleType("skdiffrec")
-package.__path__ = [{str(PACKAGE)!r}]
+import importlib
 for name in {WITHOUT_TORCH!r}:
     importlib.import_module("skdiffrec." + name)
 from skdiffrec.baselines import EASERecommender
@@ -332,6 +330,27 @@ print(EASERecommender().fit(data.train).score(data.train, data.test))
         OPTIONAL | {"torch"},
     )
     assert 0 < float(score) < 1
+
+
+def test_the_package_imports_what_is_asked_for():
+    run(
+        """
+import skdiffrec
+assert not {"torch", "sklearn"} & set(sys.modules)
+assert set(skdiffrec.__all__) <= set(dir(skdiffrec))
+assert skdiffrec.metrics.ndcg_at_k and "torch" not in sys.modules
+from skdiffrec import *
+assert CFGDiffusionRecommender is skdiffrec.CFGDiffusionRecommender
+assert len(cosine_schedule(10)) == 11
+try:
+    skdiffrec.nothing
+except AttributeError as error:
+    assert "nothing" in str(error)
+else:
+    raise AssertionError
+""",
+        set(),
+    )
 
 
 @pytest.mark.slow

@@ -51,7 +51,6 @@ class RowBatches:
     """
 
     masked = True
-    examples_of_row = 1.0  # in the mean
 
     def __init__(self, X, cond_drop_prob, generator, row_weight=None, besides=None):
         self.device, self.generator = generator.device, generator
@@ -68,6 +67,11 @@ class RowBatches:
             name: SparseRows.from_csr(entries, self.device)
             for name, entries in (besides or {}).items()
         }
+
+    @property
+    def examples_of_row(self):
+        """How many examples a row is in an epoch, in the mean."""
+        return 1.0
 
     @property
     def rows_of_step(self):

@@ -22,7 +22,7 @@ def in_turn(work, n):
 
 
 @contextmanager
-def shard_threads(device) -> Iterator[Run]:
+def shard_threads(device: torch.device) -> Iterator[Run]:
     """Threads to train a model with: yields ``run(work, n)``, which does as `in_turn` does.
 
     A shard is computed from end to end on one thread. Threads that share every product wait for one
