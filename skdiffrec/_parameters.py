@@ -146,9 +146,9 @@ def resolve_loss_items(n_loss_items, n_items, horizon):
 
 
 def resolve_learning_rate(learning_rate, horizon):
-    """Of AdamW."""
+    """The highest of AdamW."""
     if learning_rate == "auto":
-        return 2e-3 if horizon is None else 4e-3
+        return 3e-3 if horizon is None else 6e-3
     return learning_rate
 
 

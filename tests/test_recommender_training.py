@@ -20,14 +20,22 @@ from skdiffrec.baselines import EASERecommender, ItemKNNRecommender, Neighborhoo
 
 
 @pytest.fixture(scope="module")
-def overtrained(drift_data):
+def one_rate():
+    """One learning rate: a longer training then begins as a shorter one does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "one_cycle", lambda share: 1.0)
+        yield
+
+
+@pytest.fixture(scope="module")
+def overtrained(drift_data, one_rate):
     """Small data and a high learning rate: the best epoch is not the last one."""
     model = tiny_cfg(
         max_epochs=14,
         n_iter_no_change=14,
         learning_rate=0.03,
         dropout=0.0,
-        validation_fraction=0.1,
+        validation_fraction=0.3,
     )
     model.fit(drift_data.train[:200])
     assert best_epoch(model) < model.n_iter_ == 14
@@ -234,6 +242,7 @@ def interrupted_step(monkeypatch):
     return interrupt_at
 
 
+@pytest.mark.usefixtures("one_rate")
 class TestInterruptedClone:
     """What searches and cross-validation fit are clones: Ctrl-C has to end these too."""
 

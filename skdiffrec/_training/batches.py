@@ -88,6 +88,10 @@ class RowBatches:
     def _uniform(self, n):
         return torch.rand(n, dtype=torch.float32, device=self.device, generator=self.generator)
 
+    def steps_of_epoch(self, batch_size):
+        """Batches of so many rows in an epoch."""
+        return -(-int(self.visits[self.indptr.diff() > 0].sum()) // batch_size)
+
     def shuffled(self):
         """All rows as often as `visits` says, in a random order."""
         filled = torch.nonzero(self.indptr.diff()).ravel()

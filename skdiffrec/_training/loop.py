@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from .checkpoint import NoCheckpoint
 from .ema import EMA
 from .losses import loss_blocks, multinomial_loss
-from .optimizer import AdamW
+from .optimizer import AdamW, one_cycle
 from .shards import in_turn, shard_gradients, shards_of_step
 from .state import Position, TrainingState
 
@@ -89,6 +89,7 @@ def epochs(
     max_epochs,
     batch_size,
     n_loss_items=None,
+    rate=None,
     run=in_turn,
     before_epoch=None,
     after_step=None,
@@ -107,6 +108,8 @@ def epochs(
     max_epochs, batch_size : int
     n_loss_items : int or None
         Items that the ranking loss of a batch is computed on; None is all.
+    rate : callable
+        Gives the learning rate after a share of all steps; None leaves the optimizer's.
     run : callable
         From `shard_threads`.
     before_epoch, after_step : callable or None
@@ -126,6 +129,7 @@ def epochs(
         options = {"masked": rows.masked, "n_loss_items": n_loss_items}
         return batch_loss(denoiser, diffusion, batch, generator=generator, **options)
 
+    n_steps = rows.steps_of_epoch(batch_size)
     while position.epoch < max_epochs:
         if before_epoch is not None:
             before_epoch()
@@ -135,6 +139,9 @@ def epochs(
         rest = position.order[len(position.losses) * batch_size :]
         for some in rest.split(batch_size) if len(rest) else ():  # of nothing it gives one
             pieces = some.tensor_split(min(n_shards, len(some)))
+            if rate is not None:
+                step = position.epoch * n_steps + len(position.losses) + 0.5
+                optimizer.learning_rate = rate(step / (max_epochs * n_steps))
             loss, gradients = shard_gradients(rows, pieces, parameters, loss_of, run)
             optimizer.step(gradients, run)
             ema.update(run)
@@ -196,6 +203,7 @@ def train(
         max_epochs=max_epochs,
         batch_size=batch_size,
         n_loss_items=n_loss_items,
+        rate=lambda share: learning_rate * one_cycle(share),
         run=run,
         before_epoch=before_epoch,
         after_step=lambda: checkpoint.after_step(state),

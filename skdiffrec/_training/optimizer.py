@@ -1,9 +1,23 @@
 """AdamW without what torch's optimizer objects bring along."""
 
+import math
+
 import torch
 from torch.optim.adamw import adamw
 
 from .shards import N_SHARDS, in_turn
+
+_WARM_UP = 0.1
+
+
+def one_cycle(share):
+    """Factor of the learning rate after a share of all steps.
+
+    It rises to 1 over the first tenth, then falls as half a cosine to 0.
+    """
+    if share < _WARM_UP:
+        return share / _WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP)))
 
 
 class AdamW:

@@ -129,9 +129,9 @@ def _pass(model, denoiser, rows, weight, n_all, unmet, p, reads):
     seed = int(hash64(np.array([model.seed ^ n_updates], np.uint64))[0] >> np.uint64(2))
     generator = torch.Generator(model.device).manual_seed(seed)
     batches = training_rows(rows, weight, p, generator=generator, **reads)
-    optimizer = AdamW(
-        denoiser.parameters(), learning_rate=resolve_learning_rate(p.learning_rate, p.horizon)
-    )
+    # the mean of what a fit has from its first step to its last
+    rate = 0.5 * resolve_learning_rate(p.learning_rate, p.horizon)
+    optimizer = AdamW(denoiser.parameters(), learning_rate=rate)
     ema = EMA(denoiser, EMA_DECAY)
     if before is not None:
         _go_on(before, denoiser, optimizer, ema)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._training.optimizer import AdamW
+from skdiffrec._training.optimizer import AdamW, one_cycle
 
 
 def gradients(seed, sparse):
@@ -14,6 +14,11 @@ def gradients(seed, sparse):
     values = torch.randn(4, 3, generator=generator)
     given = torch.sparse_coo_tensor(rows[None], values, (6, 3), check_invariants=True)
     return given if sparse else given.to_dense(), given.to_dense()
+
+
+def test_the_rate_rises_fast_and_falls_slowly_to_nothing():
+    rates = [one_cycle(share) for share in (0.0, 0.05, 0.1, 0.55, 1.0)]
+    assert_allclose(rates, [0, 0.5, 1, 0.5, 0], atol=1e-12)
 
 
 @pytest.mark.parametrize("shares", [(1.0,), (0.25, 0.75)])
