@@ -10,6 +10,7 @@ from .._network.sparse_rows import UserRows
 from .._utils.cuts import divisible_rows, hide_share
 from .._utils.rows import entry_rows, select_entries
 from .._utils.topk import masked_topk
+from .shards import in_turn
 
 _HELD_OUT = 0.2
 _MAX_USERS = 1_000
@@ -82,7 +83,7 @@ class Monitor:
     score_closed_form : callable or None
         The same ``f`` of the closed form; None where there is none.
     blocks : list of slice
-        In which to go through the rows.
+        In which to go through the rows; the first one says how wide scores spread.
     closed_form_weight : "auto" or float
         Weight of the closed form; "auto" chooses the best at each epoch.
     patience : int
@@ -118,22 +119,27 @@ class Monitor:
         self.best, self.best_mean, self.risen, self.epoch = -np.inf, -np.inf, 0, 0
         self.best_weight, self.best_factor = 0.0, 0.0
 
-    def evaluate(self):
-        """nDCG@10 at the best weight now; True beside it if it is the best epoch so far."""
+    def evaluate(self, run=in_turn):
+        """nDCG@10 at the best weight now; True beside it if it is the best epoch so far.
+
+        `run` is from `shard_threads`.
+        """
         self.epoch += 1
-        ratio, score_network = math.nan, self.new_scorer()
-        lists: list[list[np.ndarray]] = [[] for _ in self.weights]
-        for block in self.blocks:
+        score_network = self.new_scorer()
+
+        def scores_of(block):
             rows = self.rows[block]
-            network, seen = score_network(rows), rows.seen
             form = None if self.score_closed_form is None else self.score_closed_form(rows)
-            if math.isnan(ratio):
-                ratio = spread_ratio(network, form)
-            scores = np.empty_like(network)
-            for weight, ids in zip(self.weights, lists, strict=True):
-                np.multiply(0.0 if form is None else form, np.float32(weight * ratio), out=scores)
-                scores += network
-                ids.append(masked_topk(scores, K, seen)[0])
+            return score_network(rows), form
+
+        first = scores_of(self.blocks[0])
+        ratio = spread_ratio(*first)
+
+        def lists_of(i):
+            network, form = scores_of(self.blocks[i]) if i else first
+            return self._lists(self.rows[self.blocks[i]].seen, network, form, ratio)
+
+        lists = zip(*run(lists_of, len(self.blocks)), strict=True)
         ndcg = [self.held_out.ndcg(np.concatenate(ids)) for ids in lists]
         # a mean with its neighbours, so that no weight wins by luck alone
         smooth = uniform_filter1d(ndcg, 3, mode="nearest")
@@ -148,20 +154,32 @@ class Monitor:
             self.best_factor = self.weights[chosen] * ratio
         return float(ndcg[chosen]), improved
 
-    def best_scale(self, sweep):
+    def _lists(self, seen, network, form, ratio):
+        """Lists of a block at every weight."""
+        lists, scores = [], np.empty_like(network)
+        for weight in self.weights:
+            np.multiply(0.0 if form is None else form, np.float32(weight * ratio), out=scores)
+            scores += network
+            lists.append(masked_topk(scores, K, seen)[0])
+        return lists
+
+    def best_scale(self, sweep, run=in_turn):
         """The guidance scale that ranks best.
 
         Parameters
         ----------
         sweep : callable
             ``sweep(rows, scales)`` yields scores of rows at each scale.
+        run : callable
+            From `shard_threads`.
         """
-        lists: list[list[np.ndarray]] = [[] for _ in _SCALES]
-        for block in self.blocks:
-            rows = self.rows[block]
+
+        def lists_of(i):
+            rows = self.rows[self.blocks[i]]
             seen = rows.seen
-            for ids, scores in zip(lists, sweep(rows, _SCALES), strict=True):
-                ids.append(masked_topk(scores, K, seen)[0])
+            return [masked_topk(scores, K, seen)[0] for scores in sweep(rows, _SCALES)]
+
+        lists = zip(*run(lists_of, len(self.blocks)), strict=True)
         return _SCALES[int(np.argmax([self.held_out.ndcg(np.concatenate(ids)) for ids in lists]))]
 
     def progress(self):

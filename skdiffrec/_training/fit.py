@@ -29,6 +29,7 @@ from .._utils.cuts import moment_size
 from .._utils.recency import history_weights, item_popularity
 from .._utils.results import TrainingHistory
 from .._utils.rows import scale_columns
+from .._utils.topk import row_blocks
 from .._utils.user_features import scaled_features
 from .._version import __version__
 from .early_stopping import Monitor, fixed_weight, split_validation, spread_ratio
@@ -42,10 +43,11 @@ from .parts import (
     training_rows,
     with_spread,
 )
-from .shards import shard_threads
+from .shards import in_turn, shard_threads
 from .update import optimizer_state
 from .user_weights import merge_rows
 
+_EVALUATED_ROWS = 128  # of held-out users at once
 _VERSIONED = ("torch", "numpy", "scipy", "scikit-learn")
 
 
@@ -129,7 +131,7 @@ def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks
             after_epoch=lambda ema: callbacks.end_epoch(shown, lambda: training.model_so_far(ema)),
             checkpoint=checkpoint,
         )
-    model = training.finished(training.denoiser, state.ended_by)
+        model = training.finished(training.denoiser, state.ended_by, run)
     return replace(model, optimizer=optimizer_state(state.optimizer, state.ema))
 
 
@@ -191,7 +193,7 @@ class _Training:
                 held_out,
                 lambda: functools.partial(conditional_scores, self._model(self.denoiser)),
                 None if self.closed_form is None else now.closed_form_scores,
-                blocks=now.blocks(held_out.history.shape[0]),
+                blocks=row_blocks(held_out.history.shape[0], X.shape[1], _EVALUATED_ROWS),
                 closed_form_weight=p.closed_form_weight,
                 patience=p.n_iter_no_change,
                 horizon=p.horizon,
@@ -226,7 +228,7 @@ class _Training:
             denoiser = copy.deepcopy(self.denoiser)
         return self.finished(denoiser)
 
-    def finished(self, denoiser, ended_by="callback"):
+    def finished(self, denoiser, ended_by="callback", run=in_turn):
         """The model of trained weights: calibrated, with its closed form and the best scale."""
         calibrate(denoiser, self.diffusion, self.counts)
         weight, factor = self._closed_form_weight(denoiser)
@@ -234,7 +236,8 @@ class _Training:
         if monitor is not None and denoiser.head.ranks:
             model = self._model(denoiser, closed_form_scale=factor)
             settings = model.evaluation_settings()
-            best_scale = monitor.best_scale(lambda X, scales: model.sweep(X, scales, settings))
+            sweep = lambda X, scales: model.sweep(X, scales, settings)  # noqa: E731
+            best_scale = monitor.best_scale(sweep, run)
         summary = TrainingSummary(
             TrainingHistory(self.history),
             None if monitor is None else monitor.best,

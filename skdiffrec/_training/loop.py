@@ -217,7 +217,7 @@ def train(
                 if why := diverged(record, ema):
                     _stop_diverged(why, state, learning_rate)
                     break
-                entry, improved = _evaluated(record, monitor, ema)
+                entry, improved = _evaluated(record, monitor, ema, run)
                 state.keep(improved)
                 log.append(entry)
                 checkpoint.after_epoch(state)
@@ -281,10 +281,10 @@ def _warn_of_growth(state, learning_rate):
         )
 
 
-def _evaluated(record, monitor, ema):
+def _evaluated(record, monitor, ema, run):
     """An epoch's entry in the history, and whether it is the best so far."""
     entry, improved = record._asdict(), False
     if monitor is not None:
         with ema.applied():
-            entry["validation_ndcg"], improved = monitor.evaluate()
+            entry["validation_ndcg"], improved = monitor.evaluate(run)
     return entry, improved

@@ -131,7 +131,7 @@ class ScriptedMonitor:
         self.denoiser, self.improves, self.stops = denoiser, improves, stops
         self.seen = []
 
-    def evaluate(self):
+    def evaluate(self, run=None):
         assert not self.denoiser.training
         self.seen.append([p.detach().clone() for p in self.denoiser.parameters()])
         return float(len(self.seen)), len(self.seen) in self.improves

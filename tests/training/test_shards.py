@@ -81,16 +81,19 @@ def test_shards_draw_apart_from_one_another_and_anew_in_every_step():
 
 def test_threads_run_every_work_and_are_put_back(four_threads):
     before, inside = blas_threads(), []
+    n_threads = N_SHARDS if joblib.cpu_count() > 1 else 1
+    together = threading.Barrier(n_threads)
 
     def work(i):
         assert torch.is_grad_enabled()
+        together.wait(60)
         inside.append((torch.get_num_threads(), threading.get_ident()))
         return i
 
     with pytest.raises(KeyError), shard_threads(torch.device("cpu")) as run:
         assert run(work, N_SHARDS) == list(range(N_SHARDS))
-        assert len({thread for _, thread in inside}) == (N_SHARDS if joblib.cpu_count() > 1 else 1)
-        assert {n for n, _ in inside} == {max(1, min(4, joblib.cpu_count()) // (2 * N_SHARDS))}
+        assert len({thread for _, thread in inside}) == n_threads
+        assert {n for n, _ in inside} == {max(1, min(4, joblib.cpu_count()) // (2 * n_threads))}
         raise KeyError
     assert torch.get_num_threads() == 4
     assert blas_threads() == before
