@@ -140,8 +140,8 @@ def resolve_dropout(dropout, X):
 def resolve_loss_items(n_loss_items, n_items, horizon):
     """Items in the loss of a batch; None is all."""
     if n_loss_items == "auto":
-        most = 4096 if horizon is None else 1024
-        return most if n_items > 2 * most else None
+        many, some = (8192, 2048) if horizon is None else (2048, 1024)
+        return some if n_items > many else None
     return n_loss_items
 
 

@@ -122,7 +122,7 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         a `horizon` steps of about 2,048 moments.
     n_loss_items : "auto", int or None, default="auto"
         Items that a step's ranking loss is computed on, its targets among them; drawn ones stand
-        for the rest. None is all; "auto" is 4,096 above 8,192 items, with a `horizon` 1,024 above
+        for the rest. None is all; "auto" is 2,048 above 8,192 items, with a `horizon` 1,024 above
         2,048.
     learning_rate : "auto" or float, default="auto"
         The highest of AdamW: it rises over the first tenth of `max_epochs` and falls to 0 at the

@@ -14,7 +14,7 @@ from .._utils.threads import blas_threads, side_by_side
 from .gram import SEARCH_ENTRIES, slices_of_size
 
 N_NEIGHBORS = 100
-_BLOCK_NUMBERS = 250_000_000  # of local Gram matrices, held at once: 1 GB
+_BLOCK_NUMBERS = 100_000_000  # of local Gram matrices, held at once: 400 MB
 _MOST_THREADS = 8
 _PAIRS = 256  # rows of local Gram matrices that are copied at once: few enough for the cache
 

@@ -156,11 +156,14 @@ def _pass(model, denoiser, rows, weight, n_all, unmet, p, reads):
 
 
 def optimizer_state(optimizer, ema, weights=()):
-    """`OptimizerState` of a training; with its weights, where these are not the averaged ones."""
-    tensors = numbered("weights", weights)
+    """`OptimizerState` of a training that ends, whose tensors it takes.
+
+    With a copy of its weights, where these are not the averaged ones.
+    """
+    tensors = numbered("weights", [weight.clone() for weight in weights])
     tensors |= numbered("first", optimizer.first) | numbered("second", optimizer.second)
     tensors["steps"] = torch.stack(optimizer.steps)
-    arrays = {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
     return OptimizerState(ema.n_updates, arrays)
 
 

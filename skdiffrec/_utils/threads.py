@@ -22,7 +22,7 @@ _before: dict[
     str, tuple[Any, int | None]
 ] = {}  # libraries of BLAS, their numbers before all limits
 
-_MOST_HELPERS = 32
+_MOST_HELPERS = max(1, (os.cpu_count() or 1) - 1)
 _pool: ThreadPoolExecutor | None = None
 
 _forked = False

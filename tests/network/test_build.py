@@ -79,3 +79,21 @@ def test_building_leaves_the_global_generator_alone():
     state = torch.get_rng_state()
     make_denoiser()
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_items_that_the_same_users_have_start_alike():
+    X = random_csr(30, seed=3).toarray()
+    X[:, 1], X[:, 2] = X[:, 0], 0  # the same users, and nobody
+    space = LatentSpace(np.linalg.svd(X)[2][:LATENT].T, np.zeros(LATENT), np.ones(LATENT))
+    reader, head = BagReader(N_ITEMS, 10, None), RankingHead(10, N_ITEMS)
+    options = {"n_timesteps": T, "dropout": 0.0, "head": head}
+    denoiser = Denoiser(N_ITEMS, reader, space, (10, 10), **options)
+    denoiser.initialize(torch.Generator().manual_seed(0), X.sum(0), 30)
+    for table in (reader.tables[0].detach(), head.write.weight.detach()):
+        start, drawn = table[:, :LATENT], table[:, LATENT:]
+        assert_allclose(start[0], start[1], rtol=1e-4)
+        assert not torch.equal(drawn[0], drawn[1])
+        assert start[2].abs().max() < 1e-3 < drawn[2].abs().max()
+        lengths = start.norm(dim=1)
+        assert_allclose(lengths[[0, 1, *range(3, N_ITEMS)]], float(lengths[0]), rtol=1e-5)
+        assert 1.5 < start.std() / drawn.std() < 2.5
