@@ -56,9 +56,13 @@ def _turns(options, name, trees, folder):
     path, out = pathlib.Path(folder) / "data.npz", pathlib.Path(folder) / "out.json"
     _write(load_npz(options.folder / f"{data}.npz", values=values), path)
     found = {version: [] for version in trees}
+    if values == "binary":
+        trees = trees | {"ALS": trees["this"]}
+        found["ALS"] = []
     for seed in range(options.repeats):
         for version, tree in trees.items():
-            _run(tree, str(HERE / "one_revision.py"), str(path), values, str(seed), str(out))
+            kind = "als" if version == "ALS" else values
+            _run(tree, str(HERE / "one_revision.py"), str(path), kind, str(seed), str(out))
             found[version].append(json.loads(out.read_text()))
             print(
                 f"  {name} {seed + 1}/{options.repeats} {version}: {found[version][-1]}", flush=True
@@ -77,16 +81,21 @@ def _write(data, path):
 def _run(tree, *arguments):
     paths = os.pathsep.join([str(tree), str(HERE)])
     environment = os.environ | {"PYTHONPATH": paths, "PYTHONSAFEPATH": "1"}
+    if "als" in arguments:  # implicit's own threads would wait for those of BLAS
+        environment |= {"OPENBLAS_NUM_THREADS": "1"}
     subprocess.run([sys.executable, *arguments], check=True, env=environment)
 
 
 def _ratios(name, turns):
     """Medians of this version over those of the other; means of quality."""
-    row = {"data": name}
+    row: dict = {"data": name}
     for what in turns["this"][0]:
         this, other = ([turn[what] for turn in turns[version]] for version in ("this", "other"))
         if what in SMALLER:
             row[what] = float(np.median(this) / np.median(other))
         elif "nDCG" in what:
             row[what] = float(np.mean(this) / np.mean(other) - 1)
+    if "ALS" in turns:
+        als = np.median([turn["fit s"] for turn in turns["ALS"]])
+        row["fit / ALS"] = float(np.median([turn["fit s"] for turn in turns["this"]]) / als)
     return row

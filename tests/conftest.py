@@ -10,6 +10,7 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from skdiffrec import CFGDiffusionRecommender
+from skdiffrec._training import loop
 from skdiffrec.baselines import (
     ALSRecommender,
     EASERecommender,
@@ -116,6 +117,14 @@ def model(request):
 def fitted(request, interactions):
     """Every model of the list, fitted to `interactions`; shared, so never change it."""
     return clone(MODELS[request.param]).fit(interactions)
+
+
+@pytest.fixture(scope="module")
+def one_rate():
+    """One learning rate: a longer training then begins as a shorter one does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "one_cycle", lambda share: 1.0)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -20,14 +20,6 @@ from skdiffrec.baselines import EASERecommender, ItemKNNRecommender, Neighborhoo
 
 
 @pytest.fixture(scope="module")
-def one_rate():
-    """One learning rate: a longer training then begins as a shorter one does."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "one_cycle", lambda share: 1.0)
-        yield
-
-
-@pytest.fixture(scope="module")
 def overtrained(drift_data, one_rate):
     """Small data and a high learning rate: the best epoch is not the last one."""
     model = tiny_cfg(
@@ -119,7 +111,7 @@ class TestTraining:
         assert resolve_hidden_dims("auto", sparse) == (240,)
         assert [resolve_dropout("auto", X) for X in (dense, sparse)] == [0.3, 0.5]
         assert resolve_dropout(0.1, dense) == 0.1
-        assert [resolve_loss_items("auto", n, None) for n in (8_192, 8_193)] == [None, 4_096]
+        assert [resolve_loss_items("auto", n, None) for n in (8_192, 8_193)] == [None, 2_048]
         assert [resolve_loss_items("auto", n, 1) for n in (2_048, 2_049)] == [None, 1_024]
         assert resolve_loss_items(77, 100, None) == 77
 

@@ -196,3 +196,54 @@ def targets():
             value = "not reached" if bar["value"] is None else fmt.amount(bar["value"])
             rows.append([name, what, limit, value, "yes" if bar["met"] else "**no**"])
     return fmt.table(["", "what", "target", "measured", "met"], rows)
+
+
+AGAINST = {
+    "fit s": "fit",
+    "fit MB": "memory of fit",
+    "lists s": "lists of all users",
+    "lists MB": "memory of lists",
+    "one user ms": "one user",
+    "one user p99 ms": "one user, 99th percentile",
+}
+
+
+def against():
+    """This version over an earlier one: ratios of the medians over the turns."""
+    record = fmt.load("speed_against")
+    rows = []
+    for row in record.get("ratios", ()):
+        if row["data"] == "import":
+            continue
+        turns = record["turns"][row["data"]]
+        seconds = [
+            fmt.amount(statistics.median(turn["fit s"] for turn in turns[version]))
+            for version in ("other", "this")
+        ]
+        quality = [f"{100 * row[name]:+.1f} %" for name in ("valid nDCG@10", "test nDCG@10")]
+        ratios = [fmt.amount(row[name]) for name in AGAINST]
+        to_als = fmt.amount(row.get("fit / ALS"))
+        rows.append([row["data"].replace(":", ", "), *seconds, *ratios, *quality, to_als])
+    header = ["", "fit then, s", "fit now, s", *AGAINST.values()]
+    return fmt.table([*header, "valid N@10", "test N@10", "fit / ALS 256"], rows)
+
+
+def against_import():
+    """Seconds of importing the package, then and now, with the commit of then."""
+    record = fmt.load("speed_against")
+    turns = record.get("turns", {}).get("import")
+    if not turns:
+        return fmt.NOT_MEASURED
+    then, now = (
+        fmt.amount(statistics.median(turn["import s"] for turn in turns[version]))
+        for version in ("other", "this")
+    )
+    return (
+        f"`import skdiffrec` took {then} s at commit {record['revision']} and takes {now} s: torch "
+        "is imported when a diffusion model is asked for."
+    )
+
+
+def against_machine():
+    """Where it was measured."""
+    return fmt.machine(fmt.load("speed_against"))

@@ -72,7 +72,7 @@ class TestCallbacks:
         assert_array_equal(model.decision_function(interactions), expected)
         assert recorder.ended == 1 and recorder.begun == len(recorder.models) == model.n_iter_
 
-    def test_the_model_of_an_epoch_is_that_of_a_fit_which_ends_there(self, interactions):
+    def test_the_model_of_an_epoch_is_that_of_a_fit_which_ends_there(self, interactions, one_rate):
         recorder = Recorder()
         tiny_cfg(early_stopping=False).set_callbacks(recorder).fit(interactions)
         for n, model in enumerate(recorder.models, 1):
@@ -158,7 +158,9 @@ def steps_of_an_epoch(interactions):
 
 
 class TestInterrupt:
-    def test_after_an_epoch_the_best_weights_stay(self, interactions, interrupt, tmp_path):
+    def test_after_an_epoch_the_best_weights_stay(
+        self, interactions, interrupt, tmp_path, one_rate
+    ):
         n = steps_of_an_epoch(interactions)
         settings = dict(early_stopping=False, closed_form=None)
         expected = tiny_cfg(max_epochs=2, **settings).fit(interactions)
