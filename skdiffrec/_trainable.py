@@ -126,7 +126,7 @@ class TrainableDiffusion(CallbackSupportMixin, ExplainedDiffusion):
     ) -> Self:
         """Go on from the present weights: one pass over newer rows of known users, or new ones.
 
-        The network is trained for one pass over the rows given, at the same learning rate, with the
+        The network is trained for one pass over the rows given at half of `learning_rate`, with the
         optimizer's state and the running average as they were. What is counted or solved in closed
         form (popularity, the closed form by the settings that `fit` chose, what features say by
         themselves) is that of all rows. Before `fit` this is `fit`.

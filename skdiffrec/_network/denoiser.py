@@ -208,12 +208,11 @@ class Denoiser(nn.Module):
                 nn.init.xavier_normal_(parameter, gain, generator=generator)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
-        if isinstance(self.read_history, BagReader) and isinstance(self.space, LatentSpace):
-            tables = [*self.read_history.tables]
+        tables = getattr(self.read_history, "tables", ())
+        if len(tables) == 1 and isinstance(self.space, LatentSpace):  # of times no gain was seen
+            _start_alike(tables[0], self.space.V)
             if self.head.ranks:
-                tables.append(self.head.write.weight)
-            for table in tables:
-                _start_alike(table, self.space.V)
+                _start_alike(self.head.write.weight, self.space.V)
         self.head.initialize(item_counts, n_users)
 
     def condition(self, history, known=None, generator=None):
