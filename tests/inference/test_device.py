@@ -85,6 +85,32 @@ def test_what_has_not_begun_ends_with_an_error(four_threads):
     assert len(begun) < 20
 
 
+def test_helpers_stay_and_are_few():
+    threads.side_by_side(lambda block: time.sleep(0.01), range(4), 4)
+    before = threading.active_count()
+    for _ in range(30):
+        threads.side_by_side(lambda block: None, range(8), 64)
+    assert threading.active_count() <= max(before, 1 + threads._MOST_HELPERS)
+
+
+def test_blocks_within_blocks_end():
+    """Who calls works too, so that nobody waits for helpers that are waiting themselves."""
+    done = []
+
+    def outer(i):
+        threads.side_by_side(lambda j: done.append((i, j)), range(5), 3)
+
+    callers = [
+        threading.Thread(target=threads.side_by_side, args=(outer, range(4 * c, 4 * c + 4), 3))
+        for c in range(6)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(30)
+    assert sorted(done) == [(i, j) for i in range(24) for j in range(5)]
+
+
 @pytest.mark.slow
 def test_threads_that_outlive_the_main_one_work_alone():
     script = """
