@@ -208,7 +208,7 @@ class Denoiser(nn.Module):
                 nn.init.xavier_normal_(parameter, gain, generator=generator)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
-        tables = getattr(self.read_history, "tables", ())
+        tables = list(getattr(self.read_history, "tables", []))
         if len(tables) == 1 and isinstance(self.space, LatentSpace):  # of times no gain was seen
             _start_alike(tables[0], self.space.V)
             if self.head.ranks:
