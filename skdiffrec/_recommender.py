@@ -118,7 +118,7 @@ class CFGDiffusionRecommender(TrainableDiffusion):
     max_epochs : int, default=16
         **Training.** Passes over the users.
     batch_size : "auto" or int, default="auto"
-        Users in a training step; "auto" makes about 48 steps an epoch, of 64 to 1,024 users; with
+        Users in a training step; "auto" makes about 24 steps an epoch, of 64 to 1,024 users; with
         a `horizon` steps of about 2,048 moments.
     n_loss_items : "auto", int or None, default="auto"
         Items that a step's ranking loss is computed on, its targets among them; drawn ones stand
@@ -126,7 +126,7 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         2,048.
     learning_rate : "auto" or float, default="auto"
         The highest of AdamW: it rises over the first tenth of `max_epochs` and falls to 0 at the
-        last. "auto" is 3e-3, with a `horizon` 6e-3.
+        last. "auto" is 5e-3, with a `horizon` 6e-3.
     early_stopping : bool, default=True
         Hold out a fifth of some users' items (the latest where values are times), stop when
         nDCG@10 on them no longer rises, and keep the best weights. With a `horizon` the last

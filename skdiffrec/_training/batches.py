@@ -1,6 +1,5 @@
 """Batches of conditions and targets, cut afresh from the training rows each time."""
 
-import copy
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -69,18 +68,13 @@ class RowBatches:
         }
 
     @property
-    def examples_of_row(self):
-        """How many examples a row is in an epoch, in the mean."""
-        return 1.0
-
-    @property
     def rows_of_step(self):
         """Users in a training step, if nobody says how many."""
         return self.rows_of_step_of(int(self.visits.sum()))
 
     def rows_of_step_of(self, n_visits):
         """Users in a training step of an epoch of so many."""
-        return min(max(n_visits // 48, 64), 1024)
+        return min(max(n_visits // 24, 64), 1024)
 
     def _tensor(self, array, dtype=torch.int64):
         return torch.as_tensor(array).to(self.device, dtype)
@@ -98,11 +92,11 @@ class RowBatches:
         filled = filled.repeat_interleave(self.visits[filled])
         return filled[torch.randperm(len(filled), device=self.device, generator=self.generator)]
 
-    def drawing_from(self, generator):
-        """The same rows, cut by another generator."""
-        own = copy.copy(self)
-        own.generator = generator
-        return own
+    def batches(self, batch_size, order=None):
+        """A `Batch` of every so many rows, in an order (None: a new one)."""
+        order = self.shuffled() if order is None else order
+        for first in range(0, len(order), batch_size):
+            yield self.cut(order[first : first + batch_size])
 
     def cut(self, rows):
         """A `Batch` of the given rows."""

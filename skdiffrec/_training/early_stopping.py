@@ -10,7 +10,7 @@ from .._network.sparse_rows import UserRows
 from .._utils.cuts import divisible_rows, hide_share
 from .._utils.rows import entry_rows, select_entries
 from .._utils.topk import masked_topk
-from .shards import in_turn
+from .threads import in_turn
 
 _HELD_OUT = 0.2
 _MAX_USERS = 1_000
@@ -122,7 +122,7 @@ class Monitor:
     def evaluate(self, run=in_turn):
         """nDCG@10 at the best weight now; True beside it if it is the best epoch so far.
 
-        `run` is from `shard_threads`.
+        `run` is from `training_threads`.
         """
         self.epoch += 1
         score_network = self.new_scorer()
@@ -171,7 +171,7 @@ class Monitor:
         sweep : callable
             ``sweep(rows, scales)`` yields scores of rows at each scale.
         run : callable
-            From `shard_threads`.
+            From `training_threads`.
         """
 
         def lists_of(i):

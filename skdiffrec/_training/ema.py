@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import torch
 
-from .shards import N_SHARDS, in_turn
+from .threads import in_parts, in_turn
 
 
 class EMA:
@@ -18,24 +18,18 @@ class EMA:
     def update(self, run=in_turn):
         """Once after each optimizer step; the first steps are forgotten faster.
 
-        `run` is from `shard_threads`.
+        `run` is from `training_threads`.
         """
         self.n_updates += 1
         decay = min(self.decay, self.n_updates / (self.n_updates + 9))
-        pairs = [
-            tuple(zip(*(tensor.tensor_split(N_SHARDS) for tensor in pair), strict=True))
-            for pair in zip(self.average, self._trained(), strict=True)
-        ]
+        averages, weights = in_parts(self.average), in_parts(self.module.parameters())
 
+        @torch.no_grad()
         def part(i):
-            averages, weights = map(list, zip(*(pair[i] for pair in pairs), strict=True))
-            with torch.no_grad():
-                torch._foreach_lerp_(averages, weights, 1 - decay)
+            for average, weight in zip(averages[i], weights[i], strict=True):
+                average.lerp_(weight, 1 - decay)
 
-        run(part, N_SHARDS)
-
-    def _trained(self):
-        return [parameter.detach() for parameter in self.module.parameters()]
+        run(part, len(averages))
 
     @contextmanager
     def applied(self):

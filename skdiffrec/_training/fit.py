@@ -43,7 +43,7 @@ from .parts import (
     training_rows,
     with_spread,
 )
-from .shards import in_turn, shard_threads
+from .threads import in_turn, training_threads
 from .update import optimizer_state
 from .user_weights import merge_rows
 
@@ -114,7 +114,7 @@ def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks
     of_rows = popularity, held_out, set_size, of_features, opinions
     training = _Training(rows, weight, *of_rows, p, seed, device)
     shown = None if held_out is None else held_out[:2]
-    with shard_threads(device) as run:
+    with training_threads(device) as run:
         state = train(
             training.denoiser,
             training.diffusion,

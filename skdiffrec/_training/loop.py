@@ -11,8 +11,8 @@ from .checkpoint import NoCheckpoint
 from .ema import EMA
 from .losses import loss_blocks, multinomial_loss
 from .optimizer import AdamW, one_cycle
-from .shards import in_turn, shard_gradients, shards_of_step
 from .state import Position, TrainingState
+from .threads import in_turn
 
 # as so many items a disliked one counts among those that are no targets
 _DISLIKED_COUNT = 30.0
@@ -34,7 +34,7 @@ def _draw_timesteps(n, n_timesteps, last_share, generator, device):
     return torch.where(at_last, n_timesteps, t)
 
 
-def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=None):
+def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=None, run=in_turn):
     """The loss of one batch: squared error of the raw estimate, plus that of a ranking head."""
     condition, target, row_weight = batch.condition, batch.target, batch.weight
     head = denoiser.head
@@ -57,7 +57,7 @@ def batch_loss(denoiser, diffusion, batch, *, masked, generator, n_loss_items=No
     weight = row_weight * sigma[:, 0] ** 2
     blocks = loss_blocks(target, _added(batch, masked), denoiser.n_items, n_loss_items, generator)
     h, (table, bias) = head.narrow(h), (head.write.weight, head.write.bias)
-    return loss + multinomial_loss(h, table, bias, blocks, weight=weight)
+    return loss + multinomial_loss(h, table, bias, blocks, weight=weight, run=run)
 
 
 def _added(batch, masked):
@@ -111,7 +111,7 @@ def epochs(
     rate : callable
         Gives the learning rate after a share of all steps; None leaves the optimizer's.
     run : callable
-        From `shard_threads`.
+        From `training_threads`.
     before_epoch, after_step : callable or None
     position : Position
         Where to go on, and where training is; None is the beginning.
@@ -120,15 +120,7 @@ def epochs(
     ------
     record : EpochRecord
     """
-    position, parameters = position or Position(), list(denoiser.parameters())
-
-    n_scored = min(n_loss_items or denoiser.n_items, denoiser.n_items)
-    n_shards = shards_of_step(rows.device, batch_size * rows.examples_of_row, n_scored)
-
-    def loss_of(batch, generator):
-        options = {"masked": rows.masked, "n_loss_items": n_loss_items}
-        return batch_loss(denoiser, diffusion, batch, generator=generator, **options)
-
+    position = position or Position()
     n_steps = rows.steps_of_epoch(batch_size)
     while position.epoch < max_epochs:
         if before_epoch is not None:
@@ -137,17 +129,26 @@ def epochs(
         if position.order is None:
             position.order, position.losses = rows.shuffled(), []
         rest = position.order[len(position.losses) * batch_size :]
-        for some in rest.split(batch_size) if len(rest) else ():  # of nothing it gives one
-            pieces = some.tensor_split(min(n_shards, len(some)))
+        for batch in rows.batches(batch_size, rest):
+            loss = batch_loss(
+                denoiser,
+                diffusion,
+                batch,
+                masked=rows.masked,
+                generator=rows.generator,
+                n_loss_items=n_loss_items,
+                run=run,
+            )
+            optimizer.zero_grad()
+            loss.backward()
             if rate is not None:
                 step = position.epoch * n_steps + len(position.losses) + 0.5
                 optimizer.learning_rate = rate(step / (max_epochs * n_steps))
-            loss, gradients = shard_gradients(rows, pieces, parameters, loss_of, run)
-            optimizer.step(gradients, run)
+            optimizer.step(run)
             ema.update(run)
-            position.losses.append(loss)
+            position.losses.append(loss.detach())
             if position.first_loss is None:
-                position.first_loss = float(loss)
+                position.first_loss = float(loss.detach())
             if after_step is not None:
                 after_step()
         loss = float(torch.stack(position.losses).mean())

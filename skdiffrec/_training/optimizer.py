@@ -5,7 +5,7 @@ import math
 import torch
 from torch.optim.adamw import adamw
 
-from .shards import N_SHARDS, in_turn
+from .threads import in_parts, in_turn, is_large
 
 _WARM_UP = 0.1
 
@@ -29,7 +29,7 @@ class AdamW:
     Parameters
     ----------
     parameters : iterable of torch.nn.Parameter
-        All on one device.
+        All on one device. Sparse gradients are taken too, as the dense ones they stand for.
     learning_rate, weight_decay : float
     """
 
@@ -43,42 +43,37 @@ class AdamW:
         self.steps = [torch.zeros((), dtype=torch.float32, device=device) for _ in self.parameters]
         self.fused = device.type in ("cpu", "cuda")  # a third of the time
 
+    def zero_grad(self):
+        """Forget the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
     @torch.no_grad()
-    def step(self, gradients, run=in_turn):
-        """One step.
+    def step(self, run=in_turn):
+        """One step, large parameters in parts; those without a gradient stay.
 
-        Parameters
-        ----------
-        gradients : list of (float, sequence of (tensor or None))
-            Of each shard of the rows: its share, and its gradient of every parameter, which may be
-            overwritten. Sparse ones are taken as the dense ones they stand for. Parameters without
-            one stay.
-        run : callable
-            From `shard_threads`; every part of the parameters is a work of its own.
+        `run` is from `training_threads`.
         """
-        of_parameter = zip(*(own for _, own in gradients), strict=True)
-        shares = [share for share, _ in gradients]
-        given = []
-        for i, parts in enumerate(of_parameter):
-            found = [pair for pair in zip(shares, parts, strict=True) if pair[1] is not None]
-            if found:
-                given.append((i, self._split(self.parameters[i], found)))
+        own = zip(self.parameters, self.first, self.second, self.steps, strict=True)
+        given = [parts for parts in own if parts[0].grad is not None]
+        if not given:
+            return
+        parameters, first, second, steps = map(list, zip(*given, strict=True))
+        gradients = [parameter.grad for parameter in parameters]
+        dense = [self._dense(parameter) for parameter in parameters]
+        parts = list(zip(*map(in_parts, (parameters, dense, first, second)), strict=True))
+        # each part counts its steps, the first one for good
+        counts = [steps] + [[count.clone() for count in steps] for _ in parts[1:]]
+        large = [count for count, p in zip(counts[-1], parameters, strict=True) if is_large(p)]
+        counts[1:] = [large for _ in parts[1:]]
+        run(lambda i: self._update(*parts[i], counts[i]), len(parts))
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if gradient.is_sparse:
+                self.dense[parameter].index_fill_(0, gradient._indices()[0], 0.0)
 
-        def update(part):
-            self._step(
-                [self.parameters[i].detach().tensor_split(N_SHARDS)[part] for i, _ in given],
-                [_mean([(share, own[part]) for share, own in pairs]) for _, pairs in given],
-                [self.first[i].tensor_split(N_SHARDS)[part] for i, _ in given],
-                [self.second[i].tensor_split(N_SHARDS)[part] for i, _ in given],
-                [self.steps[i].clone() for i, _ in given],
-            )
-
-        if given:
-            run(update, N_SHARDS)
-            torch._foreach_add_([self.steps[i] for i, _ in given], 1)
-        self._clear(gradients)
-
-    def _step(self, parameters, gradients, first, second, steps):
+    def _update(self, parameters, gradients, first, second, steps):
+        if not parameters:
+            return
         adamw(
             parameters,
             gradients,
@@ -96,33 +91,10 @@ class AdamW:
             maximize=False,
         )
 
-    def _split(self, parameter, found):
-        """(share, parts) of every gradient of a parameter; sparse ones are summed up."""
-        dense, split = None, []
-        for share, gradient in found:
-            if gradient.is_sparse:
-                dense = self.dense.setdefault(parameter, None)
-                if dense is None:
-                    dense = self.dense[parameter] = torch.zeros_like(parameter)
-                dense.index_add_(0, gradient._indices()[0], gradient._values(), alpha=share)
-            else:
-                split.append((share, gradient.tensor_split(N_SHARDS)))
-        if dense is not None:
-            split.append((1.0, dense.tensor_split(N_SHARDS)))
-        return split
-
-    def _clear(self, gradients):
-        for _, own in gradients:
-            for parameter, gradient in zip(self.parameters, own, strict=True):
-                if gradient is not None and gradient.is_sparse:
-                    self.dense[parameter].index_fill_(0, gradient._indices()[0], 0.0)
-
-
-def _mean(weighted):
-    """The sum of (share, tensor) pairs, in the place of the first."""
-    (share, total), *others = weighted
-    if share != 1.0:
-        total = total.mul_(share)
-    for share, other in others:
-        total.add_(other, alpha=share)
-    return total
+    def _dense(self, parameter):
+        gradient = parameter.grad
+        if not gradient.is_sparse:
+            return gradient
+        if parameter not in self.dense:
+            self.dense[parameter] = torch.zeros_like(parameter)
+        return self.dense[parameter].index_add_(0, gradient._indices()[0], gradient._values())

@@ -55,14 +55,10 @@ class PrefixRows(RowBatches):
         n_cuts = np.bincount(rows.row[cuts], minlength=X.shape[0])
         self.cut_indptr = self._tensor(np.concatenate([[0], np.cumsum(n_cuts)]))
 
-    @property
-    def examples_of_row(self):
-        """Cuts of a row in an epoch, in the mean."""
-        return float(self.cut_indptr.diff().clamp(max=_MOST_CUTS).float().mean().clamp(min=1))
-
     def rows_of_step_of(self, n_visits):
         """Users in a training step of an epoch of so many."""
-        return max(1, int(_CUTS_OF_STEP / self.examples_of_row))
+        n_cuts = self.cut_indptr.diff().clamp(max=_MOST_CUTS).float().mean()
+        return max(1, int(_CUTS_OF_STEP / n_cuts.clamp(min=1)))
 
     def cut(self, rows):
         """A `Batch` with one row for every cut of the given rows."""

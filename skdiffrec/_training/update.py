@@ -30,8 +30,8 @@ from .parts import (
     training_rows,
     with_spread,
 )
-from .shards import shard_threads
 from .state import fill, numbered
+from .threads import training_threads
 from .user_weights import merge_rows
 
 
@@ -135,7 +135,7 @@ def _pass(model, denoiser, rows, weight, n_all, unmet, p, reads):
     ema = EMA(denoiser, EMA_DECAY)
     if before is not None:
         _go_on(before, denoiser, optimizer, ema)
-    with shard_threads(model.device) as run:
+    with training_threads(model.device) as run:
         (record,) = epochs(
             denoiser,
             model.diffusion,

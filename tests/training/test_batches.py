@@ -12,7 +12,6 @@ from scipy.stats import chisquare
 from training_problems import (
     N_ITEMS,
     all_values,
-    batches,
     cut,
     filled_rows,
     marked_rows,
@@ -227,7 +226,7 @@ def test_batches_go_once_through_the_filled_rows_in_a_fresh_order():
     orders = []
     for _ in range(2):
         sizes, order = [], []
-        for condition, known, target, *_ in batches(cutter, 8):
+        for condition, known, target, *_ in cutter.batches(8):
             sizes.append(len(known))
             for shown, goal in zip(to_dicts(condition), to_dicts(target), strict=True):
                 order.append(min(shown.keys() | goal.keys()))  # its mark

@@ -19,7 +19,6 @@ from skdiffrec._diffusion.process import PREDICTION_TYPES
 from skdiffrec._training.ema import EMA
 from skdiffrec._training.loop import EpochRecord, batch_loss, epochs, train
 from skdiffrec._training.optimizer import AdamW, one_cycle
-from skdiffrec._training.shards import in_turn, shard_gradients
 
 
 def test_training_on_drawn_items_learns():
@@ -77,16 +76,16 @@ def test_epochs_yield_records_and_update_the_average_every_step():
     optimizer = AdamW(denoiser.parameters(), learning_rate=0.0)
     ema = EMA(denoiser, 0.9)
     # with no step the parameters stay, and the loss of an epoch is the mean of its batches'
-    twin, parameters = small_problem()[2], list(denoiser.parameters())
-
-    def loss_of(batch, generator):
-        return batch_loss(denoiser, diffusion, batch, masked=True, generator=generator)
-
+    twin = small_problem()
     expected = [
         np.mean(
             [
-                float(shard_gradients(twin, [some], parameters, loss_of, in_turn)[0])
-                for some in twin.shuffled().split(3)
+                float(
+                    batch_loss(
+                        denoiser, diffusion, batch, masked=True, generator=twin[2].generator
+                    ).detach()
+                )
+                for batch in twin[2].batches(3)
             ]
         )
         for _ in range(2)

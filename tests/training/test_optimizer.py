@@ -4,6 +4,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skdiffrec._training import threads
 from skdiffrec._training.optimizer import AdamW, one_cycle
 
 
@@ -21,21 +22,20 @@ def test_the_rate_rises_fast_and_falls_slowly_to_nothing():
     assert_allclose(rates, [0, 0.5, 1, 0.5, 0], atol=1e-12)
 
 
-@pytest.mark.parametrize("shares", [(1.0,), (0.25, 0.75)])
+@pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("sparse", [False, True])
-def test_steps_are_those_of_torch(sparse, shares):
-    """Of the weighted mean of the shards' gradients; a parameter without one stays."""
+def test_steps_are_those_of_torch(sparse, large, monkeypatch):
+    """Large parameters in parts, others not."""
+    monkeypatch.setattr(threads, "_LARGE", 1 if large else 100)
     start = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
     ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
     idle = torch.nn.Parameter(start.clone())
     optimizer = AdamW([ours, idle], learning_rate=0.1, weight_decay=0.2)
     reference = torch.optim.AdamW([theirs], lr=0.1, weight_decay=0.2)
     for seed in range(5):
-        parts = [gradients(10 * seed + i, sparse) for i in range(len(shares))]
-        theirs.grad = sum(s * dense for s, (_, dense) in zip(shares, parts, strict=True))
-        optimizer.step(
-            [(share, [own, None]) for share, (own, _) in zip(shares, parts, strict=True)]
-        )
+        optimizer.zero_grad()
+        ours.grad, theirs.grad = gradients(seed, sparse)
+        optimizer.step()
         reference.step()
         assert_allclose(ours.detach(), theirs.detach(), rtol=1e-5, atol=1e-6)
     assert_array_equal(idle.detach(), start)  # it never had a gradient

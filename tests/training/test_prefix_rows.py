@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from training_problems import batches, filled_rows, properties, ranges, seeds, to_csr, to_dicts
+from training_problems import filled_rows, properties, ranges, seeds, to_csr, to_dicts
 
 from skdiffrec._training.prefix_rows import PrefixRows
 
@@ -124,7 +124,7 @@ def test_a_row_counts_as_its_users_do(weight):
     X = to_csr([{0: 1.0, 1: 2.0, 2: 3.0}, {3: 1.0, 4: 2.0}])
     cutter = prefix_rows(X, row_weight=np.array(weight))
     total = np.zeros(2)
-    for batch in batches(cutter, 2):
+    for batch in cutter.batches(2):
         owner = np.isin(batch.target.items.numpy(), [3, 4])
         np.add.at(total, owner.astype(int), batch.weight.numpy())
     assert_allclose(total[0] / total[1], 3 / 2 * weight[0] / weight[1], rtol=1e-5)

@@ -8,7 +8,6 @@ from conftest import tiny_cfg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from training_problems import batches
 
 from skdiffrec._closed_form.held_out import HeldOut
 from skdiffrec._network.sparse_rows import UserRows
@@ -106,7 +105,7 @@ def test_merged_rows_are_trained_on_as_often():
         row_weight=weight,
         generator=torch.Generator().manual_seed(0),
     )
-    shown = [len(batch.known) for batch in batches(rows, 2)]
+    shown = [len(batch.known) for batch in rows.batches(2)]
     assert shown == [2, 2, 2, 1]
     assert_allclose(rows.row_weight, 1)
     halves = TrainingRows(

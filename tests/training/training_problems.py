@@ -115,8 +115,3 @@ def slow_loss(scores, condition, target, masked, weight):
         loss = sum(w * (norm - scores[row][item]) for item, w in goal.items())
         total += weight[row] * loss / math.sqrt(sum(goal.values()))
     return total / len(target)
-
-
-def batches(rows, size):
-    """The batches of one epoch of `RowBatches`."""
-    return [rows.cut(some) for some in rows.shuffled().split(size)]
