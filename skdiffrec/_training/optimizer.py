@@ -63,17 +63,19 @@ class AdamW:
         dense = [self._dense(parameter) for parameter in parameters]
         parts = list(zip(*map(in_parts, (parameters, dense, first, second)), strict=True))
         # each part counts its steps, the first one for good
-        counts = [steps] + [[count.clone() for count in steps] for _ in parts[1:]]
-        large = [count for count, p in zip(counts[-1], parameters, strict=True) if is_large(p)]
-        counts[1:] = [large for _ in parts[1:]]
-        run(lambda i: self._update(*parts[i], counts[i]), len(parts))
+        counts = [steps]
+        for _ in parts[1:]:
+            pairs = zip(steps, parameters, strict=True)
+            counts.append([count.clone() for count, own in pairs if is_large(own)])
+        run(lambda i: self._update(parts[i], counts[i]), len(parts))
         for parameter, gradient in zip(parameters, gradients, strict=True):
             if gradient.is_sparse:
                 self.dense[parameter].index_fill_(0, gradient._indices()[0], 0.0)
 
-    def _update(self, parameters, gradients, first, second, steps):
-        if not parameters:
+    def _update(self, tensors, steps):
+        if not steps:
             return
+        parameters, gradients, first, second = tensors
         adamw(
             parameters,
             gradients,
