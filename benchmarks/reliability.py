@@ -290,6 +290,7 @@ def soak(options):
                 print(len(minutes), minutes[-1], f"{memory[-1]:.1f} MB", row, flush=True)
     if memory:
         row["memory, last to first minute"] = memory[-1] / memory[0]
+        row["memory, last to middle minute"] = memory[-1] / memory[len(memory) // 2]
         row["median and p99 ms, first minute"] = minutes[0]
         row["median and p99 ms, last minute"] = minutes[-1]
     return row

@@ -49,10 +49,13 @@ def details():
             "{:.1f} and {:.1f} ms".format(*soak[f"median and p99 ms, {when} minute"])
             for when in ("first", "last")
         )
-        change = 100 * (soak["memory, last to first minute"] - 1)
+        change, late = (
+            100 * (soak[f"memory, last to {minute} minute"] - 1) for minute in ("first", "middle")
+        )
         said.append(
-            f"Over the long run memory changed by {change:+.2f} %; median and 99th percentile of a "
-            f"list were {first} in the first minute, {last} in the last."
+            f"Over the long run memory changed by {change:+.2f} %, in its second half by "
+            f"{late:+.2f} %; median and 99th percentile of a list were {first} in the first minute, "
+            f"{last} in the last."
         )
     return " ".join(said)
 
