@@ -115,18 +115,18 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         network's. "auto" takes the one of 0.5, 1, 2, 4, 16 and 64 that is best on the held-out
         items of early stopping (0.5 without it); with a `horizon` one of nine from 0.015 to 16
         (0.06).
-    max_epochs : int, default=16
+    max_epochs : int, default=14
         **Training.** Passes over the users.
     batch_size : "auto" or int, default="auto"
-        Users in a training step; "auto" makes about 24 steps an epoch, of 64 to 1,024 users; with
-        a `horizon` steps of about 2,048 moments.
+        Users in a training step; "auto" makes about 24 steps an epoch where 1.5 % of X and more is
+        filled, else 48, of 64 to 1,024 users; with a `horizon` steps of about 2,048 moments.
     n_loss_items : "auto", int or None, default="auto"
         Items that a step's ranking loss is computed on, its targets among them; drawn ones stand
         for the rest. None is all; "auto" is 2,048 above 8,192 items, with a `horizon` 1,024 above
         2,048.
     learning_rate : "auto" or float, default="auto"
         The highest of AdamW: it rises over the first tenth of `max_epochs` and falls to 0 at the
-        last. "auto" is 5e-3, with a `horizon` 6e-3.
+        last. "auto" is 4e-3, with a `horizon` 6e-3.
     early_stopping : bool, default=True
         Hold out a fifth of some users' items (the latest where values are times), stop when
         nDCG@10 on them no longer rises, and keep the best weights. With a `horizon` the last
@@ -234,7 +234,7 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         dropout: float | Literal["auto"] = "auto",
         closed_form: Literal["auto"] | ItemItemRecommender | None = "auto",
         closed_form_weight: float | Literal["auto"] = "auto",
-        max_epochs: int = 16,
+        max_epochs: int = 14,
         batch_size: int | Literal["auto"] = "auto",
         n_loss_items: int | Literal["auto"] | None = "auto",
         learning_rate: float | Literal["auto"] = "auto",

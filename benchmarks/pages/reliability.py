@@ -54,8 +54,8 @@ def details():
         )
         said.append(
             f"Over the long run memory changed by {change:+.2f} %, in its second half by "
-            f"{late:+.2f} %; median and 99th percentile of a list were {first} in the first minute, "
-            f"{last} in the last."
+            f"{late:+.2f} %; median and 99th percentile of a list were {first} in the first "
+            f"minute, {last} in the last."
         )
     return " ".join(said)
 

@@ -13,7 +13,7 @@ from .._utils.condition_names import DISLIKED, USER_FEATURES, WANTED, condition_
 from .._utils.recency import RECENCY_FLOOR
 from .._utils.rows import ROW_MULTIPLE, rounded_share, unit_free
 
-_PRODUCT_ENTRIES = 2**20  # of a sparse product, expanded at once: 8 MB
+_PRODUCT_ENTRIES = 2**18  # of a sparse product, expanded at once: 2 MB
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from .._network.sparse_rows import AgedRows, SparseRows
 from .._utils.condition_names import DISLIKED
 from .._utils.cuts import OrderedRows
 from .._utils.recency import history_weights
+from .._utils.rows import is_dense
 from .user_weights import visits_per_epoch
 
 _NEARNESS_FLOOR = 0.02
@@ -55,6 +56,7 @@ class RowBatches:
         self.device, self.generator = generator.device, generator
         self.cond_drop_prob = cond_drop_prob
         self.indptr = self._tensor(X.indptr)
+        self.steps = 24 if is_dense(X) else 48  # of an epoch; of sparse rows each shows few items
         row_weight = np.ones(X.shape[0]) if row_weight is None else row_weight
         visits = visits_per_epoch(row_weight)
         self.visits = self._tensor(visits)
@@ -74,7 +76,7 @@ class RowBatches:
 
     def rows_of_step_of(self, n_visits):
         """Users in a training step of an epoch of so many."""
-        return min(max(n_visits // 24, 64), 1024)
+        return min(max(n_visits // self.steps, 64), 1024)
 
     def _tensor(self, array, dtype=torch.int64):
         return torch.as_tensor(array).to(self.device, dtype)

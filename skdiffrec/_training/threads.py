@@ -11,7 +11,7 @@ from .._inference.host_state import own_state, torch_threads
 from .._utils.threads import blas_limit, side_by_side
 
 N_PARTS = 2  # whatever the processors, so that these change no result
-_LARGE = 2**20  # numbers
+_LARGE = 2**19  # numbers
 
 Run = Callable[[Callable[[int], Any], int], list[Any]]
 
