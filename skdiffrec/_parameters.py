@@ -148,7 +148,7 @@ def resolve_loss_items(n_loss_items, n_items, horizon):
 def resolve_learning_rate(learning_rate, horizon):
     """The highest of AdamW."""
     if learning_rate == "auto":
-        return 4e-3 if horizon is None else 6e-3
+        return 3e-3 if horizon is None else 6e-3
     return learning_rate
 
 

@@ -126,7 +126,7 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         2,048.
     learning_rate : "auto" or float, default="auto"
         The highest of AdamW: it rises over the first tenth of `max_epochs` and falls to 0 at the
-        last. "auto" is 4e-3, with a `horizon` 6e-3.
+        last. "auto" is 3e-3, with a `horizon` 6e-3.
     early_stopping : bool, default=True
         Hold out a fifth of some users' items (the latest where values are times), stop when
         nDCG@10 on them no longer rises, and keep the best weights. With a `horizon` the last

@@ -126,7 +126,7 @@ def test_learns_a_checkerboard(model, checkerboard):
     X, withheld = checkerboard
     if isinstance(model, CFGDiffusionRecommender):
         # x0: estimates made from noise at the last timesteps hold little
-        model.set_params(prediction_type="x0", max_epochs=20, early_stopping=False, dropout=0.0)
+        model.set_params(prediction_type="x0", max_epochs=40, early_stopping=False, dropout=0.0)
         model.set_params(batch_size=8, learning_rate=3e-3)
         if model.horizon is not None:  # all that is left: there is no order to learn
             model.set_params(horizon=8)
