@@ -21,6 +21,7 @@ from profiled_models import (  # noqa: F401
     same,
 )
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -264,9 +265,10 @@ class TestRouting:
     def test_the_choice_of_a_scale_cuts_them_with_the_rows(self):
         data = data_of()
         U = data.user_features
-        search = GuidanceScaleCV(tiny_cfg(), scales=[0.5, 1.0, 2.0], cv=2, refit=True)
+        model = tiny_cfg(learning_rate=0.03)  # features say something after three epochs
+        search = GuidanceScaleCV(model, scales=[0.5, 1.0, 2.0], cv=2, refit=True)
         search.fit(data.train, user_features=U)
-        fitted = tiny_cfg().fit(data.train[75:], user_features=U[75:])
+        fitted = clone(model).fit(data.train[75:], user_features=U[75:])
         scorer = RankingScorer()
         history, holdout = scorer.split(fitted, data.train[:75])
         for i, scale in enumerate([0.5, 1.0, 2.0]):
