@@ -319,7 +319,7 @@ def test_in_a_process_of_its_own(saved, path, interactions):
     forge(path, record, tensors)
     code = f"""
         import pickle, resource, joblib, torch
-        from skdiffrec import persistence
+        from skdiffrec import CFGDiffusionRecommender, persistence  # imports before the patch
         def refuse(*arguments, **options):
             raise AssertionError
         for module in (pickle, torch, joblib):
