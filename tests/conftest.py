@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 from sklearn.base import clone
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec._training import loop
@@ -117,6 +117,19 @@ def model(request):
 def fitted(request, interactions):
     """Every model of the list, fitted to `interactions`; shared, so never change it."""
     return clone(MODELS[request.param]).fit(interactions)
+
+
+@pytest.fixture
+def four_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+def blas_threads():
+    """The numbers of threads of all libraries of BLAS."""
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def _start_alike(table, V):
     """Let items that the same users have start with rows of a table (n_items, H) that are alike.
 
     The first columns become the directions of the items' singular vectors V (n_items, dim), some
-    times as long as what was drawn. Training then needs half as many epochs.
+    times as long as what was drawn.
     """
     n_columns = min(V.shape[1], table.shape[1])
     directions = F.normalize(V[:, :n_columns])  # an item that nobody has stays without

@@ -8,24 +8,12 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_cfg
+from conftest import blas_threads, tiny_cfg
 from numpy.testing import assert_array_equal
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from skdiffrec._inference.device import run_blocks
 from skdiffrec._utils import threads, topk
-
-
-@pytest.fixture
-def four_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
-
-
-def blas_threads():
-    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
 
 @pytest.mark.parametrize("n_blocks", [0, 1, 3, 40])

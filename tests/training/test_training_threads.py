@@ -5,9 +5,8 @@ import threading
 import joblib
 import pytest
 import torch
-from conftest import tiny_cfg
+from conftest import blas_threads, tiny_cfg
 from numpy.testing import assert_array_equal
-from threadpoolctl import threadpool_info
 
 from skdiffrec._training import losses, threads
 from skdiffrec._training.ema import EMA
@@ -15,18 +14,6 @@ from skdiffrec._training.threads import N_PARTS, in_parts, training_threads
 from skdiffrec.datasets import make_interactions
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def four_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
-
-
-def blas_threads():
-    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
 
 def test_every_work_runs_once_and_threads_are_put_back(four_threads):
