@@ -120,7 +120,7 @@ class Monitor:
         self.best_weight, self.best_factor = 0.0, 0.0
 
     def evaluate(self, run=in_turn):
-        """nDCG@10 at the best weight now; True beside it if it is the best epoch so far.
+        """nDCG@10 at the best weight now; True beside it if no epoch was better so far.
 
         `run` is from `training_threads`.
         """
@@ -144,9 +144,11 @@ class Monitor:
         # a mean with its neighbours, so that no weight wins by luck alone
         smooth = uniform_filter1d(ndcg, 3, mode="nearest")
         chosen = self.first + int(np.argmax(smooth[self.first :]))
-        improved = ndcg[chosen] > self.best
+        # Of equals the one that was trained longer: of few held-out items a young network can have
+        # all right.
+        improved = ndcg[chosen] >= self.best
         # A young network adds nothing to a closed form: it is the mean over weights that rises.
-        if improved or np.mean(ndcg) > self.best_mean:
+        if ndcg[chosen] > self.best or np.mean(ndcg) > self.best_mean:
             self.risen = self.epoch
         self.best_mean = max(self.best_mean, float(np.mean(ndcg)))
         if improved:

@@ -268,8 +268,8 @@ def test_monitor_stops_after_its_patience():
         stage.network = stage.noise + np.float32(quality) * stage.truth
         improvements.append(bool(monitor.evaluate()[1]))
         stops.append(monitor.should_stop)
-    # as good as the best is no improvement
-    assert improvements == [True, True, False, False, True, False, False, False]
+    # of two as good as each other the later one is kept, but it does not prolong training
+    assert improvements == [True, True, False, True, True, False, False, False]
     assert stops == [False] * 7 + [True]
     assert_allclose(monitor.best, stage.ndcg(stage.noise + 6 * stage.truth))
 
@@ -282,10 +282,24 @@ def test_monitor_waits_for_a_network_that_learns_beside_a_better_closed_form():
     monitor = stage.monitor(patience=3)
     for epoch in range(8):
         stage.network = other + np.float32(0.4 * epoch) * stage.truth
-        assert monitor.evaluate()[1] == (epoch == 0)
+        assert monitor.evaluate()[1]  # as good as before, and trained longer
         assert not monitor.should_stop
     for _ in range(3):
         monitor.evaluate()
+    assert monitor.should_stop
+
+
+def test_of_two_epochs_as_good_as_each_other_the_later_one_is_kept():
+    stage = Stage()
+    monitor = stage.monitor(with_form=False, patience=2)
+    stage.network = stage.truth
+    assert monitor.evaluate()[1]
+    first = monitor.best
+    stage.network = 2 * stage.truth  # the same lists
+    assert monitor.evaluate()[1]
+    assert monitor.best == first
+    assert not monitor.should_stop
+    monitor.evaluate()
     assert monitor.should_stop
 
 
