@@ -209,7 +209,9 @@ class TestTraining:
 
 
 def best_epoch(model):
-    return 1 + int(np.argmax([record["validation_ndcg"] for record in model.history_]))
+    """The last one of those that rank held-out items best."""
+    scores = [record["validation_ndcg"] for record in model.history_]
+    return 1 + int(np.flatnonzero(np.equal(scores, max(scores)))[-1])
 
 
 def pickle_round_trip(model):

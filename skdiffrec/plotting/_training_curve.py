@@ -37,7 +37,7 @@ class TrainingCurveDisplay:
     Attributes
     ----------
     best_epoch : int or None
-        The first epoch with the highest `validation_ndcg`, whose weights the recommender keeps.
+        The last epoch with the highest `validation_ndcg`, whose weights the recommender keeps.
         None without `validation_ndcg`.
     ax_ : Axes, or ndarray of 2 Axes
         Axes of the loss and, with `validation_ndcg`, of the nDCG.
@@ -75,7 +75,8 @@ class TrainingCurveDisplay:
     def best_epoch(self) -> int | None:
         if self.validation_ndcg is None:
             return None
-        return int(self.epochs[np.nanargmax(self.validation_ndcg)])
+        best = np.flatnonzero(self.validation_ndcg == np.nanmax(self.validation_ndcg))
+        return int(self.epochs[best[-1]])
 
     @classmethod
     def from_estimator(
