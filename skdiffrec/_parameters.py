@@ -130,10 +130,10 @@ def resolve_updated_batch_size(batch_size, rows, n_all):
     return int(batch_size)
 
 
-def resolve_dropout(dropout, X):
+def resolve_dropout(dropout, X, values):
     """Dropout of hidden layers for rows like X."""
     if dropout == "auto":
-        return 0.3 if is_dense(X) else 0.5
+        return 0.3 if is_dense(X) or values != "time" else 0.5
     return dropout
 
 
@@ -145,11 +145,16 @@ def resolve_loss_items(n_loss_items, n_items, horizon):
     return n_loss_items
 
 
-def resolve_learning_rate(learning_rate, horizon):
-    """The highest of AdamW."""
-    if learning_rate == "auto":
-        return 3e-3 if horizon is None else 6e-3
-    return learning_rate
+def resolve_learning_rate(learning_rate, X, values, horizon, batch_size):
+    """The highest of AdamW for rows like X in steps of so many."""
+    if learning_rate != "auto":
+        return learning_rate
+    if horizon is not None:
+        return 6e-3
+    if is_dense(X) or values == "time":
+        return 3e-3
+    # of sparse sets a step says little: it grows with the rows that say it
+    return 3e-3 * min(max(batch_size / 64, 1.0), 5 / 3)
 
 
 def resolve_item_dim(horizon):

@@ -100,7 +100,8 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         Widths of the layers; one as wide as the layer before it is a residual block. "auto" is one
         layer 240 wide, and a residual block after it where at least 1.5 % of X is filled.
     dropout : "auto" or float, default="auto"
-        On hidden layers; "auto" is 0.3 where X is as dense as that, else 0.5.
+        On hidden layers; "auto" is 0.5 where values are times and X is not as dense as that,
+        else 0.3.
     closed_form : "auto", recommender or None, default="auto"
         Closed-form item-item model whose scores are added to those of the ranking head after
         training. A recommender of `skdiffrec.baselines` (`EASERecommender`,
@@ -126,7 +127,8 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         2,048.
     learning_rate : "auto" or float, default="auto"
         The highest of AdamW: it rises over the first tenth of `max_epochs` and falls to 0 at the
-        last. "auto" is 3e-3, with a `horizon` 6e-3.
+        last. "auto" is 3e-3, and 6e-3 with a `horizon`; where X is sparse and holds no times it
+        rises with the users of a step to 5e-3.
     early_stopping : bool, default=True
         Hold out a fifth of some users' items (the latest where values are times), stop when
         nDCG@10 on them no longer rises, and keep the best weights. With a `horizon` the last

@@ -8,12 +8,17 @@ import pickle
 import numpy as np
 import pytest
 from conftest import tiny_cfg
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from recommender_models import assert_same_lists, cfg_fixture, changed, plain_fixture  # noqa: F401
 from scipy.sparse import csr_array
 from sklearn.base import clone
 
-from skdiffrec._parameters import resolve_dropout, resolve_hidden_dims, resolve_loss_items
+from skdiffrec._parameters import (
+    resolve_dropout,
+    resolve_hidden_dims,
+    resolve_learning_rate,
+    resolve_loss_items,
+)
 from skdiffrec._training import fit as training
 from skdiffrec._training import loop
 from skdiffrec.baselines import EASERecommender, ItemKNNRecommender, NeighborhoodRecommender
@@ -109,11 +114,26 @@ class TestTraining:
         dense, sparse = shape(50, 100, 10), shape(50, 1_000, 10)
         assert resolve_hidden_dims("auto", dense) == (240, 240)
         assert resolve_hidden_dims("auto", sparse) == (240,)
-        assert [resolve_dropout("auto", X) for X in (dense, sparse)] == [0.3, 0.5]
-        assert resolve_dropout(0.1, dense) == 0.1
+        for values, of_sparse in (("binary", 0.3), ("weight", 0.3), ("rating", 0.3), ("time", 0.5)):
+            found = [resolve_dropout("auto", X, values) for X in (dense, sparse)]
+            assert found == [0.3, of_sparse], values
+        assert resolve_dropout(0.1, dense, "binary") == 0.1
         assert [resolve_loss_items("auto", n, None) for n in (8_192, 8_193)] == [None, 2_048]
         assert [resolve_loss_items("auto", n, 1) for n in (2_048, 2_049)] == [None, 1_024]
         assert resolve_loss_items(77, 100, None) == 77
+
+    def test_the_learning_rate_grows_with_the_users_of_a_step(self):
+        dense, sparse = csr_array(np.ones((9, 9))), csr_array((9, 9_000))
+
+        def rates(X, values, horizon=None):
+            sizes = 16, 64, 96, 128, 1024
+            return [resolve_learning_rate("auto", X, values, horizon, n) for n in sizes]
+
+        assert_allclose(rates(sparse, "binary"), [3e-3, 3e-3, 4.5e-3, 5e-3, 5e-3])
+        for X, values in ((dense, "binary"), (dense, "time"), (sparse, "time")):
+            assert_allclose(rates(X, values), 3e-3)
+            assert_allclose(rates(X, "time", 1), 6e-3)
+        assert resolve_learning_rate(0.1, sparse, "binary", None, 64) == 0.1
 
     def test_a_loss_on_some_items(self, interactions):
         some, all_items = (tiny_cfg(n_loss_items=n).fit(interactions) for n in (45, None))

@@ -114,6 +114,9 @@ def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks
     of_rows = popularity, held_out, set_size, of_features, opinions
     training = _Training(rows, weight, *of_rows, p, seed, device)
     shown = None if held_out is None else held_out[:2]
+    batch_size = resolve_batch_size(p.batch_size, training.rows)
+    of_steps = rows.history, p.values, p.horizon, batch_size
+    learning_rate = resolve_learning_rate(p.learning_rate, *of_steps)
     with training_threads(device) as run:
         state = train(
             training.denoiser,
@@ -121,9 +124,9 @@ def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks
             training.rows,
             training.monitor,
             training.history,
-            learning_rate=resolve_learning_rate(p.learning_rate, p.horizon),
+            learning_rate=learning_rate,
             max_epochs=p.max_epochs,
-            batch_size=resolve_batch_size(p.batch_size, training.rows),
+            batch_size=batch_size,
             n_loss_items=resolve_loss_items(p.n_loss_items, rows.shape[1], p.horizon),
             verbose=p.verbose,
             run=run,
@@ -208,7 +211,7 @@ class _Training:
             latent_dim=p.latent_dim,
             hidden_dims=resolve_hidden_dims(p.hidden_dims, X),
             n_timesteps=self.diffusion.n_timesteps,
-            dropout=resolve_dropout(p.dropout, X),
+            dropout=resolve_dropout(p.dropout, X, p.values),
             half_life=self.half_life,
             item_dim=resolve_item_dim(p.horizon),
             user_features=of_features and of_features["project"].shape,

@@ -129,8 +129,10 @@ def _pass(model, denoiser, rows, weight, n_all, unmet, p, reads):
     seed = int(hash64(np.array([model.seed ^ n_updates], np.uint64))[0] >> np.uint64(2))
     generator = torch.Generator(model.device).manual_seed(seed)
     batches = training_rows(rows, weight, p, generator=generator, **reads)
+    batch_size = resolve_updated_batch_size(p.batch_size, batches, n_all)
+    of_steps = rows.history, p.values, p.horizon, batch_size
     # the mean of what a fit has from its first step to its last
-    rate = 0.5 * resolve_learning_rate(p.learning_rate, p.horizon)
+    rate = 0.5 * resolve_learning_rate(p.learning_rate, *of_steps)
     optimizer = AdamW(denoiser.parameters(), learning_rate=rate)
     ema = EMA(denoiser, EMA_DECAY)
     if before is not None:
@@ -143,7 +145,7 @@ def _pass(model, denoiser, rows, weight, n_all, unmet, p, reads):
             optimizer,
             ema,
             max_epochs=1,
-            batch_size=resolve_updated_batch_size(p.batch_size, batches, n_all),
+            batch_size=batch_size,
             n_loss_items=resolve_loss_items(p.n_loss_items, rows.shape[1], p.horizon),
             run=run,
         )

@@ -26,7 +26,9 @@ class TestTrainingCurve:
         assert upper.get_shared_x_axes().joined(upper, lower)
 
     def test_best_is_the_last_of_equals(self):
-        records = [dict(epoch=i + 1, loss=1.0, validation_ndcg=v) for i, v in enumerate([1, 3, 3, 2])]
+        records = [
+            dict(epoch=i + 1, loss=1.0, validation_ndcg=v) for i, v in enumerate([1, 3, 3, 2])
+        ]
         display = TrainingCurveDisplay.from_history(records)
         assert display.best_epoch == 3
         assert legend_texts(display) == ["best epoch: 3, nDCG@10 3.0000"]
