@@ -235,6 +235,7 @@ def train(
             state.ended_by = "interrupt"
             _warn_interrupted(len(log), state.best)
     ema.load(state.best)
+    state.forget_weights()
     _warn_of_growth(state, learning_rate)
     return state
 

@@ -68,8 +68,17 @@ class TrainingState:
     def keep(self, improved: bool) -> None:
         """Keep the averaged weights of an epoch that ended well, `improved` or not."""
         if improved:
-            self.best = self.ema.snapshot()
-        self.last_good = self.best if self.monitor is not None else self.ema.snapshot()
+            self.best = self.ema.snapshot(self.best)
+        if self.monitor is not None:
+            self.last_good = self.best
+        else:
+            self.last_good = self.ema.snapshot(self.last_good)
+
+    def forget_weights(self) -> None:
+        """Leave the network as the only one that holds weights, once it has the best ones."""
+        self.best = self.last_good = None
+        self.ema.average = []
+        self.optimizer.zero_grad()
 
     def packed(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """(record, tensors): JSON-able, and ndarrays that share the memory of the training."""

@@ -4,6 +4,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skdiffrec._training import optimizer as optimizer_module
 from skdiffrec._training import threads
 from skdiffrec._training.optimizer import AdamW, one_cycle
 
@@ -25,8 +26,9 @@ def test_the_rate_rises_fast_and_falls_slowly_to_nothing():
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_steps_are_those_of_torch(sparse, large, monkeypatch):
-    """Large parameters in parts, others not."""
+    """Large parameters in parts, others not; tables with sparse gradients in pieces of a row."""
     monkeypatch.setattr(threads, "_LARGE", 1 if large else 100)
+    monkeypatch.setattr(optimizer_module, "_PIECE", 3 if large else 100)
     start = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
     ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
     idle = torch.nn.Parameter(start.clone())
