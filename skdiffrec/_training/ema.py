@@ -50,11 +50,9 @@ class EMA:
         """Whether all averaged weights are."""
         return all(bool(torch.isfinite(average.sum())) for average in self.average)
 
-    def snapshot(self, earlier=None):
-        """A copy of the averaged weights, in the memory of an `earlier` one."""
-        if earlier is None:
-            return [average.clone() for average in self.average]
-        return [kept.copy_(average) for kept, average in zip(earlier, self.average, strict=True)]
+    def snapshot(self):
+        """A copy of the averaged weights."""
+        return [average.clone() for average in self.average]
 
     @torch.no_grad()
     def load(self, weights=None):

@@ -68,11 +68,8 @@ class TrainingState:
     def keep(self, improved: bool) -> None:
         """Keep the averaged weights of an epoch that ended well, `improved` or not."""
         if improved:
-            self.best = self.ema.snapshot(self.best)
-        if self.monitor is not None:
-            self.last_good = self.best
-        else:
-            self.last_good = self.ema.snapshot(self.last_good)
+            self.best = self.ema.snapshot()  # a new one: Ctrl-C may come at any time
+        self.last_good = self.best if self.monitor is not None else self.ema.snapshot()
 
     def forget_weights(self) -> None:
         """Leave the network as the only one that holds weights, once it has the best ones."""

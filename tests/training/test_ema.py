@@ -90,16 +90,6 @@ def test_buffers_are_shared():
     assert_array_equal(module[1].running_mean, [8, 8])
 
 
-def test_a_later_snapshot_takes_the_place_of_an_earlier_one():
-    ema = EMA(nn.Linear(2, 2), 0.9)
-    first = ema.snapshot()
-    ema.average[0].add_(1.0)
-    second = ema.snapshot(first)
-    assert_weights_are(second, ema.average)
-    assert [w.data_ptr() for w in second] == [w.data_ptr() for w in first]
-    assert_weights_are(ema.snapshot(), ema.average)
-
-
 def test_a_snapshot_does_not_move_on():
     module, ema, _ = averaged()
     snapshot = ema.snapshot()
