@@ -164,27 +164,30 @@ class ReverseProcess:
 
     def _denoise(self, hidden):
         raw = self._memory(self.n_padded, self.space.dim)
+        # what a process keeps must not know the process: memory would wait for the collector
+        diffusion, space = self.diffusion, self.space
 
         def denoise(x_t, t):
             # x̂_0 is affine in h: to guide h is to guide both
             (h,) = hidden(x_t, t[:1])
-            return self.diffusion.to_x0(x_t, self.space.write(h, out=raw), t[:1]), h
+            return diffusion.to_x0(x_t, space.write(h, out=raw), t[:1]), h
 
         return denoise
 
     def _hidden(self, conditions):
         """``hidden(x_t, t) -> (h,)``, the rows of one branch (n, H) below those of another."""
         time, input_scale = self.tables.time, self.tables.input_scale
+        denoiser, space = self.denoiser, self.space
         read, sums = self._memory(*conditions.shape[1:]), self._memory(*conditions.shape)
 
         def hidden(x_t, t):
             if x_t is None:  # the mean of the noise, which reads as nothing
                 of_state = time[t]
             else:
-                of_state = self.space.read(x_t, out=read)
+                of_state = space.read(x_t, out=read)
                 of_state = torch.addcmul(time[t], of_state, input_scale[t], out=read)
             both = torch.add(conditions, of_state, out=sums)
-            return (self.denoiser.hidden(both.flatten(0, 1)),)
+            return (denoiser.hidden(both.flatten(0, 1)),)
 
         return hidden
 

@@ -24,12 +24,13 @@ class ScreeningTiles:
     exact = False
 
     def __init__(self, features, pieces, low_pieces, rest):
-        self.write, self.n_rows, self.device = self._screen, len(features), features.device
+        self.n_rows, self.device = len(features), features.device
         self.features, self.pieces, self.low_pieces, self.rest = features, pieces, low_pieces, rest
         self.low_features = features.bfloat16()
         self.product = torch.empty(0)
 
-    def _screen(self, start, stop, out):
+    def write(self, start, stop, out):
+        """Write rounded scores of the items from `start` to `stop`."""
         self.product = self.low_features @ self.low_pieces[start]
         if self.rest is None:
             out.copy_(self.product)

@@ -194,7 +194,8 @@ class _Training:
         if held_out is not None:
             self.monitor = Monitor(
                 held_out,
-                lambda: functools.partial(conditional_scores, self._model(self.denoiser)),
+                # a new model of the same network, which may have learned since
+                lambda: functools.partial(conditional_scores, replace(now)),
                 None if self.closed_form is None else now.closed_form_scores,
                 blocks=row_blocks(held_out.history.shape[0], X.shape[1], _EVALUATED_ROWS),
                 closed_form_weight=p.closed_form_weight,
