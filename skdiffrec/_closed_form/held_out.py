@@ -6,7 +6,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from .._utils.cuts import OrderedRows
-from .._utils.rows import entry_rows, select_entries
+from .._utils.row_view import replaced_rows
+from .._utils.rows import select_entries
 from ..metrics import ndcg_at_k
 
 K = 10  # length of the lists
@@ -61,9 +62,8 @@ def hold_out_moments(X, chosen, row_weight, horizon, share, seed, user_features=
         return X, None
     n_kept = ordered.length.copy()
     np.minimum.at(n_kept, ordered.row[asked], ordered.place[asked])
-    stays = np.ones(X.nnz, bool)
-    stays[np.isin(entry_rows(X), chosen)] = ordered.order < np.repeat(n_kept, ordered.length)
+    kept = select_entries(ordered.X, ordered.order < np.repeat(n_kept, ordered.length))
     row = chosen[ordered.row[asked]]
     history, holdout = ordered.next_items(asked, horizon)
     features = None if user_features is None else user_features[row]
-    return select_entries(X, stays), HeldOut(history, holdout, row_weight[row], features)
+    return replaced_rows(X, chosen, kept), HeldOut(history, holdout, row_weight[row], features)

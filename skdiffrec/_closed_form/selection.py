@@ -6,6 +6,7 @@ from sklearn.base import clone
 
 from .._utils.cuts import divisible_rows, hide_share
 from .._utils.recency import history_weights
+from .._utils.row_view import sum_over_rows
 from .._utils.rows import is_dense, sampled_rows
 from .._utils.topk import masked_topk
 from .held_out import HeldOut, K
@@ -61,9 +62,14 @@ def solved_form(X, row_weight, closed_form, *, values, half_life, seed, sets=Fal
     -------
     form : SolvedForm
     """
-    mean_history = history_weights(X, values, half_life).T @ (row_weight / row_weight.sum())
+    share = row_weight / row_weight.sum()
+    mean_history = sum_over_rows(
+        X, lambda rows, block: history_weights(rows, values, half_life).T @ share[block]
+    )
     if not isinstance(closed_form, str):
-        return SolvedForm(clone(closed_form)._learn(X, row_weight), mean_history, half_life)
+        whole = X if sp.issparse(X) else X[:]
+        weights = clone(closed_form)._learn(whole, row_weight)
+        return SolvedForm(weights, mean_history, half_life)
     rows = sampled_rows(X, _MAX_ENTRIES, seed)
     if len(rows) < X.shape[0]:
         X, row_weight = X[rows], row_weight[rows]

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
+from .._utils.recency import history_weights
 from .._utils.rows import sampled_rows, scale_rows
 from .conditions import Disliked, UserFeatures
 from .denoiser import N_TABLES, BagReader, Denoiser
@@ -88,7 +89,8 @@ def build_denoiser(
 
     Parameters
     ----------
-    X : csr_array of float32 ones, shape (n_rows, n_items)
+    X : csr_array or RowView of shape (n_rows, n_items)
+        Canonical.
     row_weight : ndarray of float64, shape (n_rows,)
         How many users a row stands for.
     ranking_head, latent_dim, hidden_dims, n_timesteps, dropout, half_life
@@ -110,7 +112,7 @@ def build_denoiser(
     space = ItemSpace(n_items)
     if latent_dim is not None:
         rows = sampled_rows(X, _SVD_ENTRIES, seed)
-        some, weight = X[rows], row_weight[rows]
+        some, weight = history_weights(X[rows], "binary", None), row_weight[rows]
         weighted = scale_rows(some, np.sqrt(weight))  # its Gram matrix counts a row w times
         V = right_singular_vectors(weighted, min(latent_dim, *some.shape), seed)
         space = latent_space(some, V, weight)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from .._utils.canonical import RATING
 from .._utils.condition_names import DISLIKED, USER_FEATURES, WANTED, condition_names
 from .._utils.recency import RECENCY_FLOOR
+from .._utils.row_view import RowView, picked_rows
 from .._utils.rows import ROW_MULTIPLE, rounded_share, unit_free
 
 _PRODUCT_ENTRIES = 2**18  # of a sparse product, expanded at once: 2 MB
@@ -22,7 +23,7 @@ class UserRows:
 
     Parameters
     ----------
-    history : csr_array of shape (n_rows, n_items)
+    history : csr_array or RowView of shape (n_rows, n_items)
         Canonical.
     user_features : csr_array of float32, shape (n_rows, n_user_features), default=None
         A row without an entry is a user of whom nothing is known; None is nothing of anybody.
@@ -32,7 +33,7 @@ class UserRows:
         Weights of features that items should have.
     """
 
-    history: csr_array
+    history: csr_array | RowView
     user_features: csr_array | None = None
     disliked: csr_array | None = None
     wanted: csr_array | None = None
@@ -45,6 +46,12 @@ class UserRows:
     def __getitem__(self, rows: Any) -> "UserRows":
         parts = self.history, self.user_features, self.disliked, self.wanted
         return UserRows(*(None if part is None else part[rows] for part in parts))
+
+    def pick(self, rows: Any) -> "UserRows":
+        """The same as ``[rows]``, but histories are a `RowView` where they are many."""
+        besides = self.user_features, self.disliked, self.wanted
+        besides = (None if part is None else part[rows] for part in besides)
+        return UserRows(picked_rows(self.history, rows), *besides)
 
     @property
     def conditions(self) -> tuple[str, ...]:

@@ -94,11 +94,15 @@ class RowBatches:
         filled = filled.repeat_interleave(self.visits[filled])
         return filled[torch.randperm(len(filled), device=self.device, generator=self.generator)]
 
-    def batches(self, batch_size, order=None):
-        """A `Batch` of every so many rows, in an order (None: a new one)."""
+    def batches(self, batch_size, order=None, n_done=0):
+        """A `Batch` of every so many rows, in an order (None: a new one), after the first ones."""
         order = self.shuffled() if order is None else order
-        for first in range(0, len(order), batch_size):
-            yield self.cut(order[first : first + batch_size])
+        for rows in self._steps(order, batch_size)[n_done:]:
+            yield self.cut(rows)
+
+    def _steps(self, order, batch_size):
+        """The rows of every step."""
+        return order.split(batch_size)
 
     def cut(self, rows):
         """A `Batch` of the given rows."""

@@ -8,7 +8,7 @@ from scipy.ndimage import uniform_filter1d
 from .._closed_form.held_out import HeldOut, K, hold_out_moments
 from .._network.sparse_rows import UserRows
 from .._utils.cuts import divisible_rows, hide_share
-from .._utils.rows import entry_rows, select_entries
+from .._utils.row_view import replaced_rows
 from .._utils.topk import masked_topk
 from .threads import in_turn
 
@@ -61,12 +61,7 @@ def split_validation(rows, row_weight, values, fraction, seed, horizon=None, *, 
         train, held = hold_out_moments(X, *asked, rows.user_features)
         return rows.with_history(train), held
     history, holdout = hide_share(X[chosen], values, _HELD_OUT, seed, sets)
-    # both are sorted by (row, item), so held-out entries are found by bisection
-    key = entry_rows(X) * X.shape[1] + X.indices
-    held_out = chosen[entry_rows(holdout)] * X.shape[1] + holdout.indices
-    stays = np.ones(X.nnz, bool)
-    stays[np.searchsorted(key, held_out)] = False
-    train, own = rows.with_history(select_entries(X, stays)), rows[chosen]
+    train, own = rows.with_history(replaced_rows(X, chosen, history)), rows[chosen]
     besides = own.user_features, own.disliked
     return train, HeldOut(history, holdout, row_weight[chosen], *besides)
 

@@ -26,7 +26,7 @@ from .._parameters import (
     resolve_noise_schedule,
 )
 from .._utils.cuts import moment_size
-from .._utils.recency import history_weights, item_popularity
+from .._utils.recency import item_counts, item_popularity
 from .._utils.results import TrainingHistory
 from .._utils.rows import scale_columns
 from .._utils.topk import row_blocks
@@ -181,12 +181,12 @@ class _Training:
         form = closed_form_of(X, weight, p, seed=seed, held_out=held_out, **reads)
         self.closed_form = form and form.to(device)
         generator = torch.Generator(device).manual_seed(seed)
-        self.counts = X.astype(bool).T @ weight
+        self.counts = item_counts(X, weight)
         self.denoiser = self._denoiser(X, weight).to(device)
         self.denoiser.initialize(generator, self.counts, weight.sum())
         self.denoiser.head.keep_popularity(popularity)
         if rows.disliked is not None:
-            self.denoiser.disliked.count(self.counts, rows.disliked.astype(bool).T @ weight)
+            self.denoiser.disliked.count(self.counts, item_counts(rows.disliked, weight))
         self.rows = training_rows(rows, weight, p, generator=generator, **reads)
         now = self._model(self.denoiser)
         self.sample = spread_sample(now, rows)
@@ -206,7 +206,7 @@ class _Training:
     def _denoiser(self, X, weight):
         p, of_features = self.p, self.of_features
         return build_denoiser(
-            history_weights(X, "binary", None),
+            X,
             weight,
             ranking_head=p.ranking_head,
             latent_dim=p.latent_dim,

@@ -128,8 +128,7 @@ def epochs(
         denoiser.train()
         if position.order is None:
             position.order, position.losses = rows.shuffled(), []
-        rest = position.order[len(position.losses) * batch_size :]
-        for batch in rows.batches(batch_size, rest):
+        for batch in rows.batches(batch_size, position.order, len(position.losses)):
             loss = batch_loss(
                 denoiser,
                 diffusion,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from .._closed_form.next_items import next_item_form
@@ -11,7 +12,10 @@ from .._closed_form.user_features import feature_lift, no_lift
 from .._network.closed_form import ClosedForm
 from .._parameters import resolve_target_share
 from .._utils.condition_names import HISTORY
+from .._utils.recency import item_counts
+from .._utils.row_view import blocks_of
 from .batches import TrainingRows
+from .blocked_rows import BlockedRows
 from .prefix_rows import PrefixRows
 
 _N_SPREAD_ROWS = 1_000
@@ -36,13 +40,19 @@ def training_rows(rows, weight, parameters, *, half_life, sets, generator):
     common = {
         "target_share": resolve_target_share(p.target_share, p.values, p.horizon),
         "cond_drop_prob": p.cond_drop_prob,
-        "row_weight": weight,
-        "besides": {name: getattr(rows, name) for name in rows.conditions if name != HISTORY},
         "generator": generator,
     }
-    if p.horizon is not None:
-        return PrefixRows(rows.history, horizon=p.horizon, **common)
-    return TrainingRows(rows.history, p.values, half_life=half_life, sets=sets, **common)
+
+    def made(rows, weight):
+        known = {name: getattr(rows, name) for name in rows.conditions if name != HISTORY}
+        given = common | {"row_weight": weight, "besides": known}
+        if p.horizon is not None:
+            return PrefixRows(rows.history, horizon=p.horizon, **given)
+        return TrainingRows(rows.history, p.values, half_life=half_life, sets=sets, **given)
+
+    if len(blocks_of(rows.history)) > 1:
+        return BlockedRows(rows, weight, made, p.cond_drop_prob, generator)
+    return made(rows if sp.issparse(rows.history) else rows[:], weight)
 
 
 def closed_form_of(X, weight, parameters, *, half_life, sets, seed, held_out=None, before=None):
@@ -73,9 +83,9 @@ def lift_of(rows, weight, parameters, seed):
 
 def count_items(denoiser, diffusion, rows, weight):
     """Let a network's constants say how popular items are, and how often disliked."""
-    counts = rows.history.astype(bool).T @ weight
+    counts = item_counts(rows.history, weight)
     if rows.disliked is not None:
-        denoiser.disliked.count(counts, rows.disliked.astype(bool).T @ weight)
+        denoiser.disliked.count(counts, item_counts(rows.disliked, weight))
     calibrate(denoiser, diffusion, counts)
 
 

@@ -16,7 +16,7 @@ from .._parameters import (
 from .._utils.condition_names import USER_FEATURES
 from .._utils.cuts import moment_size
 from .._utils.hashing import hash64
-from .._utils.recency import item_popularity
+from .._utils.recency import item_counts, item_popularity
 from .._utils.results import TrainingHistory
 from .._utils.user_features import scaled_features
 from .ema import EMA
@@ -102,7 +102,7 @@ def updated_model(model, rows, changed, sample_weight, parameters):
         rows.history, weight, p, seed=model.seed, before=model.closed_form, **reads
     )
     # what nobody has met was learned of the items' features, if at all
-    unmet = np.bincount(rows.history.indices, minlength=rows.shape[1]) == 0
+    unmet = item_counts(rows.history, np.ones(len(weight))) == 0
     history, optimizer = list(model.training.history), model.optimizer
     if some.history.nnz:
         entry, optimizer = _pass(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._utils.hashing import hash64, row_keys
+from .._utils.row_view import blocks_of, row_parts
 from .._utils.rows import unit_free
 
 _KEY_SEED = 0
@@ -64,12 +65,17 @@ def merge_rows(rows, values, weight):
     weight : ndarray of float64, shape (n_rows,)
     """
     counted = np.flatnonzero(weight)
-    keys = row_keys(unit_free(rows.history, values), _KEY_SEED)[counted]
+    keys = [row_keys(unit_free(some, values), _KEY_SEED) for _, some in row_parts(rows.history)]
+    keys = np.concatenate(keys)[counted]
     for entries in (rows.user_features, rows.disliked):
         if entries is not None:
             keys = hash64(keys) ^ row_keys(entries, _KEY_SEED)[counted]
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-    return rows[counted[first]], np.bincount(group, weight[counted])
+    first, weight = counted[first], np.bincount(group, weight[counted])
+    # rows of a block stay together, so that to read some is to read a part of the whole
+    block = np.searchsorted([block.start for block in blocks_of(rows.history)], first, "right")
+    order = np.argsort(block, kind="stable")
+    return rows.pick(first[order]), weight[order]
 
 
 def visits_per_epoch(weight):

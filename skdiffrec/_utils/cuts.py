@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
+from .row_view import row_parts
 from .rows import (
     entry_rows,
     hide_items,
@@ -45,8 +46,11 @@ def divisible_rows(X, sets):
 
 
 def _moments_of_rows(X):
-    ordered = OrderedRows(X, 0)
-    return np.bincount(ordered.row[ordered.begins], minlength=X.shape[0])
+    counts = [np.zeros(0, np.int64)]
+    for _, rows in row_parts(X):
+        ordered = OrderedRows(rows, 0)
+        counts.append(np.bincount(ordered.row[ordered.begins], minlength=rows.shape[0]))
+    return np.concatenate(counts)
 
 
 def hide_share(X, values, fraction, seed, sets):

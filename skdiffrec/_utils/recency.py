@@ -5,6 +5,7 @@ import scipy.sparse as sp
 
 from .canonical import canonical_csr, refuse_contradictions
 from .missing import MISSING, raise_clearer, reject_masked
+from .row_view import sum_over_rows
 from .rows import unit_free
 from .typing import MatrixLike
 
@@ -101,6 +102,12 @@ def item_popularity(X, values, row_weight=None):
     `row_weight` (n_rows,) is how many users a row stands for; None is one each. Summed in float64,
     so that equal sums tie in whatever order they are summed.
     """
-    shares = unit_free(X, "binary" if values == "time" else values)
+    values = "binary" if values == "time" else values
     weight = np.ones(X.shape[0]) if row_weight is None else row_weight
-    return (shares.T @ weight).astype(np.float32)
+    counted = sum_over_rows(X, lambda rows, block: unit_free(rows, values).T @ weight[block])
+    return counted.astype(np.float32)
+
+
+def item_counts(X, row_weight):
+    """Users of every item, float64 (n_items,), each row standing for `row_weight` of them."""
+    return sum_over_rows(X, lambda rows, block: rows.astype(bool).T @ row_weight[block])

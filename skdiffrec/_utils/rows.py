@@ -176,6 +176,15 @@ def pad_rows(X, multiple):
     return sp.csr_array((X.data, X.indices, indptr), shape=(X.shape[0] + missing, X.shape[1]))
 
 
+def updated_csr(before, rows, ids):
+    """The rows `before` with `rows` in the places `ids`, which may lie behind them."""
+    n_known = before.shape[0]
+    place = np.arange(max(n_known, ids.max(initial=-1) + 1))
+    place[ids] = n_known + np.arange(len(ids))
+    stacked = sp.csr_array(sp.vstack([before, rows], format="csr"))
+    return stacked if np.array_equal(place, np.arange(stacked.shape[0])) else stacked[place]
+
+
 def scale_columns(X, factor):
     """X·diag(factor) of a CSR, float32."""
     data = X.data * factor[X.indices].astype(np.float32)

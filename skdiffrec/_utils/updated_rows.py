@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
+from .rows import updated_csr
 from .validation import check_user_ids
 
 
@@ -36,15 +37,6 @@ def check_updated_users(user_ids, n_rows, n_known):
             f"{n_known + len(new) - 1}."
         )
     return ids
-
-
-def updated_csr(before, rows, ids):
-    """The rows `before` with `rows` in the places `ids`, which may lie behind them."""
-    n_known = before.shape[0]
-    place = np.arange(max(n_known, ids.max(initial=-1) + 1))
-    place[ids] = n_known + np.arange(len(ids))
-    stacked = sp.csr_array(sp.vstack([before, rows], format="csr"))
-    return stacked if np.array_equal(place, np.arange(stacked.shape[0])) else stacked[place]
 
 
 def updated_features(before, features, ids, n_users):

@@ -1,0 +1,93 @@
+"""Rows that are made block by block when they are asked for, instead of kept as a second copy."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from .rows import updated_csr
+
+BLOCK_ENTRIES = 2**24  # of the rows that are held at once
+
+
+class RowView:
+    """Canonical rows of a source, picked and partly replaced.
+
+    Like a csr_array it has `shape`, `nnz`, `indptr` and ``[rows]``, a slice or an array, which is a
+    csr_array.
+
+    Parameters
+    ----------
+    source : object
+        Its ``[rows]`` is a canonical csr_array.
+    n_items : int
+    lengths : ndarray of int, shape (n_rows,)
+        Entries of every row.
+    picked : ndarray of int64, shape (n_rows,), default=None
+        Which rows of the source they are; None is all in order.
+    places, replaced : ndarray of int64, shape (n,), and csr_array of shape (n, n_items)
+        Rows of this view, ascending, that are others than in the source.
+    """
+
+    def __init__(self, source, n_items, lengths, picked=None, places=(), replaced=None):
+        self.source, self.picked = source, picked
+        self.places, self.replaced = np.asarray(places, np.int64), replaced
+        self.indptr = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        self.shape, self.nnz = (len(lengths), n_items), int(self.indptr[-1])
+
+    def __getitem__(self, rows: Any) -> sp.csr_array:
+        if isinstance(rows, slice):
+            found = self.source[rows if self.picked is None else self.picked[rows]]
+            rows = np.arange(*rows.indices(self.shape[0]))
+        else:
+            found = self.source[rows if self.picked is None else self.picked[rows]]
+        at = np.searchsorted(self.places, rows)
+        here = np.flatnonzero(np.append(self.places, -1)[at] == rows)
+        return updated_csr(found, self.replaced[at[here]], here) if len(here) else found
+
+    def pick(self, rows):
+        """The view of some of its rows; none of them may be replaced."""
+        picked = rows if self.picked is None else self.picked[rows]
+        return RowView(self.source, self.shape[1], np.diff(self.indptr)[rows], picked)
+
+    def replace(self, places, rows):
+        """The view with other rows in some places, ascending."""
+        lengths = np.diff(self.indptr)
+        lengths[places] = np.diff(rows.indptr)
+        return RowView(self.source, self.shape[1], lengths, self.picked, places, rows)
+
+
+def picked_rows(X, rows):
+    """Some rows of a csr_array or RowView, which are a view where they are many."""
+    if isinstance(X, RowView):
+        return X.pick(rows)
+    if X.nnz <= BLOCK_ENTRIES:
+        return X[rows]
+    return RowView(X, X.shape[1], np.diff(X.indptr)[rows], rows)
+
+
+def replaced_rows(X, places, rows):
+    """A csr_array or RowView with other rows in some places, ascending."""
+    return X.replace(places, rows) if isinstance(X, RowView) else updated_csr(X, rows, places)
+
+
+def blocks_of(X):
+    """Slices of consecutive rows of about BLOCK_ENTRIES together; a long row is whole."""
+    starts = np.arange(0, X.nnz, BLOCK_ENTRIES)
+    ends = np.searchsorted(X.indptr, np.append(starts, X.nnz))
+    ends = np.unique([0, *ends, X.shape[0]])
+    return [slice(first, last) for first, last in pairwise(ends.tolist())]
+
+
+def row_parts(X):
+    """Yield (slice of rows, csr_array of these rows) of a csr_array or RowView, block by block."""
+    blocks = blocks_of(X)
+    for block in blocks:
+        whole = len(blocks) == 1 and not isinstance(X, RowView)
+        yield block, X if whole else X[block]
+
+
+def sum_over_rows(X, summed):
+    """The sum of ``summed(rows, block)`` over all blocks of rows."""
+    return sum(summed(rows, block) for block, rows in row_parts(X))
