@@ -54,6 +54,7 @@ class TrainableDiffusion(CallbackSupportMixin, ExplainedDiffusion):
     latent_dim: int | None
     max_epochs: int
     _fit_sample_weight: Any = None
+    _fits_blocks = True
     memory: Any
     n_timesteps: int
     noise_schedule: Any
@@ -74,8 +75,10 @@ class TrainableDiffusion(CallbackSupportMixin, ExplainedDiffusion):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories; non-negative, a stored non-zero is an interaction.
+        X : {array-like, sparse matrix, sparse array, RowBlocks} of shape (n_users, n_items)
+            Histories; non-negative, a stored non-zero is an interaction. Of
+            :class:`~skdiffrec.datasets.RowBlocks`, which may be larger than memory, a block is read
+            at a time, and `recommend` needs `X` afterwards.
         y : object, default=None
             Ignored, always.
         sample_weight : float or array-like of float, shape (n_users,), default=None

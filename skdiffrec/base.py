@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from ._utils.checked_blocks import check_blocks
 from ._utils.cuts import OrderedRows, comes_in_sets, hide_share
 from ._utils.fitted_state import replaced_at_once
 from ._utils.flags import check_device_name, check_flag
@@ -19,6 +20,8 @@ from ._utils.holdouts import (
 )
 from ._utils.memory import refuse_too_large
 from ._utils.recency import item_popularity
+from ._utils.row_blocks import RowBlocks
+from ._utils.row_view import RowView
 from ._utils.rows import hide_last
 from ._utils.saving import load_model, restore_state, save_model, saved_state
 from ._utils.topk import EVERY_ITEM, empty_lists, masked_topk, row_blocks
@@ -87,6 +90,7 @@ class BaseRecommender(BaseEstimator):
     # scores of rows without interactions; False in a class whose `_score_rows` knows what they get
     _keeps_popularity = True
     _item_popularity: FloatArray | None = None
+    _fits_blocks = False  # of rows, `RowBlocks`
 
     def fit(self, X: MatrixLike, y: object = None) -> Self:
         """Fit to the rows of X.
@@ -161,10 +165,11 @@ class BaseRecommender(BaseEstimator):
             f"{type(self).__name__} of {X.shape[1]:,} items",
             "Number the items without gaps, leave out rare ones, or take a smaller model.",
         )
-        if self.values == "time":
+        in_memory = not isinstance(X, RowView)
+        if self.values == "time" and in_memory:
             instead = 'Give times, or values="binary".'
             warn_without_order(X.data, 'values="time"', instead, stacklevel=5)
-        self._fit_X = X
+        self._fit_X = X if in_memory else None
         if self._keeps_popularity:
             self._item_popularity = item_popularity(X, self.values)
         return X
@@ -172,6 +177,8 @@ class BaseRecommender(BaseEstimator):
     def _check_rows(self, X, reset=False, earliest=False):
         if self.values not in self._values_read:
             raise ValueError(f"values must be one of {self._values_read}, got {self.values!r}.")
+        if isinstance(X, RowBlocks):
+            return check_blocks(self, X, values=self.values, reset=reset)
         return check_interactions(self, X, values=self.values, reset=reset, earliest=earliest)
 
     def recommend(

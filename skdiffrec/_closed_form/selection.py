@@ -71,7 +71,7 @@ def solved_form(X, row_weight, closed_form, *, values, half_life, seed, sets=Fal
         weights = clone(closed_form)._learn(whole, row_weight)
         return SolvedForm(weights, mean_history, half_life)
     rows = sampled_rows(X, _MAX_ENTRIES, seed)
-    if len(rows) < X.shape[0]:
+    if len(rows) < X.shape[0] or not sp.issparse(X):
         X, row_weight = X[rows], row_weight[rows]
     if settings is None and values == "time":
         settings = choose_settings(X, row_weight, half_life, seed, sets)

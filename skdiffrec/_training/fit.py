@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import joblib
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from .._closed_form.user_features import column_factors
@@ -26,8 +27,10 @@ from .._parameters import (
     resolve_noise_schedule,
 )
 from .._utils.cuts import moment_size
+from .._utils.hashing import row_keys
 from .._utils.recency import item_counts, item_popularity
 from .._utils.results import TrainingHistory
+from .._utils.row_view import row_parts
 from .._utils.rows import scale_columns
 from .._utils.topk import row_blocks
 from .._utils.user_features import scaled_features
@@ -53,16 +56,20 @@ _VERSIONED = ("torch", "numpy", "scipy", "scikit-learn")
 
 def training_key(rows, sample_weight, parameters, seed, device):
     """All that training depends on, {what: hash or version}; of equal ones one training will do."""
-    parts = [
-        (X.shape, X.indptr, X.indices, X.data)
-        for X in (rows.history, rows.user_features, rows.disliked)
-        if X is not None
-    ]
+    given = rows.history, rows.user_features, rows.disliked
+    parts = [_content(X) for X in given if X is not None]
     key = {"X": parts, "sample_weight": sample_weight, "random_state": seed, "device": str(device)}
     key |= {name: _plain(value) for name, value in parameters.items()}
     key = {name: joblib.hash(value) for name, value in key.items()}
     versions = {f"version of {name}": importlib.metadata.version(name) for name in _VERSIONED}
     return key | versions | {"version of skdiffrec": __version__}
+
+
+def _content(X):
+    """What tells a csr_array, or a `RowView`, from others."""
+    if sp.issparse(X):
+        return X.shape, X.indptr, X.indices, X.data
+    return X.shape, [row_keys(some, 0) for _, some in row_parts(X)]
 
 
 def _plain(value):

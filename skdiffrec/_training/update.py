@@ -48,7 +48,7 @@ def check_updatable(model, rows, parameters):
     if rows is None:
         raise ValueError(
             "partial_fit counts and solves again on all rows, but this model was saved with "
-            "include_data=False. Save with include_data=True, or fit again."
+            "include_data=False, or fitted to RowBlocks. Save with include_data=True, or fit again."
         )
     p, ranks = parameters, model.denoiser.head.ranks
     was = {"values": repr(model.values), "ranking_head": repr(ranks)}

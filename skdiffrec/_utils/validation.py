@@ -255,8 +255,8 @@ def requested_rows(recommender, user_ids, X):
     if X is None:
         if recommender._fit_X is None:
             raise ValueError(
-                "This model was saved with include_data=False and does not know the users of "
-                "fit. Give their histories: recommend(X=rows)."
+                "This model does not know the users of fit: it was saved with include_data=False, "
+                "or fitted to RowBlocks. Give their histories: recommend(X=rows)."
             )
         if user_ids is None:
             return recommender._fit_X, None, False

@@ -1,5 +1,6 @@
 """Data sets: public ones, a loader for split interaction files, and a generator."""
 
+from .._utils.row_blocks import RowBlocks
 from ._download import get_data_home
 from ._generator import make_interactions
 from ._gowalla import fetch_gowalla
@@ -10,6 +11,7 @@ from ._npz import load_npz
 from ._online_retail import fetch_online_retail
 
 __all__ = [
+    "RowBlocks",
     "fetch_gowalla",
     "fetch_lastfm",
     "fetch_movielens",
