@@ -59,7 +59,9 @@ def neighborhood_matrices(gram, regs, n_neighbors, columns=None, shrinkage=None)
 
     side_by_side(fill, range(len(batches)), n_threads)
     counts, neighbors = (np.concatenate(part) for part in list(zip(*parts, strict=True))[:2])
-    indptr = np.concatenate([[0], np.cumsum(counts)])
+    # SciPy gives indices the wider type of the two
+    index = np.int32 if len(neighbors) < 2**31 else np.int64
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(index)
     shape = gram.n_items, len(columns)
     return [
         sp.csc_array(

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .canonical import RATING
-from .row_view import RowView
+from .canonical import RATING, refuse_contradictions
+from .row_view import PASS_ENTRIES, RowView, blocks_of
 from .validation import canonical_csr, check_interactions, warn_without_order
 
 
@@ -32,13 +32,13 @@ def check_blocks(estimator, X, *, values, reset):
         )
     rows = _Canonical(X, values)
     lengths, low, high, start = [], np.inf, -np.inf, 0
-    for i, block in enumerate(X):
+    for block in _small_blocks(X):
+        stop = start + block.shape[0]
         try:
-            block = check_interactions(estimator, block, values=values, reset=i == 0)
+            block = check_interactions(estimator, block, values=values, reset=start == 0)
         except (TypeError, ValueError) as error:
-            stop = start + block.shape[0]
-            raise type(error)(f"Block {i} (rows {start} to {stop - 1}): {error}") from None
-        start += block.shape[0]
+            raise type(error)(f"Rows {start} to {stop - 1}: {error}") from None
+        start = stop
         lengths.append(np.diff(block.indptr))
         if block.nnz:
             low, high = min(low, block.data.min()), max(high, block.data.max())
@@ -46,6 +46,13 @@ def check_blocks(estimator, X, *, values, reset):
         times = np.array([low, high]) if low <= high else np.zeros(0)
         warn_without_order(times, 'values="time"', 'Give times, or values="binary".', stacklevel=7)
     return RowView(rows, X.shape[1], np.concatenate(lengths))
+
+
+def _small_blocks(X):
+    for block in X:
+        refuse_contradictions("X", block)  # before its rows are sliced
+        for part in blocks_of(block, PASS_ENTRIES):
+            yield block[part]
 
 
 class _Canonical:

@@ -17,7 +17,7 @@ __all__ = ["RowBlocks"]
 
 _MANIFEST, _FORMAT = "rows.json", 1
 _PARTS = ("indptr", "indices", "data")
-_PART_ENTRIES = 2**24  # of a part on disk, into which smaller blocks are put together
+_PART_ENTRIES = 2**22  # of a part on disk, into which smaller blocks are put together
 _MAX_ITEMS = 2**31 - 1
 
 
@@ -258,5 +258,7 @@ def _mapped(folder, i, n_rows, n_items, n_entries):
     )
     lengths = len(indptr) == n_rows + 1, len(indices) == n_entries, len(data) == n_entries
     if not all(lengths) or int(indptr[-1]) != n_entries or data.dtype.kind not in "biuf":
-        raise ValueError(f"Part {i} does not have the {n_rows} rows and {n_entries} entries it had.")
+        raise ValueError(
+            f"Part {i} does not have the {n_rows} rows and {n_entries} entries it had."
+        )
     return sp.csr_array((data, indices, indptr), shape=(n_rows, n_items))

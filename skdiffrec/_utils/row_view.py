@@ -8,7 +8,8 @@ import scipy.sparse as sp
 
 from .rows import updated_csr
 
-BLOCK_ENTRIES = 2**24  # of the rows that are held at once
+BLOCK_ENTRIES = 2**23  # of the rows that are trained on before others
+PASS_ENTRIES = 2**20  # of the rows that are held at once where all are counted
 
 
 class RowView:
@@ -72,22 +73,29 @@ def replaced_rows(X, places, rows):
     return X.replace(places, rows) if isinstance(X, RowView) else updated_csr(X, rows, places)
 
 
-def blocks_of(X):
-    """Slices of consecutive rows of about BLOCK_ENTRIES together; a long row is whole."""
-    starts = np.arange(0, X.nnz, BLOCK_ENTRIES)
+def blocks_of(X, n_entries=None):
+    """Slices of consecutive rows of about so many entries together; a long row is whole.
+
+    None is BLOCK_ENTRIES.
+    """
+    starts = np.arange(0, X.nnz, n_entries or BLOCK_ENTRIES)
     ends = np.searchsorted(X.indptr, np.append(starts, X.nnz))
     ends = np.unique([0, *ends, X.shape[0]])
     return [slice(first, last) for first, last in pairwise(ends.tolist())]
 
 
 def row_parts(X):
-    """Yield (slice of rows, csr_array of these rows) of a csr_array or RowView, block by block."""
-    blocks = blocks_of(X)
-    for block in blocks:
-        whole = len(blocks) == 1 and not isinstance(X, RowView)
-        yield block, X if whole else X[block]
+    """Yield (slice of rows, csr_array of these rows) for all rows of a csr_array or RowView.
+
+    Of a csr_array of one block all at once.
+    """
+    if sp.issparse(X) and X.nnz <= BLOCK_ENTRIES:
+        yield slice(0, X.shape[0]), X
+        return
+    for part in blocks_of(X, PASS_ENTRIES):
+        yield part, X[part]
 
 
 def sum_over_rows(X, summed):
-    """The sum of ``summed(rows, block)`` over all blocks of rows."""
+    """The sum of ``summed(rows, part)`` over all parts of the rows."""
     return sum(summed(rows, block) for block, rows in row_parts(X))
