@@ -118,16 +118,12 @@ def resolve_noise_schedule(noise_schedule, n_timesteps):
     return check_alpha_bar(noise_schedule)
 
 
-def resolve_batch_size(batch_size, rows):
-    """Users in a step of training on RowBatches."""
-    return rows.rows_of_step if batch_size == "auto" else int(batch_size)
+def resolve_batch_size(batch_size, rows, n_visits):
+    """Users in a step of training on RowBatches, of an epoch of so many in all.
 
-
-def resolve_updated_batch_size(batch_size, rows, n_all):
-    """Users in a step of an update on some of n_all rows: as many as in a fit of all of them."""
-    if batch_size == "auto":
-        return rows.rows_of_step_of(n_all)
-    return int(batch_size)
+    An update on some rows takes as many as a fit of all of them.
+    """
+    return rows.rows_of_step_of(n_visits) if batch_size == "auto" else int(batch_size)
 
 
 def resolve_dropout(dropout, X, values):

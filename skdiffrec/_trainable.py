@@ -22,8 +22,9 @@ from ._parameters import (
     resolve_noise_schedule,
 )
 from ._training.cache import remembered
-from ._training.checkpoint import open_checkpoint, remove_checkpoint
+from ._training.checkpoint import NoCheckpoint, open_checkpoint, remove_checkpoint
 from ._training.fit import fit_model, training_key
+from ._training.ranks import is_first, training_ranks
 from ._training.update import check_updatable, updated_model
 from ._training.user_weights import check_sample_weight
 from ._utils.callbacks import CallbackSupportMixin, EpochCallbacks
@@ -225,7 +226,8 @@ default=None
         """
         flags = {"include_data": include_data, "include_training": include_training}
         flags = {name: check_flag(name, value) for name, value in flags.items()}
-        save_model(fitted_now(self), path, **flags)
+        if is_first():  # of several processes that trained it, one writes
+            save_model(fitted_now(self), path, **flags)
 
     _is_clone = False
 
@@ -293,28 +295,39 @@ default=None
         items = check_item_features(self.item_features, X.shape[1])
         check_scale_parameter(self.guidance_scale, rows.conditions + items.conditions)
         device = resolve_device(self.device, fitting=True)
+        ranks = training_ranks(device)
+        device = ranks.device(device)
         seed = draw_seed(self.random_state)
         given_seed = None if self.random_state is None else seed
         of_training = {k: v for k, v in vars(parameters).items() if k not in FREE_PARAMETERS}
         key = functools.cache(
             lambda: training_key(rows, sample_weight, of_training, given_seed, device)
         )
+        if ranks.size > 1:
+            ranks.agree(key())
         callbacks = EpochCallbacks(self, self.max_epochs, X, y)
 
         def train():
-            checkpoint = open_checkpoint(self.checkpoint, self.checkpoint_every, key, seed)
-            given = rows, opinions, sample_weight, parameters, checkpoint.seed, device
-            return fit_model(*given, callbacks, checkpoint)
+            checkpoint = NoCheckpoint()
+
+            def seed_of_first():
+                nonlocal checkpoint
+                checkpoint = open_checkpoint(self.checkpoint, self.checkpoint_every, key, seed)
+                return checkpoint.seed
+
+            begun = ranks.from_first(seed_of_first)
+            given = rows, opinions, sample_weight, parameters, begun, device
+            return fit_model(*given, callbacks, checkpoint, ranks)
 
         model = remembered(
-            self.memory,
+            self.memory if ranks.size == 1 else None,
             lambda: joblib.hash(key()),
             train,
             pack=model_state,
             unpack=FittedModel.of_state,
             keep=lambda model: model.training.ended_by == "training",
         )
-        if self.checkpoint is not None and model.training.ended_by != "interrupt":
+        if self.checkpoint is not None and ranks.first and model.training.ended_by != "interrupt":
             remove_checkpoint(self.checkpoint, key())
         self._fit_user_features = user_features
         self._fit_sample_weight = sample_weight if given_weight else None

@@ -69,11 +69,6 @@ class RowBatches:
             for name, entries in (besides or {}).items()
         }
 
-    @property
-    def rows_of_step(self):
-        """Users in a training step, if nobody says how many."""
-        return self.rows_of_step_of(int(self.visits.sum()))
-
     def rows_of_step_of(self, n_visits):
         """Users in a training step of an epoch of so many."""
         return min(max(n_visits // self.steps, 64), 1024)

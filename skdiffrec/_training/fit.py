@@ -15,6 +15,7 @@ from .._closed_form.user_features import column_factors
 from .._diffusion.process import Diffusion
 from .._inference.host_state import in_own_state
 from .._inference.model import FittedModel, TrainingSummary
+from .._inference.state import model_state
 from .._network.build import build_denoiser
 from .._parameters import (
     resolve_batch_size,
@@ -36,7 +37,7 @@ from .._utils.topk import row_blocks
 from .._utils.user_features import scaled_features
 from .._version import __version__
 from .early_stopping import Monitor, fixed_weight, split_validation, spread_ratio
-from .loop import train
+from .loop import ONE_PROCESS, train
 from .parts import (
     calibrate,
     closed_form_of,
@@ -85,7 +86,17 @@ def _plain(value):
 
 
 @in_own_state(gradients=True, device=True)
-def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks, checkpoint=None):
+def fit_model(
+    rows,
+    opinions,
+    sample_weight,
+    parameters,
+    seed,
+    device,
+    callbacks,
+    checkpoint=None,
+    ranks=ONE_PROCESS,
+):
     """Train a model on canonical rows.
 
     Parameters
@@ -100,6 +111,8 @@ def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks
     device : torch.device
     callbacks : EpochCallbacks
     checkpoint : Checkpoint, default=None
+    ranks : Ranks, default=ONE_PROCESS
+        The processes that train together.
 
     Returns
     -------
@@ -119,9 +132,10 @@ def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks
     sets = set_size > 1
     rows, held_out = split_validation(rows, weight, p.values, fraction, seed, p.horizon, sets=sets)
     of_rows = popularity, held_out, set_size, of_features, opinions
-    training = _Training(rows, weight, *of_rows, p, seed, device)
+    training = _Training(rows, weight, *of_rows, p, seed, device, ranks)
     shown = None if held_out is None else held_out[:2]
-    batch_size = resolve_batch_size(p.batch_size, training.rows)
+    n_visits = ranks.total(int(training.rows.visits.sum()))
+    batch_size = resolve_batch_size(p.batch_size, training.rows, n_visits)
     of_steps = rows.history, p.values, p.horizon, batch_size
     learning_rate = resolve_learning_rate(p.learning_rate, *of_steps)
     with training_threads(device) as run:
@@ -135,13 +149,14 @@ def fit_model(rows, opinions, sample_weight, parameters, seed, device, callbacks
             max_epochs=p.max_epochs,
             batch_size=batch_size,
             n_loss_items=resolve_loss_items(p.n_loss_items, rows.shape[1], p.horizon),
-            verbose=p.verbose,
+            verbose=p.verbose and ranks.first,
             run=run,
-            before_epoch=callbacks.begin_epoch,
+            before_epoch=callbacks.begin_epoch if ranks.first else None,
             after_epoch=lambda ema: callbacks.end_epoch(shown, lambda: training.model_so_far(ema)),
             checkpoint=checkpoint,
+            ranks=ranks,
         )
-        model = training.finished(training.denoiser, state.ended_by, run)
+        model = training.for_all(lambda: training.finished(training.denoiser, state.ended_by, run))
     return replace(model, optimizer=optimizer_state(state.optimizer, state.ema))
 
 
@@ -160,7 +175,7 @@ class _Training:
         Items of one moment, the mean, where items come in sets; else 1.
     of_features : dict of ndarray or None
         Buffers of `UserFeatures`, among them the factor by which columns were multiplied.
-    opinions, parameters, seed, device
+    opinions, parameters, seed, device, ranks
         As in `fit_model`.
     """
 
@@ -176,7 +191,9 @@ class _Training:
         parameters,
         seed,
         device,
+        ranks,
     ):
+        self.ranks = ranks
         self.of_features, self.opinions = of_features, opinions
         self.p = p = parameters
         self.seed, self.history = seed, TrainingHistory()
@@ -185,8 +202,10 @@ class _Training:
         self.diffusion = Diffusion(alpha_bar, p.prediction_type)
         X = rows.history
         reads = {"half_life": self.half_life, "sets": set_size > 1}
-        form = closed_form_of(X, weight, p, seed=seed, held_out=held_out, **reads)
-        self.closed_form = form and form.to(device)
+        self.closed_form = None
+        if ranks.first:
+            form = closed_form_of(X, weight, p, seed=seed, held_out=held_out, **reads)
+            self.closed_form = form and form.to(device)
         generator = torch.Generator(device).manual_seed(seed)
         self.counts = item_counts(X, weight)
         self.denoiser = self._denoiser(X, weight).to(device)
@@ -194,11 +213,14 @@ class _Training:
         self.denoiser.head.keep_popularity(popularity)
         if rows.disliked is not None:
             self.denoiser.disliked.count(self.counts, item_counts(rows.disliked, weight))
-        self.rows = training_rows(rows, weight, p, generator=generator, **reads)
+        ranks.equal(self.denoiser)
+        if not ranks.first:
+            generator.manual_seed(seed + ranks.rank)
+        self.rows = training_rows(*ranks.share(rows, weight), p, generator=generator, **reads)
         now = self._model(self.denoiser)
         self.sample = spread_sample(now, rows)
         self.monitor = None
-        if held_out is not None:
+        if held_out is not None and ranks.first:
             self.monitor = Monitor(
                 held_out,
                 # a new model of the same network, which may have learned since
@@ -232,6 +254,14 @@ class _Training:
         p = self.p
         parts = {"closed_form": self.closed_form, "opinions": self.opinions} | parts
         return FittedModel(denoiser, self.diffusion, p.values, self.half_life, self.seed, **parts)
+
+    def for_all(self, made):
+        """``made()`` of the first process, for all of them."""
+        if self.ranks.size == 1:
+            return made()
+        found = []
+        state = self.ranks.from_first(lambda: found.append(made()) or model_state(found[0]))
+        return found[0] if found else FittedModel.of_state(*state).to(self.denoiser.device)
 
     def model_so_far(self, ema):
         """The model as if training ended now, apart from the one that goes on."""

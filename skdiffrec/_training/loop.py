@@ -11,11 +11,13 @@ from .checkpoint import NoCheckpoint
 from .ema import EMA
 from .losses import loss_blocks, multinomial_loss
 from .optimizer import AdamW, one_cycle
+from .ranks import OneProcess
 from .state import Position, TrainingState
 from .threads import in_turn
 
 # as so many items a disliked one counts among those that are no targets
 _DISLIKED_COUNT = 30.0
+ONE_PROCESS = OneProcess()
 _GROWTH = 100.0  # of the loss over that of the first step, where something is wrong
 EMA_DECAY = 0.99  # a step, of the running average of the weights
 
@@ -94,6 +96,7 @@ def epochs(
     before_epoch=None,
     after_step=None,
     position=None,
+    ranks=ONE_PROCESS,
 ):
     """Train in place; one `EpochRecord` after each pass over the rows.
 
@@ -115,39 +118,41 @@ def epochs(
     before_epoch, after_step : callable or None
     position : Position
         Where to go on, and where training is; None is the beginning.
+    ranks : Ranks or OneProcess
+        With which a step of `batch_size` users is shared.
 
     Yields
     ------
     record : EpochRecord
     """
     position = position or Position()
-    n_steps = rows.steps_of_epoch(batch_size)
+    own_size = -(-batch_size // ranks.size)
+    n_steps = ranks.most(rows.steps_of_epoch(own_size))
     while position.epoch < max_epochs:
         if before_epoch is not None:
             before_epoch()
         denoiser.train()
         if position.order is None:
             position.order, position.losses = rows.shuffled(), []
-        for batch in rows.batches(batch_size, position.order, len(position.losses)):
-            loss = batch_loss(
-                denoiser,
-                diffusion,
-                batch,
-                masked=rows.masked,
-                generator=rows.generator,
-                n_loss_items=n_loss_items,
-                run=run,
-            )
+        n_done = len(position.losses)
+        batches = rows.batches(own_size, position.order, n_done)
+        for batch in ranks.steps(batches, n_steps - n_done):
             optimizer.zero_grad()
-            loss.backward()
+            loss, n_rows = None, 0
+            if batch is not None:
+                options = {"masked": rows.masked, "n_loss_items": n_loss_items, "run": run}
+                loss = batch_loss(denoiser, diffusion, batch, generator=rows.generator, **options)
+                loss.backward()
+                n_rows = len(batch.known)
+            loss = ranks.averaged(optimizer.parameters, loss, n_rows)
             if rate is not None:
                 step = position.epoch * n_steps + len(position.losses) + 0.5
                 optimizer.learning_rate = rate(step / (max_epochs * n_steps))
             optimizer.step(run)
             ema.update(run)
-            position.losses.append(loss.detach())
+            position.losses.append(loss)
             if position.first_loss is None:
-                position.first_loss = float(loss.detach())
+                position.first_loss = float(loss)
             if after_step is not None:
                 after_step()
         loss = float(torch.stack(position.losses).mean())
@@ -172,6 +177,7 @@ def train(
     before_epoch=None,
     after_epoch=None,
     checkpoint=None,
+    ranks=ONE_PROCESS,
 ):
     """Train to the last epoch, or to the best one by `monitor`; averaged weights stay.
 
@@ -183,6 +189,8 @@ def train(
         ``before_epoch()``, and ``after_epoch(ema) -> bool``, true to end training.
     checkpoint : Checkpoint or None
         Where to go on, and what to write down.
+    ranks : Ranks or OneProcess
+        Of which the first has the monitor, the callables and the checkpoint.
 
     Returns
     -------
@@ -194,6 +202,7 @@ def train(
     checkpoint = checkpoint or NoCheckpoint()
     state = TrainingState(denoiser, optimizer, ema, rows.generator, monitor, log)
     checkpoint.restore(state)
+    ranks.resume(state, rows)
     records = epochs(
         denoiser,
         diffusion,
@@ -208,8 +217,9 @@ def train(
         before_epoch=before_epoch,
         after_step=lambda: checkpoint.after_step(state),
         position=state.position,
+        ranks=ranks,
     )
-    stopped = monitor is not None and monitor.should_stop
+    stopped = ranks.from_first(lambda: monitor is not None and monitor.should_stop)
     options = {"total": max_epochs, "initial": len(log), "unit": "epoch"}
     with tqdm(disable=not verbose, **options) as progress:
         try:
@@ -217,19 +227,21 @@ def train(
                 if why := diverged(record, ema):
                     _stop_diverged(why, state, learning_rate)
                     break
-                entry, improved = _evaluated(record, monitor, ema, run)
+                entry, improved, stops = ranks.from_first(
+                    lambda record=record: _evaluated(record, monitor, ema, run)
+                )
                 state.keep(improved)
                 log.append(entry)
                 checkpoint.after_epoch(state)
                 progress.set_postfix({name: f"{entry[name]:.4f}" for name in list(entry)[1:]})
                 progress.update()
-                if after_epoch is not None and after_epoch(ema):
+                if ranks.from_first(lambda: after_epoch is not None and after_epoch(ema)):
                     state.ended_by = "callback"
                     break
-                if monitor is not None and monitor.should_stop:
+                if stops:
                     break
         except KeyboardInterrupt:
-            if not log:
+            if not log or ranks.size > 1:
                 raise
             state.ended_by = "interrupt"
             _warn_interrupted(len(log), state.best)
@@ -283,9 +295,10 @@ def _warn_of_growth(state, learning_rate):
 
 
 def _evaluated(record, monitor, ema, run):
-    """An epoch's entry in the history, and whether it is the best so far."""
+    """(entry in the history, whether it is the best, whether training ends) after an epoch."""
     entry, improved = record._asdict(), False
-    if monitor is not None:
-        with ema.applied():
-            entry["validation_ndcg"], improved = monitor.evaluate(run)
-    return entry, improved
+    if monitor is None:
+        return entry, improved, False
+    with ema.applied():
+        entry["validation_ndcg"], improved = monitor.evaluate(run)
+    return entry, improved, monitor.should_stop

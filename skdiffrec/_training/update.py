@@ -9,9 +9,9 @@ import torch
 from .._inference.host_state import in_own_state
 from .._inference.model import OptimizerState
 from .._parameters import (
+    resolve_batch_size,
     resolve_learning_rate,
     resolve_loss_items,
-    resolve_updated_batch_size,
 )
 from .._utils.condition_names import USER_FEATURES
 from .._utils.cuts import moment_size
@@ -129,7 +129,7 @@ def _pass(model, denoiser, rows, weight, n_all, unmet, p, reads):
     seed = int(hash64(np.array([model.seed ^ n_updates], np.uint64))[0] >> np.uint64(2))
     generator = torch.Generator(model.device).manual_seed(seed)
     batches = training_rows(rows, weight, p, generator=generator, **reads)
-    batch_size = resolve_updated_batch_size(p.batch_size, batches, n_all)
+    batch_size = resolve_batch_size(p.batch_size, batches, n_all)
     of_steps = rows.history, p.values, p.horizon, batch_size
     # the mean of what a fit has from its first step to its last
     rate = 0.5 * resolve_learning_rate(p.learning_rate, *of_steps)

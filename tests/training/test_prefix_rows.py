@@ -132,5 +132,5 @@ def test_a_row_counts_as_its_users_do(weight):
 
 def test_steps_hold_about_as_many_cuts_for_short_rows_as_for_long_ones():
     short, long = (to_csr([{i: 1.0 + i for i in range(n)}] * 9, 300) for n in (4, 256))
-    assert prefix_rows(short).rows_of_step == 512
-    assert prefix_rows(long).rows_of_step == 40
+    assert prefix_rows(short).rows_of_step_of(1) == 512
+    assert prefix_rows(long).rows_of_step_of(1) == 40
