@@ -98,13 +98,13 @@ def recommend_spark(
 
 def _write_all(sql: Any, session: Any, tasks: Tasks, n_tasks: int) -> None:
     from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
 
     with _connected(sql, session) as session:
         try:
             session.sparkContext.parallelize(list(tasks), n_tasks).foreach(_write)
-        except Py4JJavaError as error:
-            lines = str(error.java_exception.getMessage()).splitlines()
-            raise RuntimeError(f"Spark gave up: {_cause(lines)}") from error
+        except (Py4JJavaError, PySparkException) as error:  # by version of Spark
+            raise RuntimeError(f"Spark gave up: {_cause(str(error).splitlines())}") from error
 
 
 def _write(task: bytes) -> None:
@@ -115,7 +115,7 @@ def _write(task: bytes) -> None:
 
 
 def _cause(lines: list[str]) -> str:
-    """The line of a Java exception's message that says what went wrong in Python."""
+    """The line of Spark's message that says what went wrong in Python."""
     errors = [line for line in lines if line and not line[0].isspace() and "Error: " in line]
     return errors[-1] if errors else lines[0]
 

@@ -37,9 +37,11 @@ def session():
 def test_the_active_session(saved, model, interactions, tmp_path, session):
     folder = tmp_path / "lists"
     parts = recommend_spark(saved, folder, X=interactions[::-1], batch_size=10)
-    assert_whole(folder, parts, table(*model.recommend(X=interactions[::-1])))
+    expected = table(*model.recommend(X=interactions[::-1]))
+    assert_whole(folder, parts, expected)
     read = session.read.parquet(str(folder))  # as Spark's own files
-    assert read.count() == 1200 and sql.SparkSession.getActiveSession() is session
+    assert read.count() == len(expected)
+    assert sql.SparkSession.getActiveSession() is session
 
 
 def test_workers_that_are_killed(saved, model, tmp_path, session):
