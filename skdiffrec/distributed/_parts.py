@@ -18,6 +18,7 @@ from .._utils.threads import blas_limit
 from .._version import __version__
 from ..preprocessing import InteractionEncoder, TableRecommender
 from ._folder import is_open
+from ._memory import memory_kept
 
 _lock = threading.Lock()
 _loaded: dict[tuple[str | None, ...], Any] = {}  # of this process, the last one
@@ -97,7 +98,7 @@ def write_part(task, n_threads=1):
     job = part.job
     _check_worker(job)
     model, encoder = _model(job)
-    with _threads(n_threads):
+    with _threads(n_threads), memory_kept():
         ids, scores = model.recommend(**part.arguments, k=job.k)
     from pyarrow import ipc, py_buffer
 

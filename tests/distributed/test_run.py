@@ -219,6 +219,33 @@ class TestWorkers:
         recommend_here(saved, folder, k=1, engine=engine)
         assert seen == [2] and torch.get_num_threads() == 4
 
+    @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux counts page faults so")
+    def test_memory_stays_for_the_next_block(self):
+        """Where MALLOC_TRIM_THRESHOLD_ is set, as Dask does, and not longer than the lists take."""
+        code = """
+import resource
+import numpy as np
+from skdiffrec.distributed._memory import memory_kept
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(100):
+        np.ones(2**20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+outside = faults()
+with memory_kept():
+    with memory_kept():
+        faults()
+    inside = faults()
+print(outside, inside, faults())
+"""
+        environment = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
+        command = [sys.executable, "-W", "ignore", "-c", code]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        before, inside, after = map(int, done.stdout.split())
+        assert inside < before / 20 and inside < after / 20
+
     def test_without_a_package(self, saved, folder, monkeypatch):
         def engine(tasks, n_tasks):
             monkeypatch.setitem(sys.modules, "pyarrow", None)
