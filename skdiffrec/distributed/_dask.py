@@ -116,10 +116,11 @@ def recommend_dask(
     1     1     1     0    1.0
     """
     distributed = import_package("distributed", _CALLER, _EXTRA)
-    if client is not None and not isinstance(client, distributed.Client):
+    given = isinstance(client, distributed.Client) and not client.asynchronous
+    if client is not None and not given:
         raise TypeError(
-            f"client must be a distributed.Client, got {type(client).__name__}. None takes the "
-            "current one, or starts a cluster on this machine."
+            f"client must be a distributed.Client, not asynchronous, got {client!r:.100}. None "
+            "takes the current one, or starts a cluster on this machine."
         )
     return run(
         functools.partial(_write_all, distributed, client),

@@ -104,8 +104,9 @@ def finish(path, names):
 
 
 def _clear(path, but=()):
-    """Remove all that a run has put into its folder, the mark first: late parts are not taken."""
+    """Remove what a run has put into its folder, the mark first: late parts are not taken."""
+    own = _PART, f".{_PART}", ENCODER, f".{ENCODER}"
     for name in [_MARK, *os.listdir(path)]:
-        if name not in but:
+        if name == _MARK or (name.startswith(own) and name not in but):
             with suppress(OSError):
                 os.remove(os.path.join(path, name))

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -116,8 +117,16 @@ class Killer(threading.Thread):
         for n_parts in self.after:
             while (there := len(list(self.folder.glob("part-*")))) < n_parts:
                 time.sleep(0.005)
-            os.kill(pid := self.workers()[0], signal.SIGKILL)
+            pid = self._worker()
+            os.kill(pid, signal.SIGKILL)
             self.killed.append((pid, there))
+
+    def _worker(self):
+        while True:
+            with suppress(OSError):  # Dask's, of one that has just been killed
+                if found := self.workers():
+                    return found[0]
+            time.sleep(0.005)
 
 
 class Vanishing:

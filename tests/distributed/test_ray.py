@@ -17,6 +17,11 @@ pytestmark = pytest.mark.slow
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 
 
+@pytest.fixture(autouse=True)
+def no_reports(monkeypatch):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+
+
 @pytest.fixture
 def session():
     ray.init(num_cpus=2, include_dashboard=False)

@@ -63,7 +63,8 @@ def test_on_dask(interactions, tmp_path):
         check_search(interactions, tmp_path)
 
 
-def test_on_ray(interactions, tmp_path):
+def test_on_ray(interactions, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")  # no reports
     ray = pytest.importorskip("ray", reason="Ray is not installed")
     from ray.util.joblib import register_ray
 
