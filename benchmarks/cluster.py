@@ -63,7 +63,7 @@ def on_dask(path, folder, n_users, batch_size, n_workers):
     from distributed import Client
 
     options = {"n_workers": n_workers, "threads_per_worker": 1, "memory_limit": 0}
-    with Client(dashboard_address=None, **options) as client, PeakMemory() as memory:
+    with Client(dashboard_address=":0", **options) as client, PeakMemory() as memory:
         client.run(load_imports)
         seconds, _ = timed(
             lambda: recommend_dask(path, folder, k=K, batch_size=batch_size, client=client)

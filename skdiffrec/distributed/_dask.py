@@ -108,7 +108,7 @@ def recommend_dask(
     >>> with tempfile.TemporaryDirectory() as disk:
     ...     path = os.path.join(disk, "model.safetensors")
     ...     PopularityRecommender().fit([[1, 1, 0], [0, 1, 0]]).save(path)
-    ...     with Client(processes=False, dashboard_address=None) as client:
+    ...     with Client(processes=False, dashboard_address=":0") as client:
     ...         parts = recommend_dask(path, os.path.join(disk, "lists"), k=1)
     ...     pd.read_parquet(parts[0])
        user  rank  item  score
@@ -168,7 +168,7 @@ def _connected(distributed: Any, client: Any) -> Iterator[Any]:
         try:
             client = distributed.Client.current()
         except ValueError:
-            with distributed.Client(dashboard_address=None) as client:
+            with distributed.Client(dashboard_address=":0") as client:  # any port
                 yield client
             return
     yield client

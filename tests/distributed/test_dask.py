@@ -21,14 +21,14 @@ distributed = pytest.importorskip("distributed", reason="Dask is not installed")
 @pytest.fixture
 def in_process():
     """A client of a worker with two threads in this process."""
-    options = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": None}
+    options = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": ":0"}
     with distributed.Client(processes=False, **options) as client:
         yield client
 
 
 @pytest.fixture
 def two_processes():
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.Client(**options) as client:
         yield client
 

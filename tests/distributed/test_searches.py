@@ -58,7 +58,7 @@ def check_search(interactions, memory):
 
 def test_on_dask(interactions, tmp_path):
     distributed = pytest.importorskip("distributed", reason="Dask is not installed")
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.Client(**options), joblib.parallel_config("dask"):
         check_search(interactions, tmp_path)
 
