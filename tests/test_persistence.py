@@ -343,6 +343,21 @@ def test_in_a_process_of_its_own(saved, path, interactions):
     assert shape == str((interactions.shape[0], 10)) and refused.startswith("refused")
 
 
+def test_a_process_that_only_loads(saved, tmp_path, interactions):
+    """Nobody has imported the classes of the files there."""
+    PopularityRecommender().fit(interactions).save(tmp_path / "popularity")
+    code = f"""
+        import sys
+        from skdiffrec import persistence
+        print(type(persistence.load({str(tmp_path / "popularity")!r})).__name__)
+        assert "torch" not in sys.modules
+        print(type(persistence.load({str(saved)!r})).__name__)
+    """
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.split() == ["PopularityRecommender", "CFGDiffusionRecommender"], done.stderr
+
+
 class TestSkops:
     """skops.io stores the estimators, whose state is arrays and JSON; types are named and few."""
 

@@ -19,6 +19,7 @@ from skdiffrec.baselines import (
     PopularityRecommender,
 )
 from skdiffrec.datasets import load_npz, make_interactions
+from skdiffrec.distributed import recommend_dask, recommend_ray, recommend_spark
 from skdiffrec.metrics import Comparison, RankingReport, compare, ndcg_at_k, ranking_report
 from skdiffrec.model_selection import (
     GuidanceScaleCV,
@@ -94,6 +95,14 @@ def evaluation(X: NDArray[np.float32], ids: Ids, holdout: NDArray[np.bool_]) -> 
     LastN(1, by="date")  # type: ignore[arg-type]
     RankingScorer(holdout=0.2)  # type: ignore[arg-type]
     search.recommend([0], k="3")  # type: ignore[arg-type]
+
+
+def cluster(path: Path, X: csr_array) -> None:
+    assert_type(recommend_dask(path, "lists", k=5, users=[0, 1], filter_items=[3]), list[str])
+    assert_type(recommend_ray("model", path, X=X, num_cpus=2), list[str])
+    assert_type(recommend_spark("model", path, encoder=InteractionEncoder()), list[str])
+    recommend_dask(path, "lists", k="5")  # type: ignore[arg-type]
+    recommend_ray(path, 3)  # type: ignore[arg-type]
 
 
 def data(path: Path) -> Any:

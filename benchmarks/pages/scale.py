@@ -54,6 +54,31 @@ def bare():
     return f"The bare product takes {fmt.amount(seconds)} s." if seconds else ""
 
 
+def cluster_sizes():
+    """What the lists of the table below are of, in words."""
+    found = fmt.load("cluster").get("lists")
+    if not found:
+        return ""
+    sizes = fmt.amount(found["users"]), fmt.amount(found["items"])
+    return f"Lists of {found['k']} for {sizes[0]} users of {sizes[1]} items, to Parquet."
+
+
+def cluster():
+    """Lists to Parquet by one process and by the workers of a cluster."""
+    columns = {
+        "s": "s",
+        "users/s": "users/s",
+        "of 1 thread": "times as many as one thread",
+        "peak MB": "peak of a process or worker, MB",
+        "caller MB": "peak of the caller, MB",
+    }
+    rows = [
+        [row["lists by"], *(fmt.amount(row.get(column)) for column in columns)]
+        for row in fmt.load("cluster").get("lists", {}).get("rows", ())
+    ]
+    return fmt.table(["lists by", *columns.values()], rows)
+
+
 def gpu():
     """Lists and epochs on a GPU, one table for each data set."""
     parts = []

@@ -1,5 +1,6 @@
 """Any estimator as one file of arrays and a JSON record, and back, without pickle."""
 
+import importlib
 import numbers
 import sys
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ _OF_OLDER_FORMATS: dict[str, object] = {
     "has_user_feature_names": False,
 }
 _LIBRARY_CLASSES: dict[str, type] = {}
+_WITH_TORCH = "CFGDiffusionRecommender"  # which alone is not in `baselines`
 
 
 def add_library_classes(*classes):
@@ -38,7 +40,10 @@ def add_library_classes(*classes):
 
 
 def library_class(name):
-    """The recommender of this library with a name from a file; nothing is imported by it."""
+    """The recommender of this library with a name from a file; no other module is imported."""
+    if name not in _LIBRARY_CLASSES:  # a process that has only loaded so far
+        module = "_recommender" if name == _WITH_TORCH else "baselines"
+        importlib.import_module(f"..{module}", __package__)
     if name not in _LIBRARY_CLASSES:
         raise PersistenceError(
             f"It holds a {name!r:.100}, which is no class of this library. A class of your own "
