@@ -43,14 +43,20 @@ class RowView:
             rows = np.arange(*rows.indices(self.shape[0]))
         else:
             found = self.source[rows if self.picked is None else self.picked[rows]]
+        here, replaced = self._replaced_of(rows)
+        return updated_csr(found, replaced, here) if len(here) else found
+
+    def _replaced_of(self, rows):
+        """(places among these rows of those that are replaced, what stands there)."""
         at = np.searchsorted(self.places, rows)
         here = np.flatnonzero(np.append(self.places, -1)[at] == rows)
-        return updated_csr(found, self.replaced[at[here]], here) if len(here) else found
+        return here, None if self.replaced is None else self.replaced[at[here]]
 
     def pick(self, rows):
-        """The view of some of its rows; none of them may be replaced."""
+        """The view of some of its rows, an array."""
         picked = rows if self.picked is None else self.picked[rows]
-        return RowView(self.source, self.shape[1], np.diff(self.indptr)[rows], picked)
+        lengths = np.diff(self.indptr)[rows]
+        return RowView(self.source, self.shape[1], lengths, picked, *self._replaced_of(rows))
 
     def replace(self, places, rows):
         """The view with other rows in some places, ascending."""

@@ -11,7 +11,9 @@ from sklearn.base import TransformerMixin
 from .._utils.canonical import RATING
 from .._utils.fitted_state import replaced_at_once
 from .._utils.flags import check_flag
-from .._utils.validation import VALUES, Interval, StrOptions, fit_context, fitted_now
+from .._utils.row_blocks import RowBlocks
+from .._utils.validation import VALUES, Interval, StrOptions, check_k, fit_context, fitted_now
+from ._blocks import encoded_blocks
 from ._event_parts import encode_parts
 from ._events import events_matrix, read_events, row_users, without_small_users
 from ._fitted_encoder import FittedEncoder
@@ -231,6 +233,49 @@ class InteractionEncoder(  # type: ignore[call-arg]
             new._users, new._items = users[kept_users], items[kept_items]
             new.n_users_, new.n_items_ = X_new.shape
         return X_new
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit_transform_blocks(self, X: Any, folder: Any, *, n_events: int = 4_000_000) -> RowBlocks:
+        """Fit to events of more than memory holds, and write their matrix to a folder.
+
+        The result is that of `fit_transform`. The engine of the frame reads the events of some
+        users at a time, twice; of files that are sorted by user only the part that holds them.
+
+        Parameters
+        ----------
+        X : path, list of paths, or lazy frame
+            Parquet files or a folder of them (read by polars, DuckDB or pyarrow, the first there
+            is), or a lazy frame that narwhals knows, such as a relation of DuckDB.
+        folder : str or path-like
+            Where to write: a folder that is not there yet, or empty.
+        n_events : int, default=4_000_000
+            Events in memory at once, about; those of one user always are.
+
+        Returns
+        -------
+        blocks : RowBlocks
+            Row r is the user ``users_[r]``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `fit`, and for minimum counts above 1, which need all pairs at once.
+        FileNotFoundError, FileExistsError
+            If there is no file, or something in the folder.
+        """
+        if max(self.min_user_interactions, self.min_item_interactions) > 1:
+            raise ValueError(
+                f"min_user_interactions={self.min_user_interactions} and "
+                f"min_item_interactions={self.min_item_interactions} must be 1 here: what remains "
+                "is known of all pairs together. Filter the frame before."
+            )
+        values = resolved_values(self)
+        blocks, found = encoded_blocks(self, X, folder, check_k(n_events, "n_events"), values)
+        with replaced_at_once(self) as new:
+            new.values_, (new.n_users_, new.n_items_) = values, blocks.shape
+            for name, value in found.items():
+                setattr(new, name, value)
+        return blocks
 
     def transform(
         self, X: Any, users: ArrayLike | None = None, return_users: bool = False

@@ -5,6 +5,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 from conftest import tiny_cfg
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from skdiffrec._network.sparse_rows import UserRows
@@ -92,6 +94,28 @@ def test_an_epoch_goes_through_all_rows_block_by_block(monkeypatch):
     assert mean == pytest.approx(1.0, abs=0.02)
     rest = list(rows.batches(16, orders[0], 5))
     assert [len(b.weight) for b in rest] == [len(b.weight) for b in batches[5:]]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_a_view_is_its_rows(data):
+    """Rows that were picked and replaced, in any order of the two."""
+    view, expected = row_view.RowView(X, X.shape[1], np.diff(X.indptr)), X
+    for _ in range(data.draw(st.integers(1, 4))):
+        n = view.shape[0]
+        some = data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=12, unique=True))
+        rows = np.array(some)
+        if view.replaced is None and data.draw(st.booleans()):
+            rows = np.sort(rows)
+            view = view.replace(rows, X[rows[::-1]])
+            expected = row_view.replaced_rows(expected, rows, X[rows[::-1]])
+        else:
+            view, expected = view.pick(rows), expected[rows]
+        asked = data.draw(st.lists(st.integers(0, view.shape[0] - 1), max_size=5))
+        assert view.nnz == expected.nnz
+        assert_array_equal(view.indptr, expected.indptr)
+        for wanted in (slice(None), slice(1, 4), np.array(asked, np.int64)):
+            assert (view[wanted] != expected[wanted]).nnz == 0
 
 
 def test_what_is_wrong_in_a_block_is_told_with_its_rows(tmp_path):
