@@ -37,7 +37,7 @@ from .._utils.topk import row_blocks
 from .._utils.user_features import scaled_features
 from .._version import __version__
 from .early_stopping import Monitor, fixed_weight, split_validation, spread_ratio
-from .loop import ONE_PROCESS, train
+from .loop import NO_CHECKPOINT, ONE_PROCESS, train
 from .parts import (
     calibrate,
     closed_form_of,
@@ -94,7 +94,7 @@ def fit_model(
     seed,
     device,
     callbacks,
-    checkpoint=None,
+    checkpoint=NO_CHECKPOINT,
     ranks=ONE_PROCESS,
 ):
     """Train a model on canonical rows.
@@ -110,7 +110,7 @@ def fit_model(
     seed : int
     device : torch.device
     callbacks : EpochCallbacks
-    checkpoint : Checkpoint, default=None
+    checkpoint : Checkpoint, default=NO_CHECKPOINT
     ranks : Ranks, default=ONE_PROCESS
         The processes that train together.
 
@@ -203,9 +203,12 @@ class _Training:
         X = rows.history
         reads = {"half_life": self.half_life, "sets": set_size > 1}
         self.closed_form = None
-        if ranks.first:
+
+        def solve():
             form = closed_form_of(X, weight, p, seed=seed, held_out=held_out, **reads)
             self.closed_form = form and form.to(device)
+
+        ranks.from_first(solve)
         generator = torch.Generator(device).manual_seed(seed)
         self.counts = item_counts(X, weight)
         self.denoiser = self._denoiser(X, weight).to(device)
@@ -216,7 +219,8 @@ class _Training:
         ranks.equal(self.denoiser)
         if not ranks.first:
             generator.manual_seed(seed + ranks.rank)
-        self.rows = training_rows(*ranks.share(rows, weight), p, generator=generator, **reads)
+        own_rows, own_weight = ranks.share(rows, weight)
+        self.rows = training_rows(own_rows, own_weight, p, generator=generator, **reads)
         now = self._model(self.denoiser)
         self.sample = spread_sample(now, rows)
         self.monitor = None
@@ -259,9 +263,15 @@ class _Training:
         """``made()`` of the first process, for all of them."""
         if self.ranks.size == 1:
             return made()
-        found = []
-        state = self.ranks.from_first(lambda: found.append(made()) or model_state(found[0]))
-        return found[0] if found else FittedModel.of_state(*state).to(self.denoiser.device)
+        own = None
+
+        def state_of_made():
+            nonlocal own
+            own = made()
+            return model_state(own)
+
+        state = self.ranks.from_first(state_of_made)
+        return own or FittedModel.of_state(*state).to(self.denoiser.device)
 
     def model_so_far(self, ema):
         """The model as if training ended now, apart from the one that goes on."""

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from .threads import in_turn
 
 # as so many items a disliked one counts among those that are no targets
 _DISLIKED_COUNT = 30.0
-ONE_PROCESS = OneProcess()
+ONE_PROCESS, NO_CHECKPOINT = OneProcess(), NoCheckpoint()
 _GROWTH = 100.0  # of the loss over that of the first step, where something is wrong
 EMA_DECAY = 0.99  # a step, of the running average of the weights
 
@@ -176,7 +177,7 @@ def train(
     ema_decay=EMA_DECAY,
     before_epoch=None,
     after_epoch=None,
-    checkpoint=None,
+    checkpoint=NO_CHECKPOINT,
     ranks=ONE_PROCESS,
 ):
     """Train to the last epoch, or to the best one by `monitor`; averaged weights stay.
@@ -187,7 +188,7 @@ def train(
         Takes a dict an epoch: epoch, loss and, with a monitor, validation_ndcg.
     before_epoch, after_epoch : callables or None
         ``before_epoch()``, and ``after_epoch(ema) -> bool``, true to end training.
-    checkpoint : Checkpoint or None
+    checkpoint : Checkpoint or NoCheckpoint
         Where to go on, and what to write down.
     ranks : Ranks or OneProcess
         Of which the first has the monitor, the callables and the checkpoint.
@@ -199,7 +200,6 @@ def train(
     """
     optimizer = AdamW(denoiser.parameters(), learning_rate=learning_rate)
     ema = EMA(denoiser, ema_decay)
-    checkpoint = checkpoint or NoCheckpoint()
     state = TrainingState(denoiser, optimizer, ema, rows.generator, monitor, log)
     checkpoint.restore(state)
     ranks.resume(state, rows)
@@ -219,17 +219,16 @@ def train(
         position=state.position,
         ranks=ranks,
     )
-    stopped = ranks.from_first(lambda: monitor is not None and monitor.should_stop)
-    options = {"total": max_epochs, "initial": len(log), "unit": "epoch"}
-    with tqdm(disable=not verbose, **options) as progress:
+    if ranks.from_first(lambda: monitor is not None and monitor.should_stop):
+        records = ()
+    with tqdm(total=max_epochs, initial=len(log), unit="epoch", disable=not verbose) as progress:
         try:
-            for record in () if stopped else records:
+            for record in records:
                 if why := diverged(record, ema):
                     _stop_diverged(why, state, learning_rate)
                     break
-                entry, improved, stops = ranks.from_first(
-                    lambda record=record: _evaluated(record, monitor, ema, run)
-                )
+                evaluated = partial(_evaluated, record, monitor, ema, run)
+                entry, improved, stops = ranks.from_first(evaluated)
                 state.keep(improved)
                 log.append(entry)
                 checkpoint.after_epoch(state)

@@ -11,6 +11,7 @@ import os
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import chain, repeat
+from typing import Any
 
 import numpy as np
 import torch
@@ -112,7 +113,7 @@ class Ranks:
 
     def agree(self, key):
         """An error in all processes unless {what: hash} is the same in all of them."""
-        keys = [None] * self.size
+        keys: list[Any] = [None] * self.size
         with _told():
             dist.all_gather_object(keys, key)
         for rank, other in enumerate(keys):
@@ -221,7 +222,7 @@ class Ranks:
 
     def from_first(self, make):
         """``make()`` of the first process, for all; an error there is one in all."""
-        found = [None, None]
+        found: list[Any] = [None, None]
         if self.first:
             try:
                 found[0] = make()

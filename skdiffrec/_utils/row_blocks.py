@@ -63,7 +63,7 @@ class RowBlocks:
     (2, 5)
     """
 
-    def __init__(self, blocks: Any):
+    def __init__(self, blocks: Any) -> None:
         self._folder = None
         if isinstance(blocks, (str, os.PathLike)):
             self._folder = Path(os.path.expanduser(blocks)).absolute()
@@ -190,7 +190,7 @@ def _check_widths(parts):
             )
 
 
-def _of_dask(array) -> Iterator[Any]:
+def _of_dask(array: Any) -> Iterator[Any]:
     """The blocks of a Dask array, each computed when it is reached."""
     if array.ndim != 2 or array.numblocks[1] != 1:
         raise ValueError(

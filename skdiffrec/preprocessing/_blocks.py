@@ -106,7 +106,7 @@ class _Parts:
                 f"Column {self.column!r} has missing ids. Leave such rows out, or fill in an id."
             )
 
-    def events(self, values) -> Iterator[Any]:
+    def events(self, values: str) -> Iterator[Any]:
         """What `read_events` reads of each part."""
         for low, high in self.ranges:
             user = nw.col(self.column)
