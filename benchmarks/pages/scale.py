@@ -54,6 +54,47 @@ def bare():
     return f"The bare product takes {fmt.amount(seconds)} s." if seconds else ""
 
 
+def on_disk_sizes():
+    """How large the rows of the table below are, in words."""
+    found = fmt.load("rows_on_disk").get("fits")
+    if not found:
+        return ""
+    sizes = fmt.amount(found["users"]), fmt.amount(found["items"]), fmt.amount(found["rows MB"])
+    return "{} users × {} items, {} MB of rows.".format(*sizes)
+
+
+def on_disk():
+    """A fit from disk under a limit of memory, and one in memory."""
+    columns = {"rows": "rows", "limit MB": "limit, MB", "s": "fit, s"}
+    rows = fmt.load("rows_on_disk").get("fits", {}).get("rows", ())
+    cells = [[row["rows"], fmt.amount(row["limit MB"]), fmt.amount(row["s"])] for row in rows]
+    return fmt.table(columns.values(), cells)
+
+
+def processes_sizes():
+    """What the rows of the table below are, in words."""
+    found = fmt.load("processes").get("fits")
+    if not found:
+        return ""
+    sizes = fmt.amount(found["users"]), fmt.amount(found["items"])
+    return "Generated rows: {} users × {} items, one epoch, no closed form.".format(*sizes)
+
+
+def processes():
+    """Fits by one process and by several."""
+    columns = {
+        "s": "fit, s",
+        "waiting": "exchanges",
+        "loss": "loss at the end",
+        "valid nDCG@10": "valid nDCG@10",
+    }
+    rows = [
+        [row["fit"], *(fmt.amount(row.get(column)) for column in columns)]
+        for row in fmt.load("processes").get("fits", {}).get("rows", ())
+    ]
+    return fmt.table(["fit", *columns.values()], rows)
+
+
 def cluster_sizes():
     """What the lists of the table below are of, in words."""
     found = fmt.load("cluster").get("lists")
