@@ -129,6 +129,8 @@ def _readable(X):
                 f"X={os.fspath(X)!r} is no file of scipy.sparse.save_npz ({error}). Give such a "
                 "file, or the matrix."
             ) from error
+    if sp.issparse(X):
+        return X
     if not hasattr(X, "shape") or len(X.shape) != 2 or not hasattr(X, "__getitem__"):
         raise TypeError(
             f"X must be a sparse matrix, the path of one that scipy.sparse.save_npz wrote, or an "

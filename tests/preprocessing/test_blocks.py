@@ -22,7 +22,7 @@ TABLE = pl.DataFrame(
 USERS = {
     "integers": TABLE,
     "text": TABLE.with_columns(user=pl.format("ü{}", pl.col("user"))),
-    "dates": TABLE.with_columns(user=pl.col("user").cast(pl.Date)),
+    "floats": TABLE.with_columns(user=pl.col("user") / 2),
 }
 PARAMETERS = {
     "binary": {},
