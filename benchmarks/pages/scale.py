@@ -54,6 +54,50 @@ def bare():
     return f"The bare product takes {fmt.amount(seconds)} s." if seconds else ""
 
 
+def catalogue():
+    """Lists from an index against exact ones."""
+    names = {
+        "exact, ms a user": "exact, ms a user",
+        "approximate, ms a user": "approximate, ms a user",
+        "times as fast": "times as fast",
+        "exact, one user, ms": "one user a call: exact, ms",
+        "approximate, one user, ms": "approximate, ms",
+        "index s": "index, s",
+        "index MB": "index, MB",
+    }
+    rows = [
+        [
+            f"{row['items']:,}, {row['model']}",
+            f"{row['guidance']:g}",
+            fmt.score(row["recall@20"]),
+            *(fmt.amount(row[name]) for name in names),
+        ]
+        for record in _by_items()
+        for row in record["rows"]
+    ]
+    return fmt.table(["items, model", "guidance scale", "recall@20", *names.values()], rows)
+
+
+def catalogue_fits():
+    """Where the table above was measured, and on what."""
+    records = _by_items()
+    if not records:
+        return ""
+    differences = [row["largest difference of a score"] for r in records for row in r["rows"]]
+    record = records[-1]
+    return (
+        f"Lists of {record['k']} for {record['rows'][0]['users']:,} users in one call, medians "
+        f"of {record['repeats']}; {record['data']}, fits of at most {record['max_epochs']} epochs, "
+        "one seed; 50 neighbours in the closed form. Scores of items in the same place differ by "
+        f"{fmt.tiny(max(differences))} at the most. {fmt.machine(record)}"
+    )
+
+
+def _by_items():
+    found = fmt.load("catalogue")
+    return [found[n] for n in sorted(found, key=int)]
+
+
 def gpu():
     """Lists and epochs on a GPU, one table for each data set."""
     parts = []

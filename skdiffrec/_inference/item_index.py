@@ -6,6 +6,8 @@ its queries with the lists' means, and then with the items of the best lists (Si
 product with its vectors: for hundreds at a time that is several times as fast as one by one.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -14,6 +16,7 @@ from .._utils.topk import best_columns
 from .device import run_blocks
 
 _LEAST_LISTS = 16  # that a search looks into
+_FIRST = 4  # lists, whose products are the floor for those of the others
 _PASSES = 6  # of k-means
 _SAMPLE = 40  # items of a list, on average, that k-means sees
 _LARGEST = 4  # times the average, after which a list is cut
@@ -35,11 +38,6 @@ class ItemIndex:
         self.means = torch.stack([part.mean(0) for part in self.vectors.split(self.sizes.tolist())])
         self.n_searched = min(len(self.sizes), max(_LEAST_LISTS, round(2 * n_items**0.25)))
 
-    @property
-    def width(self):
-        """Products that a query is left with, on average."""
-        return -(-len(self.items) * self.n_searched // len(self.sizes))
-
     def nearest(self, queries, n, blocked=None):
         """The items with the largest products, of those that were looked at.
 
@@ -58,48 +56,70 @@ class ItemIndex:
             -inf beside -1.
         """
         chosen = (queries @ self.means.T).topk(self.n_searched, dim=1).indices.numpy()
-        sizes = self.sizes[chosen]
-        ends = sizes.cumsum(1)
-        shifts = self.starts[chosen] - ends + sizes  # from a row's products to places
-        products = np.empty((len(queries), max(n, ends[:, -1].max())), np.float32)
-        self._multiply(queries, chosen, ends - sizes, products)
-        for row, end in zip(products, ends[:, -1], strict=True):
-            row[end:] = -np.inf
-        if blocked is not None:
-            self._block(blocked, chosen, shifts, products)
-        columns = best_columns(products, n)
-        products = np.take_along_axis(products, columns, 1)
-        items = np.full(columns.shape, -1)
-        rows, nth = np.nonzero(products > -np.inf)
-        found = columns[rows, nth]
-        found += shifts[rows, (ends[rows] <= found[:, None]).sum(1)]
-        items[rows, nth] = self.items[found]
+        first, rest = chosen[:, :_FIRST], chosen[:, _FIRST:]
+        places, best = self._largest(queries, first, n, blocked)
+        rows, nth = np.nonzero(best > -np.inf)
+        more = self._above(queries, rest, best[:, -1], blocked)
+        parts = (rows, places[rows, nth], best[rows, nth]), more
+        rows, places, found = map(np.concatenate, zip(*parts, strict=True))
+        found_items = self.items[places]
+        order = np.lexsort((found_items, -found, rows))
+        rows = rows[order]
+        nth = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        order, cells = order[nth < n], (rows[nth < n], nth[nth < n])
+        items, products = np.full(best.shape, -1), np.full_like(best, -np.inf)
+        items[cells], products[cells] = found_items[order], found[order]
         return items, products
 
-    def _multiply(self, queries, chosen, offsets, out):
-        """Write a row's products with each of its chosen lists to `out`, from an offset on."""
+    def _products(self, queries, chosen):
+        """(rows, which of their lists it is, number, products) of each of the chosen lists."""
         order = np.argsort(chosen, axis=None, kind="stable")
         lists, first = np.unique(chosen.ravel()[order], return_index=True)
-        rows, offsets = order // chosen.shape[1], offsets.ravel()[order]
-        for number, start, stop in zip(lists, first, np.append(first[1:], len(order)), strict=True):
-            own = rows[start:stop]
+        for number, some in zip(lists, pairwise(np.append(first, len(order))), strict=True):
+            rows, nth = np.divmod(order[slice(*some)], chosen.shape[1])
             vectors = self.vectors[self.starts[number] : self.starts[number + 1]]
-            products = (queries[own] @ vectors.T).numpy()
-            size = len(vectors)
-            for row, offset, found in zip(own, offsets[start:stop], products, strict=True):
-                out[row, offset : offset + size] = found
+            yield rows, nth, number, (queries[rows] @ vectors.T).numpy()
 
-    def _block(self, blocked, chosen, shifts, products):
-        """-inf in place of the products of stored entries."""
+    def _largest(self, queries, chosen, n, blocked):
+        """(places, products) of the n largest products in few lists, -inf where there are less."""
+        sizes = self.sizes[chosen]
+        ends = sizes.cumsum(1)
+        shifts = self.starts[chosen] - ends + sizes  # from columns to places
+        out = np.full((len(queries), max(n, ends[:, -1].max())), -np.inf, np.float32)
+        for rows, nth, _, products in self._products(queries, chosen):
+            for row, end, values in zip(rows, ends[rows, nth], products, strict=True):
+                out[row, end - len(values) : end] = values
+        if blocked is not None:
+            rows, places = self._entries(blocked)
+            own = np.full((len(queries), len(self.sizes)), -1)
+            np.put_along_axis(own, chosen, np.arange(chosen.shape[1])[None], 1)
+            own = own[rows, np.searchsorted(self.starts, places, side="right") - 1]
+            there = own >= 0
+            rows, places, own = rows[there], places[there], own[there]
+            out[rows, places - shifts[rows, own]] = -np.inf
+        columns = best_columns(out, n)
+        own = (ends[:, None] <= columns[:, :, None]).sum(2).clip(max=chosen.shape[1] - 1)
+        places = columns + np.take_along_axis(shifts, own, 1)
+        return places, np.take_along_axis(out, columns, 1)
+
+    def _above(self, queries, chosen, floor, blocked):
+        """(rows, places, products) of what is above a row's floor."""
+        parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
+        for rows, _, number, products in self._products(queries, chosen):
+            cells = np.flatnonzero(products > floor[rows, None])
+            own, places = np.divmod(cells, products.shape[1])
+            parts.append((rows[own], self.starts[number] + places, products.ravel()[cells]))
+        rows, places, products = map(np.concatenate, zip(*parts, strict=True))
+        if blocked is not None:
+            stored = self._entries(blocked)
+            left = ~np.isin(*(r * len(self.items) + p for r, p in ((rows, places), stored)))
+            rows, places, products = rows[left], places[left], products[left]
+        return rows, places, products
+
+    def _entries(self, blocked):
+        """(rows, places) of the stored entries of a CSR."""
         rows = np.repeat(np.arange(blocked.shape[0]), np.diff(blocked.indptr))
-        places = self.places[blocked.indices]
-        lists = np.searchsorted(self.starts, places, side="right") - 1
-        nth = np.full((len(chosen), len(self.sizes)), -1)
-        np.put_along_axis(nth, chosen, np.arange(chosen.shape[1])[None], 1)
-        nth = nth[rows, lists]
-        some = nth >= 0
-        rows, places, nth = rows[some], places[some], nth[some]
-        products[rows, places - shifts[rows, nth]] = -np.inf
+        return rows, self.places[blocked.indices]
 
 
 def _clustered(table, n_lists):

@@ -36,7 +36,7 @@ from .wanted import WantedItems
 
 # Products of fewer rows are slower; of many more, two threads round rows otherwise than of few.
 _BLOCK_ROWS = 512
-_SEARCHED_PARTS = 6  # as many products more are there at once in a search, 100 MB of a thread
+_SEARCHED_ROWS = 1024  # of a search: the more share a list, the fewer times it is read
 
 Rows: TypeAlias = UserRows | csr_array  # of histories alone
 Items: TypeAlias = NDArray[np.int64]
@@ -295,9 +295,10 @@ class FittedModel:
         n_columns = None
         if self.denoiser.head.ranks:  # scores are never there as a whole, but a tile at a time
             n_columns = min(self.denoiser.n_items, TILE_ITEMS)
+        blocks = self.blocks(n, n_columns=n_columns)
         if index is not None:
-            n_columns = -(-index.width // _SEARCHED_PARTS)
-        self.each(rank, self.blocks(n, n_columns=n_columns))
+            blocks = row_blocks(n, n_columns=1, most=_SEARCHED_ROWS)
+        self.each(rank, blocks)
         return ids, scores
 
     def score_all(self, X: Rows, scale: Scales, settings: SamplingSettings) -> Scores:

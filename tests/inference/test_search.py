@@ -199,7 +199,7 @@ def test_lists_do_not_depend_on_other_users(model):
 
 def test_small_blocks(model, monkeypatch):
     expected = model.recommend(k=5, **APPROXIMATE)
-    monkeypatch.setattr(fitted_model, "_BLOCK_ROWS", 7)
+    monkeypatch.setattr(fitted_model, "_SEARCHED_ROWS", 7)
     assert_array_equal(model.recommend(k=5, **APPROXIMATE), expected)
 
 
