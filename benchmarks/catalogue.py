@@ -7,8 +7,8 @@ neighbours in the closed form are made from those of the first. Histories keep t
 item in them changed for one that was made of it. 0 items is the trained catalogue itself.
 
 Both kinds of lists are made in turns, for many users in one call and for one user a call. Recall is
-the share of the exact lists' items that the others have. Each size is a process of its own and a
-record in --json, which replaces the one before.
+the share of the exact lists' items that the others have. Each model of each size is a process of
+its own and a record in --json, which replaces the one before.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.baselines import NeighborhoodRecommender
 from skdiffrec.datasets import load_npz
 
-K, N_USERS, N_SINGLE, REPEATS = 20, 1024, 20, 5
+K, N_USERS, N_SINGLE, REPEATS = 20, 1024, 5, 5
 SCALES = (1.0, 1.5, 0.5)
 MODELS = {  # half of the default neighbours, so that a million items have room
     "network alone": None,
@@ -97,24 +97,18 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     X = load_npz(options.data).train
-    record = {
-        "machine": machine(),
-        "data": options.data.stem,
-        "k": K,
-        "repeats": REPEATS,
-        "rows": [],
-    }
-    record["max_epochs"] = options.max_epochs
+    about = {"machine": machine(), "data": options.data.stem, "k": K, "repeats": REPEATS}
+    about["max_epochs"] = options.max_epochs
     with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "model.safetensors")
         for name in options.models:
             model = CFGDiffusionRecommender(
                 closed_form=MODELS[name], max_epochs=options.max_epochs, random_state=0
             )
-            path = pathlib.Path(folder, "model.safetensors")
             model.fit(X).save(path)
-            record["rows"] += in_child(measured, name, path, options.items)
-    merge(options.json, str(options.items or X.shape[1]), record)
-    print(markdown(record["rows"]))
+            rows = in_child(measured, name, path, options.items)
+            merge(options.json, f"{options.items or X.shape[1]} {name}", about | {"rows": rows})
+            print(markdown(rows), flush=True)
 
 
 if __name__ == "__main__":

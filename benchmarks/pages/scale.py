@@ -65,37 +65,37 @@ def catalogue():
         "index s": "index, s",
         "index MB": "index, MB",
     }
+    first = "items, model", "guidance scale", "recall@20", "least recall of a user"
     rows = [
         [
             f"{row['items']:,}, {row['model']}",
             f"{row['guidance']:g}",
             fmt.score(row["recall@20"]),
+            f"{row['least recall of a user']:.2f}",
             *(fmt.amount(row[name]) for name in names),
         ]
-        for record in _by_items()
-        for row in record["rows"]
+        for row in _rows()
     ]
-    return fmt.table(["items, model", "guidance scale", "recall@20", *names.values()], rows)
+    return fmt.table([*first, *names.values()], rows)
 
 
 def catalogue_fits():
     """Where the table above was measured, and on what."""
-    records = _by_items()
-    if not records:
+    rows, record = _rows(), next(iter(fmt.load("catalogue").values()), None)
+    if record is None:
         return ""
-    differences = [row["largest difference of a score"] for r in records for row in r["rows"]]
-    record = records[-1]
+    largest = max(row["largest difference of a score"] for row in rows)
     return (
-        f"Lists of {record['k']} for {record['rows'][0]['users']:,} users in one call, medians "
-        f"of {record['repeats']}; {record['data']}, fits of at most {record['max_epochs']} epochs, "
+        f"Lists of {record['k']} for {rows[0]['users']:,} users in one call, medians of "
+        f"{record['repeats']}; {record['data']}, fits of at most {record['max_epochs']} epochs, "
         "one seed; 50 neighbours in the closed form. Scores of items in the same place differ by "
-        f"{fmt.tiny(max(differences))} at the most. {fmt.machine(record)}"
+        f"{fmt.tiny(largest)} at the most. {fmt.machine(record)}"
     )
 
 
-def _by_items():
-    found = fmt.load("catalogue")
-    return [found[n] for n in sorted(found, key=int)]
+def _rows():
+    rows = [row for record in fmt.load("catalogue").values() for row in record["rows"]]
+    return sorted(rows, key=lambda row: (row["items"], row["model"]))
 
 
 def gpu():

@@ -200,10 +200,10 @@ default=None
             of whom nothing is known get what is popular whatever the scale.
         search : {"exact", "approximate"}, default="exact"
             "approximate" finds items by an index of the output layer, which the first such call
-            makes, and scores exactly what it finds: many times as fast for catalogues of hundreds
-            of thousands of items, and some 99 of 100 items are those of the exact lists. Filters
-            hold as ever. Lists are exact on a GPU, with a dense closed form (catalogues of up to
-            5,000 items), and of users whose lists the index cannot fill.
+            makes, and scores them exactly: many times as fast for catalogues of hundreds of
+            thousands of items, with some 99 of 100 of the exact lists' items. Filters hold as ever.
+            Lists are exact on a GPU, with a dense closed form (up to 5,000 items), and of users
+            whose lists the index cannot fill. "exact" looks at all items.
 
         Returns
         -------
@@ -220,6 +220,11 @@ default=None
             For user or item ids that are not integers or out of range, a wrong number of rows or
             columns, negative or missing values in a matrix, ``k < 1``, a `search` that is not known
             or that this model or `wanted` rules out.
+
+        Warns
+        -----
+        UserWarning
+            If an index would find too few of the items, so that lists are exact.
         """
         self = fitted_now(self)
         k, approximate = check_k(k), self._approximate(search, wanted)
