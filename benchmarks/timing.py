@@ -148,6 +148,51 @@ def n_fitted_users(model):
     return model._fit_X.shape[0]
 
 
+def grown(model, n_items, seed=0):
+    """A fitted CFGDiffusionRecommender with more items, made of its own; see `catalogue.py`."""
+    if not n_items:
+        return model
+    fitted, rng = model._model, np.random.default_rng(seed)
+    n = model.n_features_in_
+    first, second = rng.integers(n, size=(2, n_items))
+    first[:n] = np.arange(n)  # every item is in some new one
+    children = np.argsort(first, kind="stable")
+    starts = np.searchsorted(first[children], np.arange(n + 1))
+
+    def child(items):
+        """A new item made of each of some."""
+        counts = np.diff(starts)[items]
+        return children[starts[items] + (rng.random(len(items)) * counts).astype(np.int64)]
+
+    def mixed(array):
+        new, mean = np.empty((n_items, *array.shape[1:]), array.dtype), array.mean(0)
+        for part in np.array_split(np.arange(n_items), 32):
+            new[part] = 0.8 * array[first[part]] + 0.6 * array[second[part]] - 0.4 * mean
+        return new
+
+    record, tensors = fitted.__getstate__()
+    entries = ("closed_form.weights", "closed_form.items", "closed_form.offsets")
+    for name in [name for name in tensors if not name.startswith("optimizer.")]:
+        if name not in entries and tensors[name].shape[:1] == (n,):
+            tensors[name] = mixed(tensors[name])
+    if fitted.closed_form is not None:
+        form = fitted.closed_form.csr[first]
+        for part in np.array_split(np.arange(form.nnz), 32):
+            form.indices[part] = child(form.indices[part])
+        form.sort_indices()
+        tensors |= dict(zip(entries, (form.data, form.indices, form.indptr), strict=True))
+        tensors[entries[2]] = form.indptr.astype(np.int64)
+        record["closed_form_entries"] = form.nnz
+    record["n_items"], record["n_updates"] = n_items, None
+    model._model = type(fitted).of_state(record, tensors)
+    X = model._fit_X
+    parts = X.data, child(X.indices).astype(X.indices.dtype), X.indptr
+    model._fit_X = type(X)(parts, shape=(X.shape[0], n_items))
+    model._fit_X.sort_indices()
+    model.n_features_in_ = n_items
+    return model
+
+
 @contextlib.contextmanager
 def evaluation_clock():
     """A list of the seconds that fits of ours spend on the held-out items of early stopping."""

@@ -120,6 +120,50 @@ def cluster():
     return fmt.table(["lists by", *columns.values()], rows)
 
 
+def catalogue():
+    """Lists from an index against exact ones."""
+    names = {
+        "exact, ms a user": "exact, ms a user",
+        "approximate, ms a user": "approximate, ms a user",
+        "times as fast": "times as fast",
+        "exact, one user, ms": "one user a call: exact, ms",
+        "approximate, one user, ms": "approximate, ms",
+        "index s": "index, s",
+        "index MB": "index, MB",
+    }
+    first = "items, model", "guidance scale", "recall@20", "least recall of a user"
+    rows = [
+        [
+            f"{row['items']:,}, {row['model']}",
+            f"{row['guidance']:g}",
+            fmt.score(row["recall@20"]),
+            f"{row['least recall of a user']:.2f}",
+            *(fmt.amount(row[name]) for name in names),
+        ]
+        for row in _rows()
+    ]
+    return fmt.table([*first, *names.values()], rows)
+
+
+def catalogue_fits():
+    """Where the table above was measured, and on what."""
+    rows, record = _rows(), next(iter(fmt.load("catalogue").values()), None)
+    if record is None:
+        return ""
+    largest = max(row["largest difference of a score"] for row in rows)
+    return (
+        f"Lists of {record['k']} for {rows[0]['users']:,} users in one call, medians of "
+        f"{record['repeats']}; {record['data']}, fits of at most {record['max_epochs']} epochs, "
+        "one seed; 50 neighbours in the closed form. Scores of items in the same place differ by "
+        f"{fmt.tiny(largest)} at the most. {fmt.machine(record)}"
+    )
+
+
+def _rows():
+    rows = [row for record in fmt.load("catalogue").values() for row in record["rows"]]
+    return sorted(rows, key=lambda row: (row["items"], row["model"]))
+
+
 def gpu():
     """Lists and epochs on a GPU, one table for each data set."""
     parts = []

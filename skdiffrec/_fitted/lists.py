@@ -16,7 +16,7 @@ from .._utils.flags import check_flag
 from .._utils.item_features import check_wanted
 from .._utils.tensor_file import PersistenceError
 from .._utils.topk import empty_lists, masked_topk
-from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Scale, Wanted
+from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike, Scale, Search, Wanted
 from .._utils.user_features import check_user_features, warn_without_features
 from .._utils.validation import (
     check_condition_scales,
@@ -135,6 +135,24 @@ class FittedDiffusion(BaseRecommender):
                 self._model = model
         return model, settings
 
+    def _approximate(self, search, wanted):
+        """Whether lists may be approximate."""
+        if not isinstance(search, str) or search not in ("exact", "approximate"):
+            raise ValueError(f'search must be "exact" or "approximate", got {search!r:.100}.')
+        if search == "exact":
+            return False
+        if not self._model.denoiser.head.ranks:
+            raise ValueError(
+                'search="approximate" needs a ranking head, but the model was fitted without. Fit '
+                'with ranking_head=True, or use search="exact".'
+            )
+        if wanted is not None:
+            raise ValueError(
+                'search="approximate" does not go with wanted, which adds something to the score '
+                'of every item that has a wanted feature. Use search="exact".'
+            )
+        return True
+
     def recommend(
         self,
         user_ids: ArrayLike | None = None,
@@ -147,6 +165,7 @@ class FittedDiffusion(BaseRecommender):
         filter_items: MatrixLike | None = None,
         items: MatrixLike | None = None,
         guidance_scale: Scale | None = None,
+        search: Search = "exact",
     ) -> tuple[IntArray, FloatArray]:
         """Recommend the k best items to users, best first.
 
@@ -179,6 +198,12 @@ default=None
             One scale for all users or one for each; None takes the estimator's. A dict has such
             scales by condition, ``{"user_features": 2.0, "history": 1.0}``; the others are 1. Users
             of whom nothing is known get what is popular whatever the scale.
+        search : {"exact", "approximate"}, default="exact"
+            "approximate" finds items by an index of the output layer, which the first such call
+            makes, and scores them exactly: many times as fast for catalogues of hundreds of
+            thousands of items, with some 99 of 100 of the exact lists' items. Filters hold as ever.
+            Lists are exact on a GPU, with a dense closed form (up to 5,000 items), and of users
+            whose lists the index cannot fill. "exact" looks at all items.
 
         Returns
         -------
@@ -193,10 +218,16 @@ default=None
             Before `fit`.
         ValueError, TypeError, IndexError
             For user or item ids that are not integers or out of range, a wrong number of rows or
-            columns, negative or missing values in a matrix, ``k < 1``.
+            columns, negative or missing values in a matrix, ``k < 1``, a `search` that is not known
+            or that this model or `wanted` rules out.
+
+        Warns
+        -----
+        UserWarning
+            If an index would find too few of the items, so that lists are exact.
         """
         self = fitted_now(self)
-        k = check_k(k)
+        k, approximate = check_k(k), self._approximate(search, wanted)
         rows, chosen, scalar = self._requested(user_ids, X, user_features, wanted)
         n = rows.shape[0] if chosen is None else len(chosen)
         allowed = item_filter(filter_items, items, self.n_features_in_, n)
@@ -205,6 +236,7 @@ default=None
         if not isinstance(filter_seen, bool):
             filter_seen = check_flag("filter_seen", filter_seen)
         masks: dict[str, Any] = {"filter_seen": filter_seen, "items": allowed}
+        masks["approximate"] = approximate
         ids, scores = model.rank(rows, k, scale, settings, chosen=chosen, **masks)
         return (ids[0], scores[0]) if scalar else (ids, scores)
 

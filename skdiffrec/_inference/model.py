@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import RLock
 from typing import Any, NamedTuple, TypeAlias
 
@@ -27,12 +28,15 @@ from .host_state import in_own_state, set_mkl, set_openmp
 from .ranking import TILE_ITEMS, EstimateScores, HeadScores, guided_lists, tile_starts
 from .reverse_process import SamplingTables
 from .scoring import branch_scores, drawn_scores, guided_scores, staged_scores, swept_scores
+from .search import searched_lists
+from .search_depth import index_of
 from .settings import SamplingSettings
 from .state import model_state, restored
 from .wanted import WantedItems
 
 # Products of fewer rows are slower; of many more, two threads round rows otherwise than of few.
 _BLOCK_ROWS = 512
+_SEARCHED_ROWS = 1024  # of a search: the more share a list, the fewer times it is read
 
 Rows: TypeAlias = UserRows | csr_array  # of histories alone
 Items: TypeAlias = NDArray[np.int64]
@@ -155,6 +159,11 @@ class FittedModel:
         """Whether the catalogue is screened in bfloat16."""
         return self._once("screens", lambda: screens_in_bfloat16(self.device))
 
+    @property
+    def item_index(self) -> Any:
+        """An index of the output layer, or None; see `index_of`."""
+        return self._once("item_index", lambda: index_of(self))
+
     def tables(self, reference: bool = False) -> SamplingTables:
         """What sampling computes from the weights, once."""
         return self._once(reference, lambda: self._new_tables(reference))
@@ -212,7 +221,7 @@ class FittedModel:
     def _inputs(self, X: Rows, settings: SamplingSettings) -> tuple[Any, UserRows, Any]:
         rows = UserRows.of(X)
         keys = self._keys(rows) if settings.temperature else None
-        return self, self._read(rows), keys
+        return self, self.read(rows), keys
 
     def _keys(self, rows: UserRows) -> Any:
         keys = row_keys(unit_free(rows.history, self.values), self.seed)
@@ -222,7 +231,7 @@ class FittedModel:
                 keys = np.where(rows.known(name), keys ^ row_keys(entries, salt), keys)
         return keys
 
-    def _read(self, rows: UserRows) -> UserRows:
+    def read(self, rows: UserRows) -> UserRows:
         """Histories and what else is known as the network reads them."""
         features, reader = rows.user_features, self.denoiser.user_features
         if reader is not None:
@@ -261,15 +270,18 @@ class FittedModel:
         chosen: Items | None = None,
         filter_seen: bool = True,
         items: ItemFilter = EVERY_ITEM,
+        approximate: bool = False,
     ) -> tuple[Items, Scores]:
         """Lists (ids, scores) of the k best items, of the chosen rows (None: of all in order)."""
         n = X.shape[0] if chosen is None else len(chosen)
         ids, scores = empty_lists(n, k)
+        index = self.item_index if approximate else None
+        lists = guided_lists if index is None else partial(searched_lists, index=index)
 
         def rank(block):
             rows = X[block] if chosen is None else X[chosen[block]]
             model, known, keys = self._inputs(rows, settings)
-            ids[block], scores[block] = guided_lists(
+            ids[block], scores[block] = lists(
                 model,
                 known,
                 keys,
@@ -283,7 +295,10 @@ class FittedModel:
         n_columns = None
         if self.denoiser.head.ranks:  # scores are never there as a whole, but a tile at a time
             n_columns = min(self.denoiser.n_items, TILE_ITEMS)
-        self.each(rank, self.blocks(n, n_columns=n_columns))
+        blocks = self.blocks(n, n_columns=n_columns)
+        if index is not None:
+            blocks = row_blocks(n, n_columns=1, most=_SEARCHED_ROWS)
+        self.each(rank, blocks)
         return ids, scores
 
     def score_all(self, X: Rows, scale: Scales, settings: SamplingSettings) -> Scores:
@@ -340,7 +355,7 @@ class FittedModel:
         self, X: Rows, scale: Scales, settings: SamplingSettings, items: Items
     ) -> tuple[Scores, Scores]:
         """(contributions, base): the closed form's part of the scores of one row."""
-        return closed_form_contributions(self, self._read(UserRows.of(X)), scale, settings, items)
+        return closed_form_contributions(self, self.read(UserRows.of(X)), scale, settings, items)
 
     def leave_one_out(
         self, X: Rows, scale: Scales, settings: SamplingSettings, items: Items

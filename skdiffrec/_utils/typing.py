@@ -31,6 +31,7 @@ __all__ = [
     "RandomState",
     "Scale",
     "Score",
+    "Search",
     "Style",
     "Values",
     "Wanted",
@@ -46,6 +47,7 @@ Wanted: TypeAlias = Mapping[str | int, float] | MatrixLike  # weights of feature
 RandomState: TypeAlias = int | np.random.RandomState | None
 
 Values: TypeAlias = Literal["binary", "weight", "time", "rating"]
+Search: TypeAlias = Literal["exact", "approximate"]
 Empty: TypeAlias = Literal["nan", "zero"]
 Average: TypeAlias = Literal["macro", "micro"]
 Score: TypeAlias = float | DoubleArray  # a mean, or with per_user=True one value per user
