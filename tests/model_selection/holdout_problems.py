@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from skdiffrec.model_selection import (
+    KeepN,
     LastFraction,
     LastN,
     LeaveOneOut,
@@ -34,12 +35,15 @@ HOLDOUTS = {
     "leave-one-out": LeaveOneOut(random_state=0),
     "leave-last-out": LeaveOneOut(by="value"),
     "last-n": LastN(2),
+    "keep-n": KeepN(2, random_state=0),
+    "keep-first": KeepN(2, by="value"),
     "last-fraction": LastFraction(0.4),
     "time-cut": TimeCut(2.5),
     "time-share": TimeCut(fraction=0.3),
 }
 BY_ORDER = {
     "last-n-by-order": LastN(2, by="order"),
+    "keep-first-by-order": KeepN(2, by="order"),
     "last-fraction-by-order": LastFraction(0.4, by="order"),
     "leave-last-out-by-order": LeaveOneOut(by="order"),
 }
@@ -47,6 +51,7 @@ every_holdout = pytest.mark.parametrize("holdout", HOLDOUTS.values(), ids=HOLDOU
 RANDOM = {
     "fraction": lambda random_state: SampleFraction(0.4, random_state=random_state),
     "n": lambda random_state: SampleN(2, random_state=random_state),
+    "keep": lambda random_state: KeepN(2, random_state=random_state),
     "one": lambda random_state: LeaveOneOut(random_state=random_state),
     "users": lambda random_state: UnseenUsers(3, random_state=random_state),
 }

@@ -23,11 +23,13 @@ from holdout_problems import (
     to_rows,
 )
 from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy.stats import chisquare
 from sklearn.base import clone
 
 from skdiffrec.model_selection import (
+    KeepN,
     LastFraction,
     LastN,
     LeaveOneOut,
@@ -224,6 +226,23 @@ def test_values_do_not_say_what_is_sampled():
     assert_same([SampleN(1, random_state=0).hide(X > 0)[1]], [held_out.astype(bool)])
 
 
+@properties
+@given(rows_of_times, st.integers(0, 5), st.sampled_from(["random", "value"]))
+def test_keep_n_keeps_n_items_or_the_first_ones(rows, n, by):
+    history, holdout = hide(KeepN(n, by=by, random_state=0), rows)
+    for row, kept, hidden in zip(rows, history, holdout, strict=True):
+        assert len(kept) == min(n, len(row)) and kept | hidden == row
+        if by == "value" and kept and hidden:
+            assert max(kept.values()) <= min(hidden.values())
+
+
+def test_keep_all_but_n_is_to_hide_n():
+    X = np.ones((50, 6))
+    kept, hidden = KeepN(4, random_state=3).hide(X)
+    assert (hidden != SampleN(2, random_state=3).hide(X)[1]).nnz == 0
+    assert KeepN(10**30).hide(X)[1].nnz == 0
+
+
 # Parameters and refusals
 
 
@@ -236,6 +255,9 @@ BAD_PARAMETERS = [
     (SampleN(0), "n"),
     (SampleN(1.5), "n"),
     (SampleN(min_history=0.5), "min_history"),
+    (KeepN(-1), "n"),
+    (KeepN(by="time"), "by"),
+    (KeepN(random_state="a"), "random_state"),
     (LastN(0), "n"),
     (LastN(by="random"), "by"),
     (LastFraction(2), "fraction"),
