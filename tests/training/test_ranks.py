@@ -73,9 +73,9 @@ def test_gradients_of_all_rows_of_a_step(tmp_path):
         from skdiffrec._training.ranks import training_ranks
 
         ranks = training_ranks(torch.device("cpu"))
-        shapes = (3,), (2,), (50, 2), (3, 2)
+        shapes = (3,), (2,), (50, 2), (3, 2), (4, 2)
         parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
-        dense, missing, table, wide = parameters
+        dense, missing, table, wide, mixed = parameters
         n_rows = [3, 1][rank]
         dense.grad = torch.full((3,), float(rank))
         sparse = lambda rows, value, n: torch.sparse_coo_tensor(
@@ -83,12 +83,14 @@ def test_gradients_of_all_rows_of_a_step(tmp_path):
         )
         table.grad = sparse([[4, 7], [7, 7, 9]][rank], 1.0, 50)
         wide.grad = sparse([0, 2], 2.0, 3) if rank else None
+        mixed.grad = torch.ones(4, 2) if rank else sparse([1, 1], 1.0, 4)
         loss = ranks.averaged(parameters, torch.tensor(float(rank)), n_rows)
         assert missing.grad is None
         report(
             loss=loss.item(),
             dense=dense.grad.tolist(),
             table=table.grad.to_dense()[:, 0].tolist(),
+            mixed=mixed.grad[:, 0].tolist(),
             wide=wide.grad.to_dense()[:, 0].tolist(),
             total=ranks.total(rank + 1),
             most=ranks.most(rank + 1),
@@ -101,6 +103,7 @@ def test_gradients_of_all_rows_of_a_step(tmp_path):
     table[[4, 7, 9]] = 0.75, 0.75 + 0.5, 0.25
     assert found[0]["loss"] == 0.25 and found[0]["dense"] == [0.25] * 3
     assert found[0]["table"] == table.tolist() and found[0]["wide"] == [0.5, 0.0, 0.5]
+    assert found[0]["mixed"] == [0.25, 1.75, 0.25, 0.25]
     assert found[0]["total"] == 3 and found[0]["most"] == 2 and found[0]["batches"] == [1, None]
 
 
