@@ -115,7 +115,9 @@ def unit_free_keys(X, values, seed):
 def select_entries(X, mask):
     """The CSR that keeps the stored entries where `mask` (nnz,) is true."""
     n_before = np.concatenate([[0], np.cumsum(mask)])
-    return sp.csr_array((X.data[mask], X.indices[mask], n_before[X.indptr]), shape=X.shape)
+    # of the same type: SciPy gives all indices the wider one
+    indptr = n_before[X.indptr].astype(X.indptr.dtype)
+    return sp.csr_array((X.data[mask], X.indices[mask], indptr), shape=X.shape)
 
 
 def share_of_rows(X, fraction, min_history=1):
