@@ -33,10 +33,10 @@ def canonical_csr(X, values, earliest=False):
             data = merge.reduceat(data, first)
             data = data / n_merged if values == RATING else data
         indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
-    if values == "binary":
-        data = np.ones(len(col))
+    dtype = _DTYPES[values]
+    data = np.ones(len(col), dtype) if values == "binary" else data.astype(dtype)
     index = np.int32 if max(len(col), m) < 2**31 else np.int64
-    parts = data.astype(_DTYPES[values]), col.astype(index), indptr.astype(index)
+    parts = data, col.astype(index), indptr.astype(index)
     return sp.csr_array(parts, shape=(n, m))
 
 

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from .rows import updated_csr
 
-BLOCK_ENTRIES = 2**23  # of the rows that are trained on before others
+BLOCK_ENTRIES = 2**22  # of the rows that are trained on before others
 PASS_ENTRIES = 2**20  # of the rows that are held at once where all are counted
 
 

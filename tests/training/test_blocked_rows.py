@@ -34,7 +34,7 @@ def on_disk(X, path):
 
 
 @pytest.mark.filterwarnings("ignore:The values of X")
-@pytest.mark.parametrize(("kind", "n_entries"), [*((kind, 500) for kind in KINDS), ("time", 2**23)])
+@pytest.mark.parametrize(("kind", "n_entries"), [*((kind, 500) for kind in KINDS), ("time", 2**22)])
 def test_from_disk_a_fit_has_the_bits_of_one_in_memory(kind, n_entries, tmp_path, monkeypatch):
     monkeypatch.setattr(row_view, "BLOCK_ENTRIES", n_entries)
     monkeypatch.setattr(row_view, "PASS_ENTRIES", 300)
