@@ -23,7 +23,7 @@ from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.datasets import RowBlocks
 
 PER_USER, BLOCK = 100, 50_000
-SMALL = {"hidden_dims": (64,), "latent_dim": 32, "n_loss_items": 512, "closed_form": None}
+SMALL = {"hidden_dims": (64,), "latent_dim": 32, "n_loss_items": 1024, "closed_form": None}
 
 
 def write(folder, n_users, n_items):
@@ -53,9 +53,9 @@ def fitted(folder, limit_mb):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--users", type=int, default=1_600_000)
+    parser.add_argument("--users", type=int, default=2_000_000)
     parser.add_argument("--items", type=int, default=20_000)
-    parser.add_argument("--limit", type=int, default=600, help="MB")
+    parser.add_argument("--limit", type=int, default=760, help="MB")
     parser.add_argument("--folder", type=pathlib.Path, help="where to write; None is temporary")
     parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
