@@ -91,7 +91,9 @@ def history_weights(X, values, half_life, floor=RECENCY_FLOOR):
     """
     if values == "time" and half_life is not None:
         return recency_of_canonical(X, half_life, floor)
-    weights = unit_free(X, "binary" if values == "time" else values)
+    if values in ("binary", "time"):
+        return sp.csr_array((np.ones(X.nnz, np.float32), X.indices, X.indptr), shape=X.shape)
+    weights = unit_free(X, values)
     weights.data = weights.data.astype(np.float32)
     return weights
 
