@@ -38,11 +38,9 @@ class RowView:
         self.shape, self.nnz = (len(lengths), n_items), int(self.indptr[-1])
 
     def __getitem__(self, rows: Any) -> sp.csr_array:
+        found = self.source[rows if self.picked is None else self.picked[rows]]
         if isinstance(rows, slice):
-            found = self.source[rows if self.picked is None else self.picked[rows]]
             rows = np.arange(*rows.indices(self.shape[0]))
-        else:
-            found = self.source[rows if self.picked is None else self.picked[rows]]
         here, replaced = self._replaced_of(rows)
         return updated_csr(found, replaced, here) if len(here) else found
 
