@@ -1,10 +1,10 @@
-"""The pages docs/benchmarks.md and docs/accuracy.md, made from the JSON in benchmarks/results.
+"""The measured pages of docs, made from the JSON in benchmarks/results.
 
     python benchmarks/make_page.py
     python benchmarks/make_page.py --check
 
-Text is in the templates, benchmarks/pages/*.md, and holds no measured figure; figures come from the
-JSON alone. --check writes nothing and exits 1 when a page differs from what the JSON gives.
+Text is in the templates, benchmarks/pages/**/*.md, and holds no measured figure; figures come from
+the JSON alone. --check writes nothing and exits 1 when a page differs from what the JSON gives.
 """
 
 import argparse
@@ -36,8 +36,9 @@ def page(template):
 
 
 def pages():
-    """{name: text} of all pages."""
-    return {template.name: page(template) for template in sorted(TEMPLATES.glob("*.md"))}
+    """{path below docs: text} of all pages."""
+    templates = sorted(TEMPLATES.rglob("*.md"))
+    return {str(template.relative_to(TEMPLATES)): page(template) for template in templates}
 
 
 def main():
@@ -55,6 +56,7 @@ def main():
             continue
         different.append(name)
         if not options.check:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text)
     if options.check and different:
         parser.exit(1, f"out of date: {', '.join(different)}; run {pathlib.Path(__file__).name}\n")

@@ -13,8 +13,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 SCRIPT = ROOT / "benchmarks" / "make_page.py"
-TEMPLATES = sorted((ROOT / "benchmarks" / "pages").glob("*.md"))
-PAGES = [ROOT / "docs" / template.name for template in TEMPLATES]
+FOLDER = ROOT / "benchmarks" / "pages"
+TEMPLATES = sorted(FOLDER.rglob("*.md"))
+PAGES = [ROOT / "docs" / template.relative_to(FOLDER) for template in TEMPLATES]
 NO_PROSE = re.compile(r"\{\{.*?\}\}|`[^`]*`|\]\([^)]*\)|^ {4}.*$", re.M)
 # A decimal, or a number with a unit of what benchmarks measure.
 FIGURE = re.compile(r"(?<![\w.])(\d*\.\d+|\d[\d,]* ?(%|s|ms|MB|GB|users/s|times as)(?!\w))")
@@ -71,4 +72,6 @@ def test_every_result_is_read(monkeypatch):
     read, load = set(), form.load
     monkeypatch.setattr(form, "load", lambda name: [read.add(name), load(name)][1])
     make_page.pages()
-    assert {path.stem for path in RESULTS.glob("*.json")} - read == set()
+    paths = [*RESULTS.glob("*.json"), *RESULTS.glob("studies/*.json")]
+    names = {str(path.relative_to(RESULTS).with_suffix("")) for path in paths}
+    assert names - read == set()

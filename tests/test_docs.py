@@ -22,7 +22,8 @@ from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.datasets import make_interactions
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("studies/*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 FILE = re.compile(r"^```text (\S+)\n(.*?)^```$", re.M | re.S)
 

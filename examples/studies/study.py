@@ -61,7 +61,7 @@ def values_of(name, options):
     return ("binary", "time") if timed else ("binary",)
 
 
-def both_lists(recommend, data, k=max(CUTOFFS)):
+def both_lists(recommend, data, k=20):
     """Lists to be evaluated on valid, and on test, where valid is left out.
 
     ``recommend(k=k, filter_items=csr or None)`` gives (ids, scores) of all rows of train.
@@ -126,5 +126,3 @@ def run(study, draw, options):
 
         matplotlib.use("agg")
         draw(record).savefig(options.plot, dpi=100, metadata={"Date": None})
-
-

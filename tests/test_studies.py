@@ -1,0 +1,39 @@
+"""The studies run on a few generated users, and end in a record, a picture and a page."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "examples" / "studies"
+STUDIES = sorted(path for path in FOLDER.glob("*.py") if path.name != "study.py")
+TEMPLATES = ROOT / "benchmarks" / "pages" / "studies"
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_study_has_a_command_and_a_page(path):
+    assert f"python examples/studies/{path.name}" in ast.get_docstring(ast.parse(path.read_text()))
+    page = (TEMPLATES / path.with_suffix(".md").name).read_text()
+    assert re.search(rf"\{{\{{ studies\.\w+ {path.stem}", page)
+    assert "## Verdict" in page and f"images/study_{path.stem}.svg" in page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_study_runs_on_a_few_users(path, tmp_path):
+    command = [sys.executable, path, "--small", "--seeds", "2"]
+    command += ["--json", tmp_path / "record.json", "--plot", tmp_path / "picture.svg"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads((tmp_path / "record.json").read_text()).values()
+    assert found["seeds"] == 2 and found["rows"]
+    for effect in found["effects"]:
+        assert effect["of"] and effect["low"] <= effect["difference"] <= effect["high"]
+    assert (tmp_path / "picture.svg").stat().st_size > 5_000
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == ""  # what is there is not done again
