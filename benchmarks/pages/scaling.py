@@ -59,9 +59,18 @@ def time():
     return _table([{k: v for k, v in row.items() if k not in left_out} for row in model.plan()])
 
 
+def split_tables():
+    """Item tables in every process, and split over them by FSDP2."""
+    return _table(fmt.load("split_tables").get("rows", []))
+
+
 def _table(rows):
-    return fmt.table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
+    return fmt.table(
+        list(rows[0]) if rows else [], [[_cell(value) for value in row.values()] for row in rows]
+    )
 
 
 def _cell(value):
+    if isinstance(value, str):
+        return value
     return f"{value:.1e}" if isinstance(value, float) and value >= 1e6 else fmt.amount(value)
