@@ -3,8 +3,8 @@
     python examples/studies/scale.py ../shared/data --json benchmarks/results/studies/scale.json
 
 Every scale from 0 to 10 on every data set, with times and without: one fit a seed. The scale that
-is best on valid is also asked for by the length of the history (thirds of the users), by the
-number of epochs and of sampling steps.
+is best on valid is also asked for by the length of the history (thirds of the users) and, of up to
+10,000 items, by the number of epochs and of sampling steps.
 """
 
 import numpy as np
@@ -22,6 +22,7 @@ SHOWN = [f"{m}@{k}" for m in ("ndcg", "recall", "precision", "mrr") for k in (5,
 SHOWN += ["coverage@10", "novelty@10", "popularity_bias@10"]
 EPOCHS = 2, 5
 STEPS = 5, 20
+MANY_ITEMS = 10_000
 FLAT = 0.99  # of the best
 
 
@@ -66,14 +67,15 @@ def thirds(train):
 def of_values(name, values, options):
     """(rows by scale, effects) of one data set with times or without."""
     data = load(name, options, values)
-    runs = {case: [] for case in ("default", *EPOCHS, *(f"{n} steps" for n in STEPS))}
+    epochs_tried, steps_tried = ((), ()) if data.n_items > MANY_ITEMS else (EPOCHS, STEPS)
+    runs = {case: [] for case in ("default", *epochs_tried, *(f"{n} steps" for n in steps_tried))}
     for seed in range(options.seeds):
-        for epochs in (None, *EPOCHS):
+        for epochs in (None, *epochs_tried):
             settings = options.fit | ({} if epochs is None else {"max_epochs": epochs})
             model = CFGDiffusionRecommender(values=values, random_state=seed, **settings)
             model.fit(data.train)
             runs[epochs or "default"].append(curves(model, data))
-            for n in STEPS if epochs is None else ():
+            for n in steps_tried if epochs is None else ():
                 runs[f"{n} steps"].append(curves(model.set_params(n_sampling_steps=n), data))
     valid, test = (over_seeds(part) for part in zip(*runs["default"], strict=True))
     rows = [
