@@ -12,6 +12,12 @@ import sys
 
 import numpy as np
 
+from skdiffrec.baselines import (
+    ALSRecommender,
+    EASERecommender,
+    NeighborhoodRecommender,
+    PopularityRecommender,
+)
 from skdiffrec.datasets import load_npz, make_interactions
 from skdiffrec.metrics import compare, ranking_report
 
@@ -22,6 +28,9 @@ from timing import machine, markdown, merge  # noqa: E402
 CUTOFFS = 5, 10, 20
 GENERATED = "generated"
 NOT_IN_TIME = "amazon-office", "citeulike-a"  # split at random: no test of models that see times
+_EASE_ITEMS = 15_000  # its time grows with the third power of them
+_RIDGES = 3.0, 10.0, 30.0, 100.0  # times the mean of the diagonal of XᵀX
+_ALS = {"factors": (32, 64, 128), "alpha": (5.0, 10.0, 3.0), "regularization": (1.0, 20.0, 15.0)}
 _SMALL_DATA = {"n_users": 150, "n_items": 80, "n_interactions_per_user": 15}
 _SMALL_FIT = {"max_epochs": 2, "hidden_dims": (16,), "latent_dim": 8}
 
@@ -61,13 +70,28 @@ def values_of(name, options):
     return ("binary", "time") if timed else ("binary",)
 
 
-def both_lists(recommend, data, k=20):
+def simple_models(rows, seed):
+    """{name: models to be fitted on rows, one a setting}; a stand-in for EASE with many items."""
+    ridge = rows.nnz / rows.shape[1]
+    few = rows.shape[1] <= _EASE_ITEMS
+    linear = EASERecommender if few else NeighborhoodRecommender
+    settings = (dict(zip(_ALS, each, strict=True)) for each in zip(*_ALS.values(), strict=True))
+    return {
+        "popularity": [PopularityRecommender()],
+        "EASE" if few else "neighborhood": [linear(reg=times * ridge) for times in _RIDGES],
+        "ALS": [ALSRecommender(random_state=seed, **each) for each in settings],
+    }
+
+
+def both_lists(recommend, data, k=20, left_out=None):
     """Lists to be evaluated on valid, and on test, where valid is left out.
 
-    ``recommend(k=k, filter_items=csr or None)`` gives (ids, scores) of all rows of train.
+    ``recommend(k=k, filter_items=csr or None)`` gives (ids, scores) of all rows of train;
+    `left_out` are items that no list may hold besides.
     """
-    for_valid, _ = recommend(k=k)
-    for_test, _ = recommend(k=k, filter_items=data.valid)
+    for_valid, _ = recommend(k=k, filter_items=left_out)
+    besides = data.valid if left_out is None else data.valid + left_out
+    for_test, _ = recommend(k=k, filter_items=besides)
     return for_valid, for_test
 
 

@@ -16,32 +16,37 @@ def rows(study, *columns):
 
 
 def table(study, part, *columns):
-    """A table of one part of the record of each data set.
+    """A table of one part of the record of each data set; its columns as in `picked`."""
+    columns, found = picked(study, part, columns)
+    lines = [[name, *(cell(row.get(c), c) for c in columns)] for name, row in found]
+    return fmt.table(["data", *columns], lines)
+
+
+def effects(study, *columns):
+    """Effects of a study, those told from 0 in bold; more columns, as in `picked`, before them."""
+    columns, found = picked(study, "effects", columns)
+    lines = [
+        [name, row["of"], *(cell(row.get(c), c) for c in columns), *difference(row)]
+        for name, row in found
+    ]
+    return fmt.table(["data", "what", *columns, "before", "after", "difference", "p"], lines)
+
+
+def picked(study, part, columns):
+    """(columns, [(data set, row)]) of one part of a record.
 
     A column is a name of the record's, with "~" for a blank; "name=value" is no column, but picks
     the rows that are shown.
     """
     columns = [column.replace("~", " ") for column in columns]
-    picked = [column.split("=") for column in columns if "=" in column]
-    columns = [column for column in columns if "=" not in column]
-    lines = [
-        [name, *(cell(row.get(column), column) for column in columns)]
-        for name, found in load(study).items()
-        for row in found[part]
-        if all(str(row.get(key)) == value for key, value in picked)
-    ]
-    return fmt.table(["data", *columns], lines)
-
-
-def effects(study, *columns):
-    """All effects of a study, those told from 0 in bold; more columns of the record before them."""
-    columns = [column.replace("~", " ") for column in columns]
-    lines = [
-        [name, found["of"], *(cell(found.get(c), c) for c in columns), *difference(found)]
+    wanted = [column.split("=") for column in columns if "=" in column]
+    found = [
+        (name, row)
         for name, record in load(study).items()
-        for found in record["effects"]
+        for row in record[part]
+        if all(str(row.get(key)) == value for key, value in wanted)
     ]
-    return fmt.table(["data", "what", *columns, "before", "after", "difference", "p"], lines)
+    return [column for column in columns if "=" not in column], found
 
 
 def difference(found):
