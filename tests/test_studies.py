@@ -1,6 +1,7 @@
 """The studies run on a few generated users, and end in a record, a picture and a page."""
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -8,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "examples" / "studies"
@@ -37,3 +40,24 @@ def test_study_runs_on_a_few_users(path, tmp_path):
     assert (tmp_path / "picture.svg").stat().st_size > 5_000
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == ""  # what is there is not done again
+
+
+def test_operations_are_counted_as_torch_counts_them(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    counted = importlib.import_module("cost").counted
+    first, last = torch.nn.Linear(5, 7), torch.nn.Linear(7, 3)
+    x = torch.ones(4, 5, requires_grad=True)
+
+    def forward_and_back():
+        last(first(x)).sum().backward()
+
+    counter = FlopCounterMode(display=False)
+    with counter:
+        forward_and_back()
+    assert counted(forward_and_back) == counter.get_total_flops() / 2 == 3 * 4 * (5 * 7 + 7 * 3)
+    table, items = torch.ones(9, 6), torch.tensor([0, 8, 8, 2])
+    bags = torch.nn.functional.embedding_bag
+    starts = torch.tensor([0, 3])
+    assert counted(lambda: bags(items, table, starts, mode="sum")) == len(items) * table.shape[1]
+    out = torch.ones(4, 2)
+    assert counted(lambda: out.addmm_(torch.ones(4, 3), torch.ones(3, 2))) == 4 * 3 * 2
