@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+
+from skdiffrec.baselines import EASERecommender
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "examples" / "studies"
@@ -42,9 +45,15 @@ def test_study_runs_on_a_few_users(path, tmp_path):
     assert done.returncode == 0 and done.stdout == ""  # what is there is not done again
 
 
-def test_operations_are_counted_as_torch_counts_them(monkeypatch):
+@pytest.fixture
+def import_study(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     monkeypatch.syspath_prepend(FOLDER)
-    counted = importlib.import_module("cost").counted
+    return importlib.import_module
+
+
+def test_operations_are_counted_as_torch_counts_them(import_study):
+    counted = import_study("cost").counted
     first, last = torch.nn.Linear(5, 7), torch.nn.Linear(7, 3)
     x = torch.ones(4, 5, requires_grad=True)
 
@@ -61,3 +70,10 @@ def test_operations_are_counted_as_torch_counts_them(monkeypatch):
     assert counted(lambda: bags(items, table, starts, mode="sum")) == len(items) * table.shape[1]
     out = torch.ones(4, 2)
     assert counted(lambda: out.addmm_(torch.ones(4, 3), torch.ones(3, 2))) == 4 * 3 * 2
+
+
+@pytest.mark.parametrize("reg", [10.0, 300.0])
+def test_ease_over_users_ranks_as_ease(import_study, interactions, reg):
+    over_users = import_study("transfer").EASEOverUsers(reg).fit(interactions)
+    scores = EASERecommender(reg=reg).fit(interactions).decision_function(interactions)
+    np.testing.assert_allclose(over_users.decision_function(interactions), scores, atol=1e-5)
