@@ -1,13 +1,19 @@
 """The studies run on a few generated users, and end in a record, a picture and a page."""
 
 import ast
+import importlib
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from skdiffrec.baselines import EASERecommender
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "examples" / "studies"
@@ -37,3 +43,37 @@ def test_study_runs_on_a_few_users(path, tmp_path):
     assert (tmp_path / "picture.svg").stat().st_size > 5_000
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == ""  # what is there is not done again
+
+
+@pytest.fixture
+def import_study(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.syspath_prepend(FOLDER)
+    return importlib.import_module
+
+
+def test_operations_are_counted_as_torch_counts_them(import_study):
+    counted = import_study("cost").counted
+    first, last = torch.nn.Linear(5, 7), torch.nn.Linear(7, 3)
+    x = torch.ones(4, 5, requires_grad=True)
+
+    def forward_and_back():
+        last(first(x)).sum().backward()
+
+    counter = FlopCounterMode(display=False)
+    with counter:
+        forward_and_back()
+    assert counted(forward_and_back) == counter.get_total_flops() / 2 == 3 * 4 * (5 * 7 + 7 * 3)
+    table, items = torch.ones(9, 6), torch.tensor([0, 8, 8, 2])
+    bags = torch.nn.functional.embedding_bag
+    starts = torch.tensor([0, 3])
+    assert counted(lambda: bags(items, table, starts, mode="sum")) == len(items) * table.shape[1]
+    out = torch.ones(4, 2)
+    assert counted(lambda: out.addmm_(torch.ones(4, 3), torch.ones(3, 2))) == 4 * 3 * 2
+
+
+@pytest.mark.parametrize("reg", [10.0, 300.0])
+def test_ease_over_users_ranks_as_ease(import_study, interactions, reg):
+    over_users = import_study("transfer").EASEOverUsers(reg).fit(interactions)
+    scores = EASERecommender(reg=reg).fit(interactions).decision_function(interactions)
+    np.testing.assert_allclose(over_users.decision_function(interactions), scores, atol=1e-5)
