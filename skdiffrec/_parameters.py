@@ -242,6 +242,17 @@ def check_horizon(parameters):
         )
 
 
+def check_early_stopping(parameters):
+    """Early stopping evaluates the conditional branch, which has to be trained."""
+    p = parameters
+    if p.early_stopping and p.cond_drop_prob == 1:
+        raise ValueError(
+            f"cond_drop_prob={p.cond_drop_prob!r} trains the unconditional branch alone, but "
+            "early_stopping=True evaluates the conditional one. Use early_stopping=False, and "
+            "lists with guidance_scale=0 and a start_timestep; or a smaller cond_drop_prob."
+        )
+
+
 def check_closed_form(closed_form, ranking_head):
     """A recommender that is given as closed form, with valid parameters."""
     if closed_form is None or isinstance(closed_form, str):

@@ -34,13 +34,14 @@ class CFGDiffusionRecommender(TrainableDiffusion):
     guidance_scale : float, "auto" or dict, default=1.0
         **Guidance and sampling**: these parameters do not affect `fit`; change them later with
         `set_params`. Weight of the conditional branch, between -1000 and 1000; a dict has one
-        for each condition (see `recommend`). "auto" is the best of seven from 0.5 to 3 on the
+        for each condition (see `recommend`). 1 is no guidance: the conditional branch alone, to
+        the bit, whatever `cond_drop_prob`. "auto" is the best of seven from 0.5 to 3 on the
         held-out items of early stopping (1 without it, or with ``ranking_head=False``).
     n_sampling_steps : int, default=1
         Denoiser evaluations at prediction, from `start_timestep` down.
     start_timestep : int or None, default=None
         Where sampling starts. None starts from noise at the last timestep; an int t starts from
-        the history, noised to level t (DiffRec's T′).
+        the history, noised to level t (DiffRec's T′), which the unconditional branch sees too.
     eta : float, default=0.0
         0 is deterministic DDIM, 1 ancestral DDPM.
     temperature : float, default=0.0
@@ -80,7 +81,11 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         copying solves the task. "auto" is (0.05, 0.5) for times, else (0.3, 0.7). With a
         `horizon` it says between which shares a row's moments are examples; "auto" is all of them.
     cond_drop_prob : float, default=0.2
-        Probability that a training row's condition is replaced by the learned null token.
+        Probability that a training row's condition is replaced by the learned null token. 0 trains
+        no unconditional branch; a ranking head has one all the same, since popularity is counted
+        and not learned, so that scales 0 and 1 still differ. 1 trains nothing else: a diffusion
+        without condition as DiffRec is, which needs ``early_stopping=False``, and whose lists are
+        personal with ``guidance_scale=0`` and a `start_timestep` ("pseudo-guidance").
     n_timesteps : int, default=100
         **Noise.** Length T of the noise schedule.
     noise_schedule : {"cosine", "linear", "linear_variance"} or array-like, default="cosine"

@@ -17,6 +17,7 @@ from ._network.build import bytes_to_train
 from ._parameters import (
     FREE_PARAMETERS,
     check_closed_form,
+    check_early_stopping,
     check_horizon,
     resolve_hidden_dims,
     resolve_noise_schedule,
@@ -243,6 +244,7 @@ default=None
         self._settings(len(alpha_bar) - 1)
         check_closed_form(self.closed_form, self.ranking_head)
         check_horizon(self)
+        check_early_stopping(self)
         # get_params leaves out what a subclass fixes
         names = (name for name in vars(self) if not (name[0] == "_" or name[-1] == "_"))
         return SimpleNamespace(**{name: getattr(self, name) for name in names})

@@ -54,7 +54,7 @@ class TestConfigurations:
             {"batch_size": 1},
             {"n_timesteps": 1},
             {"cond_drop_prob": 0.0},
-            {"cond_drop_prob": 1.0},
+            {"cond_drop_prob": 1.0, "early_stopping": False},
             {"target_share": 0.0},
             {"target_share": 0.9},
             {"target_share": (0.0, 0.5)},
