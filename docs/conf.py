@@ -102,11 +102,11 @@ def prepare_page(app, docname, source):
     """Makes of links that a code host can follow what Sphinx needs.
 
     Links to gallery scripts and to their folder lead to their pages, and the pages that the user
-    guide lists become its children.
+    guide and the studies list become their children.
     """
     text = source[0]
-    listed = re.findall(r"^\* \[.*\]\(([\w-]+)\.md\)", text, re.M)
-    children = {"guide": listed, "benchmarks": ["accuracy"]}
+    listed = re.findall(r"^\* \[.*\]\(([\w/-]+)\.md\)", text, re.M)
+    children = {"guide": listed, "studies/index": listed, "benchmarks": ["accuracy"]}
     if docname in children:
         text += "\n```{toctree}\n:hidden:\n\n" + "\n".join(children[docname]) + "\n```\n"
     text = re.sub(r"\]\(\.\./examples/(plot_\w+)\.py\)", r"](auto_examples/\1.rst)", text)

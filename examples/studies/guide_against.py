@@ -7,7 +7,8 @@ Leave-one-out: a user's last item is test, the one before it valid, the model (`
 fitted on the rest. Scores are ``cond + w * (cond - reference)``, where the reference is the
 unconditional branch (then the guidance scale is 1 + w), the items' popularity in the last tenth of
 all interactions, the same model after 2 epochs, or the same model that is shown the latest item
-only (autoguidance, arXiv 2406.02507). w is chosen on valid for each, and compared with 0 on test.
+only (autoguidance, arXiv 2406.02507); the last three are brought to the mean and the spread that
+the conditional scores have in a row. w is chosen on valid for each, and compared with 0 on test.
 """
 
 import numpy as np
@@ -59,6 +60,13 @@ def recent_popularity(X):
     return np.log(count / count.sum()).astype(np.float32)
 
 
+def matched(reference, cond):
+    """Scores with the mean and the spread over items that others have in each row."""
+    away = reference - reference.mean(axis=-1, keepdims=True)
+    spread = cond.std(axis=1, keepdims=True) / away.std(axis=-1, keepdims=True)
+    return cond.mean(axis=1, keepdims=True) + spread * away
+
+
 def gains(scores, seen, target):
     """nDCG@10 of a single target in the ranking of unseen items; ties go to the lower id."""
     rows = np.arange(len(target))
@@ -80,8 +88,11 @@ def by_weight(models, sequences, left_out):
     for start in range(0, len(users), BLOCK):
         block = users[start : start + BLOCK]
         cond = model.decision_function(X[block])
-        of = model.decision_function(X[block], guidance_scale=0), recent
-        of += early.decision_function(X[block]), model.decision_function(latest[block])
+        others = recent, early.decision_function(X[block]), model.decision_function(latest[block])
+        of = (
+            model.decision_function(X[block], guidance_scale=0),
+            *(matched(o, cond) for o in others),
+        )
         for name, reference in zip(REFERENCES, of, strict=True):
             away = cond - reference
             found[name].append([gains(cond + w * away, X[block], target[block]) for w in WEIGHTS])
