@@ -4,9 +4,10 @@
         --json benchmarks/results/studies/few_items.json --plot docs/images/study_few_items.svg
 
 Each seed leaves another fifth of the users with twenty items and more out of the fit. Of these the
-first 0, 1, 2, 3, 5 and 10 items are shown (in time, or at random where there are no times), and
-what comes after the tenth is the truth, for all lengths alike; no list holds one of the ten. Half
-of the users choose the settings, for every length by itself; results are those of the other half.
+first 0, 1, 2, 3, 5 and 10 items are shown (at random and, where a set was split in time, in time
+too), and what comes after the tenth is the truth, for all lengths alike; no list holds one of the
+ten. Half of the users choose the settings, for every length by itself; results are those of the
+other half.
 """
 
 from functools import partial
@@ -14,7 +15,7 @@ from itertools import product
 
 import numpy as np
 from scipy.sparse import csr_array
-from study import GENERATED, arguments, effect, load, means, run, simple_models
+from study import GENERATED, arguments, effect, load, means, run, simple_models, values_of
 
 from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.metrics import ndcg_at_k, recall_at_k
@@ -22,6 +23,7 @@ from skdiffrec.model_selection import KeepN, UnseenUsers
 
 SETS = "ml-100k lastfm amazon-office ml-1m_clean citeulike-a".split()
 LENGTHS = (0, 1, 2, 3, 5, 10)
+SHOWN = {"at random": "random", "first in time": "value"}  # which items, and `by` of KeepN
 LEAST = 20
 FOLDS = 5
 SCALES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0)
@@ -85,19 +87,20 @@ def fitted(rows, features, seed, options):
     return found
 
 
-def answers(data, whole, features, seed, options):
-    """{(length, name): {metric: (n_settings, n_users)}}, NaN but for the users left out."""
+def answers(data, whole, features, seed, options, orders):
+    """{(order, length, name): {metric: (n_settings, n_users)}}, NaN but for users left out."""
     folds = list(UnseenUsers(FOLDS, holdout=KeepN(LEAST - 1), random_state=0).split(whole))
     met, unseen = folds[seed % FOLDS]
     known = {"met": None, "unseen": None}
     if features is not None:
         known = {"met": features[met], "unseen": features[unseen]}
     models = fitted(data.train[met], known["met"], seed, options)
-    by = "value" if data.has_times else "random"
-    shown, truth = KeepN(max(LENGTHS), by=by, random_state=seed).hide(whole[unseen])
     found = {}
-    for length in LENGTHS:  # of equal seeds, so that the shorter lies within the longer
-        history, _ = KeepN(length, by=by, random_state=seed).hide(whole[unseen])
+    for order, length in product(orders, LENGTHS):
+        # of equal seeds, so that the shorter lies within the longer
+        keep = partial(KeepN, by=SHOWN[order], random_state=seed)
+        shown, truth = keep(max(LENGTHS)).hide(whole[unseen])
+        history, _ = keep(length).hide(whole[unseen])
         for name, settings in models.items():
             lists = np.concatenate(
                 [make((history > 0) * 1.0, known["unseen"], shown) for make in settings]
@@ -105,7 +108,7 @@ def answers(data, whole, features, seed, options):
             values = {m: np.full((len(lists), data.n_users), np.nan) for m in METRICS}
             for metric, of in METRICS.items():
                 values[metric][:, unseen] = [of(ids, truth) for ids in lists]
-            found[length, name] = values
+            found[order, length, name] = values
     return found
 
 
@@ -123,9 +126,9 @@ def picked(models, choosing):
     return found
 
 
-def compared(models, length, choosing):
+def compared(models, order, length, choosing):
     """(rows, effects) of one length: `choosing` users choose, the others are the result."""
-    found = picked(models, choosing)
+    found, asked = picked(models, choosing), {"shown": order, "items": length}
     valid, test = (
         {
             name: {m: each[users] for m, each in values.items()}
@@ -134,7 +137,8 @@ def compared(models, length, choosing):
         for users in (choosing, ~choosing)
     )
     rows = [
-        {"items": length, "model": name, "setting": found[name][0]}
+        asked
+        | {"model": name, "setting": found[name][0]}
         | {"valid ndcg@10": means(valid[name], ["ndcg@10"])["ndcg@10"]}
         | means(test[name], METRICS)
         for name in found
@@ -144,7 +148,7 @@ def compared(models, length, choosing):
             f"{after} against {before}",
             test[before]["ndcg@10"],
             test[after]["ndcg@10"],
-            items=length,
+            **asked,
             model=after,
             against=before,
             setting=found[after][0],
@@ -157,23 +161,25 @@ def compared(models, length, choosing):
 
 def study(name, options):
     data = load(name, options)
-    parts = load(name, options, "time") if data.has_times else data
+    in_time = "time" in values_of(name, options)
+    parts = load(name, options, "time") if in_time else data
+    orders = list(SHOWN) if in_time else ["at random"]
     whole = parts.train + parts.valid + parts.test
     features = user_features(name, options, data)
-    runs = [answers(data, whole, features, seed, options) for seed in range(options.seeds)]
-    asked = ~np.isnan([run[0, GUIDED]["ndcg@10"][0] for run in runs]).all(axis=0)
+    runs = [answers(data, whole, features, seed, options, orders) for seed in range(options.seeds)]
+    asked = ~np.isnan([run[orders[0], 0, GUIDED]["ndcg@10"][0] for run in runs]).all(axis=0)
     choosing = np.random.default_rng(0).random(data.n_users)[asked] < 0.5
     rows, effects = [], []
-    for length in LENGTHS:
+    for case in product(orders, LENGTHS):
         models = {
             model: {
-                metric: np.nanmean([run[length, model][metric][:, asked] for run in runs], axis=0)
+                metric: np.nanmean([run[*case, model][metric][:, asked] for run in runs], axis=0)
                 for metric in METRICS
             }
-            for at, model in runs[0]
-            if at == length
+            for *of, model in runs[0]
+            if tuple(of) == case
         }
-        found = compared(models, length, choosing)
+        found = compared(models, *case, choosing)
         rows += found[0]
         effects += found[1]
     return {"rows": rows, "effects": effects}
@@ -183,13 +189,21 @@ def draw(record):
     """Accuracy by length, and below it what guidance adds to scale 1."""
     import matplotlib.pyplot as plt
 
-    n = len(record)
-    size = max(3 * n, 9), 6
+    cases = {
+        f"{name}, {order}": {
+            part: [row for row in found[part] if row["shown"] == order]
+            for part in ("rows", "effects")
+        }
+        for name, found in record.items()
+        for order in dict.fromkeys(row["shown"] for row in found["rows"])
+    }
+    n = len(cases)
+    size = max(2.6 * n, 9), 6
     figure, axes = plt.subplots(2, n, figsize=size, layout="constrained", squeeze=False)
-    models = dict.fromkeys(row["model"] for found in record.values() for row in found["rows"])
+    models = dict.fromkeys(row["model"] for found in cases.values() for row in found["rows"])
     colors = dict(zip(models, plt.colormaps["tab10"].colors, strict=False))
     lines = {}
-    for (name, found), (above, below) in zip(record.items(), axes.T, strict=True):
+    for (name, found), (above, below) in zip(cases.items(), axes.T, strict=True):
         for model in models:
             line = [row["ndcg@10"] for row in found["rows"] if row["model"] == model]
             if line:
@@ -203,7 +217,8 @@ def draw(record):
             )
             below.plot(at, line, marker=".", color=colors.get(model))
             below.fill_between(at, low, high, alpha=0.2, color=colors.get(model))
-        above.set(title=name, ylabel="nDCG@10")
+        above.set_title(name, fontsize=9)
+        above.set_ylabel("nDCG@10")
         below.axhline(0, color="black", linewidth=0.7)
         below.set(xlabel="items known of the user", ylabel="best scale against 1, %")
         for ax in (above, below):
