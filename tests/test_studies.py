@@ -1,13 +1,16 @@
 """The studies run on a few generated users, and end in a record, a picture and a page."""
 
 import ast
+import importlib
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "examples" / "studies"
@@ -37,3 +40,40 @@ def test_study_runs_on_a_few_users(path, tmp_path):
     assert (tmp_path / "picture.svg").stat().st_size > 5_000
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == ""  # what is there is not done again
+
+
+@pytest.fixture
+def study_module(monkeypatch):
+    """A function that imports a script of the studies."""
+    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
+    return importlib.import_module
+
+
+def test_thinned_rows_lie_within_each_other_and_keep_an_item_of_every_user(study_module):
+    thinned = study_module("sparsity").thinned
+    taken = np.random.default_rng(0).random((200, 50)) < 0.2
+    taken[7] = False
+    train = csr_array(taken * 1.0)
+    half, tenth = thinned(train, 0.5, seed=3), thinned(train, 0.1, seed=3)
+    assert (thinned(train, 1.0, seed=3) != train).nnz == 0
+    for more, less in ((train, half), (half, tenth)):
+        assert more.multiply(less).nnz == less.nnz < more.nnz
+    for rows, share in ((half, 0.5), (tenth, 0.1)):
+        assert ((np.diff(rows.indptr) > 0) == (np.diff(train.indptr) > 0)).all()
+        assert share <= rows.nnz / train.nnz < share + 0.1
+    assert (thinned(train, 0.5, seed=4) != half).nnz > 0
+
+
+def test_ranks_of_ratings_are_places_among_all_of_them(study_module):
+    ratings = csr_array(np.array([[5.0, 1.0, 0.0], [0.0, 5.0, 3.0]]))
+    found = study_module("ratings").ranks(ratings).toarray()
+    assert found == pytest.approx(np.array([[0.75, 0.125, 0.0], [0.0, 0.75, 0.375]]))
+
+
+def test_large_catalogues_have_a_stand_in_for_ease(study_module):
+    models = study_module("study").simple_models
+    small, large = (csr_array(np.eye(4, n)) for n in (10, 20_000))
+    assert list(models(small, 0)) == ["popularity", "EASE", "ALS"]
+    assert list(models(large, 0)) == ["popularity", "neighborhood", "ALS"]
+    regs = [model.reg for model in models(small, 0)["EASE"]]
+    assert regs == pytest.approx([0.4 * times for times in (3, 10, 30, 100)])
