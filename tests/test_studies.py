@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 from torch.utils.flop_counter import FlopCounterMode
 
 from skdiffrec.baselines import EASERecommender
@@ -47,6 +48,7 @@ def test_study_runs_on_a_few_users(path, tmp_path):
 
 @pytest.fixture
 def import_study(monkeypatch):
+    """A function that imports a script of the studies."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     monkeypatch.syspath_prepend(FOLDER)
     return importlib.import_module
@@ -77,3 +79,33 @@ def test_ease_over_users_ranks_as_ease(import_study, interactions, reg):
     over_users = import_study("transfer").EASEOverUsers(reg).fit(interactions)
     scores = EASERecommender(reg=reg).fit(interactions).decision_function(interactions)
     np.testing.assert_allclose(over_users.decision_function(interactions), scores, atol=1e-5)
+
+
+def test_thinned_rows_lie_within_each_other_and_keep_an_item_of_every_user(import_study):
+    thinned = import_study("sparsity").thinned
+    taken = np.random.default_rng(0).random((200, 50)) < 0.2
+    taken[7] = False
+    train = csr_array(taken * 1.0)
+    half, tenth = thinned(train, 0.5, seed=3), thinned(train, 0.1, seed=3)
+    assert (thinned(train, 1.0, seed=3) != train).nnz == 0
+    for more, less in ((train, half), (half, tenth)):
+        assert more.multiply(less).nnz == less.nnz < more.nnz
+    for rows, share in ((half, 0.5), (tenth, 0.1)):
+        assert ((np.diff(rows.indptr) > 0) == (np.diff(train.indptr) > 0)).all()
+        assert share <= rows.nnz / train.nnz < share + 0.1
+    assert (thinned(train, 0.5, seed=4) != half).nnz > 0
+
+
+def test_ranks_of_ratings_are_places_among_all_of_them(import_study):
+    ratings = csr_array(np.array([[5.0, 1.0, 0.0], [0.0, 5.0, 3.0]]))
+    found = import_study("ratings").ranks(ratings).toarray()
+    assert found == pytest.approx(np.array([[0.75, 0.125, 0.0], [0.0, 0.75, 0.375]]))
+
+
+def test_large_catalogues_have_a_stand_in_for_ease(import_study):
+    models = import_study("study").simple_models
+    small, large = (csr_array(np.eye(4, n)) for n in (10, 20_000))
+    assert list(models(small, 0)) == ["popularity", "EASE", "ALS"]
+    assert list(models(large, 0)) == ["popularity", "neighborhood", "ALS"]
+    regs = [model.reg for model in models(small, 0)["EASE"]]
+    assert regs == pytest.approx([0.4 * times for times in (3, 10, 30, 100)])

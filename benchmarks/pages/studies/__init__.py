@@ -2,7 +2,7 @@
 
 from .. import format as fmt
 
-_BOUNDED = ("ndcg", "recall", "precision", "mrr", "coverage")
+_BOUNDED = ("ndcg", "recall", "precision", "mrr", "coverage", "disliked@")
 
 
 def load(study):
