@@ -4,7 +4,6 @@ import numbers
 import os
 
 import joblib
-import numpy as np
 import torch
 
 from ._diffusion.process import PREDICTION_TYPES
@@ -12,6 +11,7 @@ from ._diffusion.schedules import SCHEDULES, check_alpha_bar
 from ._inference.settings import SamplingSettings
 from ._utils.canonical import RATING, VALUES
 from ._utils.rows import is_dense
+from ._utils.training_parameters import check_hidden_dims, check_target_share
 from ._utils.validation import Interval, StrOptions, check_values
 from .baselines import ItemItemRecommender
 
@@ -167,32 +167,14 @@ def resolve_hidden_dims(hidden_dims, X=None):
     """Layer widths for rows like X (None: the most), as a tuple of positive ints."""
     if isinstance(hidden_dims, str):
         return (_WIDTH, _WIDTH) if X is None or is_dense(X) else (_WIDTH,)
-    try:
-        widths = np.asarray(hidden_dims)
-    except ValueError:  # ragged
-        widths = np.zeros(0)
-    if widths.ndim != 1 or not len(widths) or widths.dtype.kind not in "iu" or widths.min() < 1:
-        raise ValueError(
-            f"hidden_dims must be a sequence of positive ints, one per layer, got {hidden_dims!r}."
-        )
-    return tuple(int(width) for width in widths)
+    return check_hidden_dims(hidden_dims)
 
 
 def resolve_target_share(target_share, values, horizon=None):
     """The range of the target share as two floats, 0 ≤ low ≤ high < 1."""
     if isinstance(target_share, str):
         return _TARGET_SHARE[values] if horizon is None else _EVERY_CUT
-    try:
-        ends = np.asarray(target_share, dtype=float)
-    except (TypeError, ValueError):
-        ends = np.full(1, np.nan)
-    low, high = (float(ends), float(ends)) if ends.ndim == 0 else (*ends, np.nan, np.nan)[:2]
-    if ends.ndim > 1 or ends.size > 2 or not 0 <= low <= high < 1:
-        raise ValueError(
-            f"target_share must be one share or a range (low, high) with 0 <= low <= high < "
-            f"1, got {target_share!r}."
-        )
-    return low, high
+    return check_target_share(target_share)
 
 
 def sampling_settings(values, n_timesteps, caller):

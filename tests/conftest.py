@@ -14,7 +14,9 @@ from skdiffrec._training import loop
 from skdiffrec.baselines import (
     ALSRecommender,
     EASERecommender,
+    FlowRecommender,
     ItemKNNRecommender,
+    MultVAERecommender,
     NeighborhoodRecommender,
     PopularityRecommender,
 )
@@ -42,6 +44,18 @@ def tiny_cfg(**parameters):
 
 def tiny_als(**parameters):
     return ALSRecommender(**{**dict(factors=8, iterations=5, random_state=0), **parameters})
+
+
+def tiny_vae(**parameters):
+    """A MultVAERecommender that fits in a moment."""
+    defaults = dict(hidden_dims=(24,), latent_dim=8, max_epochs=3, random_state=0)
+    return MultVAERecommender(**{**defaults, **parameters})
+
+
+def tiny_flow(**parameters):
+    """A FlowRecommender that fits in a moment."""
+    defaults = dict(hidden_dims=(24, 24), latent_dim=8, max_epochs=3, random_state=0)
+    return FlowRecommender(**{**defaults, **parameters})
 
 
 # One instance of each kind of arithmetic: branches, spaces, heads, closed forms, draws, values.
@@ -74,6 +88,10 @@ MODELS = {
     "neighborhood": NeighborhoodRecommender(n_neighbors=20),
     "als": tiny_als(),
     "als-time": tiny_als(values="time", half_life=2.0),
+    "vae": tiny_vae(),
+    "vae-weight": tiny_vae(values="weight", guidance_scale=1.5, target_share=0.4),
+    "flow-time": tiny_flow(values="time", guidance_scale=1.5),
+    "flow-drawn": tiny_flow(temperature=1.0, n_sampling_steps=3),
 }
 
 

@@ -10,7 +10,12 @@ from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
 
 from skdiffrec import CFGDiffusionRecommender
-from skdiffrec.baselines import ALSRecommender, PopularityRecommender
+from skdiffrec.baselines import (
+    ALSRecommender,
+    FlowRecommender,
+    MultVAERecommender,
+    PopularityRecommender,
+)
 from skdiffrec.metrics import ndcg_at_k
 from skdiffrec.model_selection import LastN, RankingScorer
 
@@ -132,6 +137,8 @@ def test_learns_a_checkerboard(model, checkerboard):
             model.set_params(horizon=8)
     elif isinstance(model, ALSRecommender):
         model.set_params(factors=2)
+    elif isinstance(model, (FlowRecommender, MultVAERecommender)):
+        model.set_params(max_epochs=60, batch_size=8)
     ids, _ = model.fit(X).recommend(k=2)
     found = np.take_along_axis(withheld, ids, axis=1).all(axis=1)
     if isinstance(model, PopularityRecommender):

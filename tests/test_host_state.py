@@ -13,8 +13,8 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skdiffrec._inference import host_state
-from skdiffrec._inference.host_state import in_own_state, torch_threads
+from skdiffrec._utils import host_state
+from skdiffrec._utils.host_state import in_own_state, torch_threads
 from skdiffrec._utils.threads import blas_limit
 
 # what differs in arithmetic: draws and a space without a head, ages and a sparse closed form

@@ -376,6 +376,8 @@ class TestSkops:
             "implicit.cpu.als.AlternatingLeastSquares",
             "numpy.dtype",
         },
+        "vae": {"skdiffrec.baselines._mult_vae.MultVAERecommender"},
+        "flow": {"skdiffrec.baselines._flow.FlowRecommender"},
     }
 
     def test_round_trip(self, fitted, interactions, request):

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn
 from common_checks import plain_parameters
-from conftest import MODELS, tiny_als, tiny_cfg
+from conftest import MODELS, tiny_als, tiny_cfg, tiny_flow, tiny_vae
 from numpy.testing import assert_allclose, assert_array_equal
 from packaging.version import Version
 from sklearn.base import clone
@@ -49,6 +49,8 @@ CHECKED = [
     ItemKNNRecommender(),
     NeighborhoodRecommender(n_neighbors=3),
     tiny_als(factors=4, iterations=2),
+    tiny_vae(),
+    tiny_flow(),
 ]
 
 

@@ -6,11 +6,11 @@ from typing import Self
 import torch
 from scipy.sparse import csr_array
 
-from .._inference.host_state import in_own_state
 from .._inference.new_items import with_new_items
 from .._inference.onnx import export, requested_inputs
 from .._utils.fitted_state import replaced_at_once
 from .._utils.flags import check_flag
+from .._utils.host_state import in_own_state
 from .._utils.item_features import check_new_items
 from .._utils.similarity import cosine_similarity, most_similar, stored_similarity
 from .._utils.typing import ArrayLike, FloatArray, IntArray, MatrixLike

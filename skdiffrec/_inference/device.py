@@ -4,8 +4,8 @@ import warnings
 
 import torch
 
+from .._utils.host_state import own_state, torch_threads
 from .._utils.threads import side_by_side
-from .host_state import own_state, torch_threads
 
 _MAX_WORKERS = 8
 

@@ -9,7 +9,7 @@ import torch
 from .._network.conditions import Known
 from .._network.sparse_rows import SparseRows
 from .._utils.condition_names import HISTORY
-from .host_state import in_own_state
+from .._utils.host_state import in_own_state
 from .scoring import guided_scores
 
 

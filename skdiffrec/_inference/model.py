@@ -17,6 +17,7 @@ from .._network.denoiser import Denoiser
 from .._network.sparse_rows import HistoryReader, UserRows
 from .._utils.condition_names import DISLIKED, USER_FEATURES, WANTED
 from .._utils.hashing import row_keys
+from .._utils.host_state import in_own_state, set_mkl, set_openmp
 from .._utils.opinions import Opinions
 from .._utils.results import TrainingHistory
 from .._utils.rows import unit_free
@@ -24,7 +25,6 @@ from .._utils.topk import EVERY_ITEM, ItemFilter, empty_lists, row_blocks
 from .chain_spaces import chain_space
 from .device import run_blocks, screens_in_bfloat16
 from .explanation import closed_form_contributions, leave_one_out
-from .host_state import in_own_state, set_mkl, set_openmp
 from .ranking import TILE_ITEMS, EstimateScores, HeadScores, guided_lists, tile_starts
 from .reverse_process import SamplingTables
 from .scoring import branch_scores, drawn_scores, guided_scores, staged_scores, swept_scores

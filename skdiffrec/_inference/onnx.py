@@ -14,12 +14,12 @@ from torch.nn import functional as F
 from .._network.conditions import Known
 from .._network.sparse_rows import recency_of_ages
 from .._utils.condition_names import WANTED
+from .._utils.host_state import float32_by_default, in_own_state
 from .._utils.recency import RECENCY_FLOOR
 from .._utils.tensor_file import replacing
 from .._utils.user_features import LARGEST
 from .._version import __version__
 from .chain_spaces import HiddenChainSpace
-from .host_state import float32_by_default, in_own_state
 from .reverse_process import ReverseProcess, known_of_nobody
 
 _OPSET = 17

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from .._network.sparse_rows import UserRows, to_device
 from .._utils.condition_names import DISLIKED, HISTORY, USER_FEATURES, WANTED
+from .._utils.host_state import in_own_state
 from .._utils.topk import GROUP, best_columns, columns_above
-from .host_state import in_own_state
 from .reverse_process import known_of_nobody, reverse_processes
 from .screening import ScreeningTiles
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from .._network.sparse_rows import UserRows
-from .host_state import in_own_state
+from .._utils.host_state import in_own_state
 from .ranking import TILE_ITEMS, tile_starts
 from .reverse_process import mean_of_several, reverse_processes
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from .._network.sparse_rows import UserRows
-from .host_state import in_own_state
+from .._utils.host_state import in_own_state
 from .ranking import guided_lists
 from .reverse_process import reverse_processes
 

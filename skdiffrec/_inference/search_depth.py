@@ -13,8 +13,8 @@ from scipy.sparse import csr_array
 from torch.nn import functional as F
 
 from .._network.sparse_rows import UserRows
+from .._utils.host_state import in_own_state
 from .._utils.topk import EVERY_ITEM
-from .host_state import in_own_state
 from .item_index import ItemIndex
 from .ranking import guided_lists, tile_starts
 from .search import searched_lists

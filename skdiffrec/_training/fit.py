@@ -13,7 +13,6 @@ import torch
 
 from .._closed_form.user_features import column_factors
 from .._diffusion.process import Diffusion
-from .._inference.host_state import in_own_state
 from .._inference.model import FittedModel, TrainingSummary
 from .._inference.state import model_state
 from .._network.build import build_denoiser
@@ -29,6 +28,7 @@ from .._parameters import (
 )
 from .._utils.cuts import moment_size
 from .._utils.hashing import row_keys
+from .._utils.host_state import in_own_state
 from .._utils.recency import item_counts, item_popularity
 from .._utils.results import TrainingHistory
 from .._utils.row_view import row_parts

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import torch
 from tqdm.auto import tqdm
 
+from .._utils.training_parameters import one_cycle
 from .checkpoint import NoCheckpoint
 from .ema import EMA
 from .losses import loss_blocks, multinomial_loss
-from .optimizer import AdamW, one_cycle
+from .optimizer import AdamW
 from .ranks import OneProcess
 from .state import Position, TrainingState
 from .threads import in_turn

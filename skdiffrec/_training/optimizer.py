@@ -1,24 +1,11 @@
 """AdamW without what torch's optimizer objects bring along."""
 
-import math
-
 import torch
 from torch.optim.adamw import adamw
 
 from .threads import N_PARTS, in_parts, in_turn, is_large
 
-_WARM_UP = 0.1
 _PIECE = 2**19  # numbers of a table that are updated at once: 2 MB each of five arrays
-
-
-def one_cycle(share):
-    """Factor of the learning rate after a share of all steps.
-
-    It rises to 1 over the first tenth, then falls as half a cosine to 0.
-    """
-    if share < _WARM_UP:
-        return share / _WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP)))
 
 
 class AdamW:

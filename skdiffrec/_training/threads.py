@@ -7,7 +7,7 @@ from typing import Any
 import joblib
 import torch
 
-from .._inference.host_state import own_state, torch_threads
+from .._utils.host_state import own_state, torch_threads
 from .._utils.threads import blas_limit, side_by_side
 
 N_PARTS = 2  # whatever the processors, so that these change no result

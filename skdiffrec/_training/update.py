@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from .._inference.host_state import in_own_state
 from .._inference.model import OptimizerState
 from .._parameters import (
     resolve_batch_size,
@@ -16,6 +15,7 @@ from .._parameters import (
 from .._utils.condition_names import USER_FEATURES
 from .._utils.cuts import moment_size
 from .._utils.hashing import hash64
+from .._utils.host_state import in_own_state
 from .._utils.recency import item_counts, item_popularity
 from .._utils.results import TrainingHistory
 from .._utils.user_features import scaled_features

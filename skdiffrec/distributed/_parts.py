@@ -218,7 +218,7 @@ def _threads(n_threads):
     with ExitStack() as stack:
         stack.enter_context(blas_limit(n_threads))
         if "torch" in sys.modules:  # the models that use it have imported it
-            from .._inference.host_state import torch_threads
+            from .._utils.host_state import torch_threads
 
             stack.enter_context(torch_threads(n_threads))
         yield

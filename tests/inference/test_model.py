@@ -14,10 +14,10 @@ from denoiser_problems import CLOSED_FORMS, LATENT, make_model, random_csr
 from numpy.testing import assert_array_equal
 
 from skdiffrec._inference import model as fitted_model
-from skdiffrec._inference.host_state import torch_threads
 from skdiffrec._inference.model import FittedModel
 from skdiffrec._inference.settings import SamplingSettings
 from skdiffrec._inference.state import model_state
+from skdiffrec._utils.host_state import torch_threads
 from skdiffrec.baselines import NeighborhoodRecommender
 
 SINGLE = SamplingSettings()

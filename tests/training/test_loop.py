@@ -18,7 +18,8 @@ from training_problems import (
 from skdiffrec._diffusion.process import PREDICTION_TYPES
 from skdiffrec._training.ema import EMA
 from skdiffrec._training.loop import EpochRecord, batch_loss, epochs, train
-from skdiffrec._training.optimizer import AdamW, one_cycle
+from skdiffrec._training.optimizer import AdamW
+from skdiffrec._utils.training_parameters import one_cycle
 
 
 def test_training_on_drawn_items_learns():

@@ -6,7 +6,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec._training import optimizer as optimizer_module
 from skdiffrec._training import threads
-from skdiffrec._training.optimizer import AdamW, one_cycle
+from skdiffrec._training.optimizer import AdamW
+from skdiffrec._utils.training_parameters import one_cycle
 
 
 def gradients(seed, sparse):

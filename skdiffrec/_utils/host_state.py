@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
-from .._utils.threads import in_forked_process
+from .threads import in_forked_process
 
 
 def _calls_of_torch():
