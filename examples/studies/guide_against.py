@@ -13,7 +13,7 @@ the conditional scores have in a row. w is chosen on valid for each, and compare
 
 import numpy as np
 import scipy.sparse as sp
-from study import GENERATED, arguments, effect, load, over_seeds, run
+from study import GENERATED, arguments, effect, load, matched, over_seeds, run
 
 from skdiffrec import CFGDiffusionRecommender
 
@@ -58,13 +58,6 @@ def recent_popularity(X):
     recent = X.data >= np.quantile(X.data, 0.9)
     count = np.bincount(X.indices[recent], minlength=X.shape[1]) + 1.0
     return np.log(count / count.sum()).astype(np.float32)
-
-
-def matched(reference, cond):
-    """Scores with the mean and the spread over items that others have in each row."""
-    away = reference - reference.mean(axis=-1, keepdims=True)
-    spread = cond.std(axis=1, keepdims=True) / away.std(axis=-1, keepdims=True)
-    return cond.mean(axis=1, keepdims=True) + spread * away
 
 
 def gains(scores, seen, target):

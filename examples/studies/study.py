@@ -106,6 +106,13 @@ def ndcg(ids, holdout):
     return ranking_report(ids, holdout, k=10).per_user["ndcg@10"]
 
 
+def matched(reference, cond):
+    """Scores with the mean and the spread over items that others have in each row."""
+    away = reference - reference.mean(axis=-1, keepdims=True)
+    spread = cond.std(axis=1, keepdims=True) / away.std(axis=-1, keepdims=True)
+    return cond.mean(axis=1, keepdims=True) + spread * away
+
+
 def over_seeds(runs):
     """The mean of equal dicts of arrays, by key."""
     return {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
