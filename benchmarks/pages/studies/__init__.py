@@ -70,3 +70,21 @@ def machine(study):
         return ""
     last = list(record.values())[-1]
     return f"{last['seeds']} seeds. {fmt.machine(last)}"
+
+
+def best_scales(study):
+    """By data set: the scale that valid chooses, the best on test in hindsight, how flat it is."""
+    lines = []
+    for name, found in load(study).items():
+        for values in dict.fromkeys(row["values"] for row in found["rows"]):
+            rows = [row for row in found["rows"] if row["values"] == values]
+            chosen, best = (
+                max(rows, key=lambda row: row[of]) for of in ("valid ndcg@10", "ndcg@10")
+            )
+            at_1 = next(row["ndcg@10"] for row in rows if row["scale"] == 1)
+            flat = [row["scale"] for row in rows if row["ndcg@10"] >= 0.99 * best["ndcg@10"]]
+            more = [f"{100 * (row['ndcg@10'] / at_1 - 1):+.1f} %" for row in (chosen, best)]
+            scales = f"{chosen['scale']:g}", more[0], f"{best['scale']:g}", more[1]
+            lines.append([name, values, *scales, f"{flat[0]:g} to {flat[-1]:g}"])
+    header = ["data", "values", "chosen on valid", "over 1, on test", "best on test", "over 1"]
+    return fmt.table([*header, "as good on test"], lines)
