@@ -135,7 +135,7 @@ def draw(record):
         ax.set(title=name, xlabel="guidance scale", ylabel="nDCG@10")
         ax.grid(alpha=0.3)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 

@@ -106,12 +106,18 @@ def draw(record):
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
     shown = ("binary", "ndcg@10"), ("time", "ndcg@10"), ("binary", "popularity_bias@10")
     for ax, (values, metric) in zip(axes, shown, strict=True):
-        for name, found in record.items():
+        for i, (name, found) in enumerate(record.items()):
             rows = [row for row in found["rows"] if row["values"] == values]
             curve = np.array([row[metric] for row in rows])
             if rows:
                 over = curve[ONE] if metric == "ndcg@10" else 1
-                ax.plot([row["scale"] for row in rows], curve / over, marker=".", label=name)
+                ax.plot(
+                    [row["scale"] for row in rows],
+                    curve / over,
+                    marker=".",
+                    color=f"C{i}",
+                    label=name,
+                )
         ax.set_xscale("symlog", linthresh=1)
         ax.set(xlabel="guidance scale", xticks=(0, 0.5, 1, 2, 4, 10))
         ax.set_xticklabels(["0", "0.5", "1", "2", "4", "10"])
