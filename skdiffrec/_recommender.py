@@ -35,8 +35,9 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         **Guidance and sampling**: these parameters do not affect `fit`; change them later with
         `set_params`. Weight of the conditional branch, between -1000 and 1000; a dict has one
         for each condition (see `recommend`). 1 is no guidance: the conditional branch alone, to
-        the bit, whatever `cond_drop_prob`. "auto" is the best of seven from 0.5 to 3 on the
-        held-out items of early stopping (1 without it, or with ``ranking_head=False``).
+        the bit, whatever `cond_drop_prob`. "auto" is the best of nine from 0.1 to 3 on the
+        held-out items of early stopping, if it is a hundredth better than 1 (1 without it, or with
+        ``ranking_head=False``): less than 1 where users have few items.
     n_sampling_steps : int, default=1
         Denoiser evaluations at prediction, from `start_timestep` down.
     start_timestep : int or None, default=None

@@ -25,7 +25,8 @@ _DEFAULT_WEIGHT = 0.5
 _NEXT_ITEM_WEIGHTS = (0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 4.0, 16.0)
 _NEXT_ITEM_WEIGHT = 0.06
 _PROGRESS = ("best", "best_mean", "risen", "epoch", "best_weight", "best_factor")
-_SCALES = (0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
+_SCALES = (0.1, 0.25, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
+_AS_GOOD = 0.99  # of the best: later items do not tell such scales from 1
 
 
 def fixed_weight(closed_form_weight, horizon=None):
@@ -161,7 +162,7 @@ class Monitor:
         return lists
 
     def best_scale(self, sweep, run=in_turn):
-        """The guidance scale that ranks best.
+        """The guidance scale that ranks best; 1 where that is nearly as good.
 
         Parameters
         ----------
@@ -177,7 +178,9 @@ class Monitor:
             return [masked_topk(scores, K, seen)[0] for scores in sweep(rows, _SCALES)]
 
         lists = zip(*run(lists_of, len(self.blocks)), strict=True)
-        return _SCALES[int(np.argmax([self.held_out.ndcg(np.concatenate(ids)) for ids in lists]))]
+        found = [self.held_out.ndcg(np.concatenate(ids)) for ids in lists]
+        near = found[_SCALES.index(1.0)] >= _AS_GOOD * max(found)
+        return 1.0 if near else _SCALES[int(np.argmax(found))]
 
     def progress(self):
         """What it found so far, {name: number}; None is nothing yet."""
