@@ -49,7 +49,7 @@ class FlowRecommender(GuidedRecommender):
         Number of singular vectors; at most the number of items and of rows.
     hidden_dims : array-like of int, default=(240,)
         Widths of the layers.
-    dropout : float, default=0.3
+    dropout : float, default=0.1
         On the hidden layers.
     max_epochs : int, default=20
         Passes over the users.
@@ -112,7 +112,7 @@ class FlowRecommender(GuidedRecommender):
         cond_drop_prob: float = 0.2,
         latent_dim: int = 128,
         hidden_dims: ArrayLike = (240,),
-        dropout: float = 0.3,
+        dropout: float = 0.1,
         max_epochs: int = 20,
         batch_size: int = 64,
         learning_rate: float = 3e-3,
