@@ -41,8 +41,8 @@ class FlowRecommender(GuidedRecommender):
         gives all the same weight.
     target_share : float, tuple of 2 floats or None, default=(0.3, 0.7)
         Share of a training row's items that are the target and that the condition does not show: a
-        number, or a range from which each row draws its own. None shows the whole row, which is
-        then the target too, so that copying solves the task.
+        number, or a range from which each row draws its own. None or 0 shows the whole row, which
+        is then the target too, so that copying solves the task.
     cond_drop_prob : float, default=0.2
         Probability that a training row's condition is replaced by the learned null token.
     latent_dim : int, default=128
@@ -71,8 +71,8 @@ class FlowRecommender(GuidedRecommender):
     Notes
     -----
     The defaults were chosen by nDCG@10 on the valid parts of MovieLens 100K, Last.fm and MovieLens
-    1M. With a ranking head, trained on the likelihood of the items, it was worse on two of the
-    three and took twice as long; more than one step changed little.
+    1M. With a ranking head, trained on the likelihood of the items, lists were worse on two of the
+    three and training took twice as long; more than one step changed little.
 
     References
     ----------

@@ -135,9 +135,8 @@ class GuidedRecommender(BaseRecommender):
     def _fit(self, X):
         from ._guided_training import batches, train
 
-        target_share = self.target_share
-        if target_share is not None:
-            target_share = check_target_share(target_share)
+        whole_row = self.target_share is None
+        target_share = check_target_share(0.0 if whole_row else self.target_share)
         self._seed = draw_seed(self.random_state)
         self._architecture = {
             "hidden_dims": check_hidden_dims(self.hidden_dims),

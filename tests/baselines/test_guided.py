@@ -100,14 +100,14 @@ class TestBatches:
             assert_array_equal(np.sort(epoch, axis=0), expected)
 
     def test_a_whole_row_is_condition_and_target(self, interactions):
-        batch = one_batch(interactions, target_share=None, input_dropout=0.0)
+        batch = one_batch(interactions, target_share=(0, 0), input_dropout=0.0)
         assert_array_equal(batch.shown.items, batch.target.items)
         assert not batch.masked and 0.5 < batch.known.float().mean() < 0.95
 
     def test_dropout_keeps_the_mean(self, interactions):
         """Half of what is read, a row of length 5, is 0; the rest is twice as large."""
         X = csr_array((interactions > 0).astype(np.float32))
-        shown = one_batch(X, target_share=None, input_dropout=0.5).shown
+        shown = one_batch(X, target_share=(0, 0), input_dropout=0.5).shown
         kept = shown.weights != 0
         assert 0.4 < kept.float().mean() < 0.6
         length = shown.offsets.diff()[shown.rows]
@@ -239,7 +239,7 @@ class TestFlow:
         for name in ("velocity.weight", "velocity.bias"):
             weights[name] = torch.zeros_like(weights[name])
         X = csr_array(np.repeat((interactions.toarray() > 0).astype(np.float32), 20, axis=0))
-        options = dict(target_share=None, cond_drop_prob=0.0, batch_size=10_000)
+        options = dict(target_share=(0, 0), cond_drop_prob=0.0, batch_size=10_000)
         loss = flow_loss(weights, one_batch(X, **options), 0.0, torch)
         assert_allclose(loss, 2.0, rtol=0.1)
 
@@ -326,6 +326,14 @@ class TestTraining:
         plain = clone(model).fit(interactions).decision_function(interactions)
         scores = model.set_params(**parameters).fit(interactions).decision_function(interactions)
         assert np.isfinite(scores).all() and (scores != plain).any()
+
+    def test_no_share_is_the_whole_row(self, model, interactions):
+        """As in the diffusion recommender, where it is 0."""
+        expected, found = (
+            clone(model).set_params(target_share=share).fit(interactions).recommend()[1]
+            for share in (None, 0.0)
+        )
+        assert_array_equal(expected, found)
 
     def test_divergence_is_an_error(self, model, interactions):
         with pytest.raises(ValueError, match="diverged.*learning_rate=1e\\+30.*Lower"):
