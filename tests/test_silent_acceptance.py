@@ -11,7 +11,13 @@ from sklearn.base import clone
 
 from skdiffrec import CFGDiffusionRecommender, metrics
 from skdiffrec._utils.validation import Interval
-from skdiffrec.baselines import EASERecommender, ItemKNNRecommender, NeighborhoodRecommender
+from skdiffrec.baselines import (
+    EASERecommender,
+    FlowRecommender,
+    ItemKNNRecommender,
+    MultVAERecommender,
+    NeighborhoodRecommender,
+)
 from skdiffrec.datasets import make_interactions
 from skdiffrec.model_selection import GuidanceScaleCV, RankingScorer
 from skdiffrec.preprocessing import InteractionEncoder, TableRecommender
@@ -23,6 +29,8 @@ ESTIMATORS = (
     EASERecommender,
     ItemKNNRecommender,
     NeighborhoodRecommender,
+    MultVAERecommender,
+    FlowRecommender,
     InteractionEncoder,
 )
 NO_FLAGS = ["no", 0, 1, None, "True"]

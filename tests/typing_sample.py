@@ -15,6 +15,8 @@ from skdiffrec.base import BaseRecommender
 from skdiffrec.baselines import (
     ALSRecommender,
     EASERecommender,
+    FlowRecommender,
+    MultVAERecommender,
     NeighborhoodRecommender,
     PopularityRecommender,
 )
@@ -53,6 +55,10 @@ def recommenders(X: NDArray[np.float32]) -> None:
     assert_type(PopularityRecommender().popularity_, Scores)
     any_model: BaseRecommender = ALSRecommender(factors=8)
     assert_type(any_model.n_features_in_, int)
+    vae = MultVAERecommender(target_share=(0.3, 0.7), hidden_dims=[64])
+    assert_type(vae.fit(X).recommend([0], guidance_scale=1.5), tuple[Ids, Scores])
+    assert_type(FlowRecommender().fit(X).decision_function(X, guidance_scale=2), Scores)
+    FlowRecommender(beta=0.5)  # type: ignore[call-arg]
 
     CFGDiffusionRecommender(closed_form="ease")  # type: ignore[arg-type]
     CFGDiffusionRecommender(guidance_scales=1.0)  # type: ignore[call-arg]

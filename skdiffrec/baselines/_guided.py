@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._utils.fitted_state import copy_of
+from .._utils.flags import check_device_name
 from .._utils.hashing import draw_seed
 from .._utils.recency import history_weights
 from .._utils.rows import ROW_MULTIPLE, entry_rows, pad_rows, scale_rows
@@ -134,9 +135,8 @@ class GuidedRecommender(BaseRecommender):
     def _fit(self, X):
         from ._guided_training import batches, train
 
-        target_share = self.target_share
-        if target_share is not None:
-            target_share = check_target_share(target_share)
+        whole_row = self.target_share is None
+        target_share = check_target_share(0.0 if whole_row else self.target_share)
         self._seed = draw_seed(self.random_state)
         self._architecture = {
             "hidden_dims": check_hidden_dims(self.hidden_dims),
@@ -258,6 +258,7 @@ class GuidedRecommender(BaseRecommender):
         return sizes | {"seed": self._seed}, dict(self.weights_)
 
     def _set_state(self, state, tensors, device):
+        check_device_name(device)
         n_items = self.n_features_in_
         width = is_integer(1, sum(array.nbytes for array in tensors.values()))
         schema = {
@@ -266,7 +267,6 @@ class GuidedRecommender(BaseRecommender):
             "seed": is_integer(0, np.iinfo(np.int32).max),
         }
         check_record(state, schema, "the fitted state")
-        super()._set_state({}, {}, device)
         self._seed = state["seed"]
         sizes = {"hidden_dims": tuple(state["hidden_dims"]), "latent_dim": state["latent_dim"]}
         self._architecture = sizes

@@ -93,8 +93,9 @@ def batches(X, read, *, target_share, cond_drop_prob, input_dropout, max_epochs,
         Weights of interactions.
     read : callable
         Makes of such a CSR what a network reads of histories.
-    target_share : tuple of 2 floats, or None
-        Range of the share of a row that is the target and not shown; None shows all, as the target.
+    target_share : tuple of 2 floats
+        Range of the share of a row that is the target and not shown; (0, 0) shows all, which is the
+        target too.
     cond_drop_prob : float
         Share of the rows whose condition is the null token; they have the whole row as target.
     input_dropout : float
@@ -103,11 +104,11 @@ def batches(X, read, *, target_share, cond_drop_prob, input_dropout, max_epochs,
     """
     X = X[np.flatnonzero(np.diff(X.indptr))]
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    n_steps = -(-X.shape[0] // batch_size)
+    n_steps, masked = -(-X.shape[0] // batch_size), target_share[1] > 0
     for epoch in range(max_epochs):
         known = rng.random(X.shape[0]) >= cond_drop_prob
         shown, target = X, X
-        if target_share is not None:
+        if masked:
             shown, target = _cut(X, known, target_share, rng)
             known &= np.diff(shown.indptr) > 0
         shown = read(shown)
@@ -121,7 +122,7 @@ def batches(X, read, *, target_share, cond_drop_prob, input_dropout, max_epochs,
                 Entries.of(shown[rows]),
                 torch.from_numpy(known[rows, None]),
                 Entries.of(target[rows]),
-                target_share is not None,
+                masked,
                 generator,
                 (epoch + (step + 0.5) / n_steps) / max_epochs,
             )

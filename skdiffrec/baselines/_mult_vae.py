@@ -33,7 +33,7 @@ class MultVAERecommender(GuidedRecommender):
         gives all the same weight.
     target_share : float, tuple of 2 floats or None, default=None
         Share of a training row's items that are the target and that the encoder does not read: a
-        number, or a range from which each row draws its own. None, as published, is an
+        number, or a range from which each row draws its own. None or 0, as published, is an
         autoencoder: it reads the whole row, but for `dropout`, and the target is the whole row.
     cond_drop_prob : float, default=0.2
         Probability that the null vector is read in place of a training row.
