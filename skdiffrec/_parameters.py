@@ -36,6 +36,15 @@ PAPER = dict(
     temperature=1.0,
 )
 
+# The least of it that has to change: the noise gets a space that the layer can carry, the condition
+# no longer shows the target, and lists come from the mean.
+REPAIRED = PAPER | dict(
+    latent_dim=128,
+    target_share="auto",
+    n_sampling_steps=1,
+    temperature=0.0,
+)
+
 SAMPLING_PARAMETERS = (
     "n_sampling_steps",
     "start_timestep",

@@ -8,6 +8,7 @@ from conftest import tiny_cfg
 from scipy.sparse import csr_array
 from scipy.stats import spearmanr
 
+from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 
 WELL_TRAINED = dict(hidden_dims=(128, 128), max_epochs=10, closed_form=EASERecommender(reg=100.0))
@@ -53,6 +54,17 @@ class TestLearning:
     def test_the_network_alone_beats_popularity(self, drift_data, popularity, evaluate):
         parameters = {**WELL_TRAINED, "closed_form": None}
         assert evaluate(tiny_cfg(**parameters).fit(drift_data.train)) > 1.6 * popularity
+
+    @pytest.mark.slow
+    def test_the_papers_configuration_ranks_once_it_is_repaired(
+        self, drift_data, popularity, evaluate
+    ):
+        paper, repaired = (
+            CFGDiffusionRecommender.paper(repaired=flag, device="cpu", random_state=0)
+            for flag in (False, True)
+        )
+        assert evaluate(paper.fit(drift_data.train)) < popularity
+        assert evaluate(repaired.fit(drift_data.train)) > 1.6 * popularity
 
     @pytest.mark.slow
     def test_the_order_of_time_is_worth_something(self, timed, binary, evaluate):

@@ -42,6 +42,7 @@ def recommenders(X: NDArray[np.float32]) -> None:
     model = CFGDiffusionRecommender(guidance_scale=1.5, hidden_dims=(64, 64), random_state=0)
     assert_type(model.fit(X), CFGDiffusionRecommender)
     assert_type(CFGDiffusionRecommender.paper(max_epochs=2), CFGDiffusionRecommender)
+    assert_type(CFGDiffusionRecommender.paper(repaired=True), CFGDiffusionRecommender)
     assert_type(EASERecommender(values="time").fit(X), EASERecommender)
     ids, scores = model.recommend([0, 1], k=5, filter_items=np.array([3]), guidance_scale=[0, 2])
     assert_type(ids, Ids)

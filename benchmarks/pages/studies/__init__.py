@@ -1,5 +1,7 @@
 """Tables of the studies, from the records of `examples/studies`."""
 
+from published import DIFFUSION
+
 from .. import format as fmt
 
 _BOUNDED = ("ndcg", "recall", "precision", "mrr", "coverage", "disliked@")
@@ -61,6 +63,21 @@ def cell(value, column):
     if value is None or isinstance(value, str):
         return value or fmt.NONE
     return fmt.score(value) if any(n in column for n in _BOUNDED) else fmt.amount(value)
+
+
+def beside_published(study, *metrics):
+    """What a study has to compare with published figures of diffusion models, and these below."""
+    lines = []
+    for name, published in DIFFUSION.items():
+        own = load(study).get(name, {}).get("beside published", ())
+        models = {row["model"]: row for row in own}
+        if own:
+            models |= {f"{model} (published)": figures for model, figures in published.items()}
+        lines += [
+            [name, model, *(fmt.score(figures.get(m)) for m in metrics)]
+            for model, figures in models.items()
+        ]
+    return fmt.table(["data", "model", *metrics], lines)
 
 
 def machine(study):
