@@ -63,7 +63,7 @@ def blocked(monkeypatch, weight):
     monkeypatch.setattr(row_view, "BLOCK_ENTRIES", 500)
     generator = torch.Generator().manual_seed(0)
 
-    def made(rows, weight):
+    def made(rows):
         return TrainingRows(
             rows.history,
             "binary",
@@ -71,7 +71,6 @@ def blocked(monkeypatch, weight):
             cond_drop_prob=0.1,
             half_life=None,
             generator=generator,
-            row_weight=weight,
         )
 
     return BlockedRows(UserRows(X), weight, made, 0.1, generator)
@@ -85,7 +84,7 @@ def test_an_epoch_goes_through_all_rows_block_by_block(monkeypatch):
     for order in orders:
         visits = torch.bincount(order, minlength=X.shape[0])
         assert_array_equal(visits, np.where(np.diff(X.indptr) > 0, weight, 0))
-        blocks = torch.unique_consecutive(rows.block_of[order])
+        blocks = torch.unique_consecutive(rows.block_of(order))
         assert len(blocks) == len(rows.blocks) > 3 and len(blocks.unique()) == len(blocks)
     batches = list(rows.batches(16, orders[0]))
     assert len(batches) == rows.steps_of_epoch(16)
