@@ -179,8 +179,9 @@ class TrainingRows(RowBatches):
             self.age_rank = self._tensor(ordered.last_tied, torch.int32)
             if sets:
                 self.cut_places = self._tensor(ordered.cut_places(), torch.int32)
-        weights = history_weights(X, values, None)
-        self.weights = self._tensor(weights.data, torch.float32)
+        self.weights: torch.Tensor | None = None  # ones
+        if values not in ("binary", "time"):
+            self.weights = self._tensor(history_weights(X, values, None).data, torch.float32)
         self.target_share, self.half_life = target_share, half_life
         self.masked = target_share[1] > 0
 
@@ -202,7 +203,7 @@ class TrainingRows(RowBatches):
             n_shown = n_shown * known
             shown = self._ranks(entry, row, first) < n_shown[row]
             target = ~shown
-        items, weights = self.items[entry].long(), self.weights[entry]
+        items, weights = self.items[entry].long(), self._weights(entry)
         near = weights
         kind: type[SparseRows | AgedRows] = SparseRows
         if self.age_rank is not None and self.half_life is not None:
@@ -215,6 +216,12 @@ class TrainingRows(RowBatches):
             self.row_weight[rows],
             *self._besides(rows, share),
         )
+
+    def _weights(self, entry):
+        """What every entry weighs."""
+        if self.weights is None:
+            return torch.ones(len(entry), dtype=torch.float32, device=self.device)
+        return self.weights[entry]
 
     def _ranks(self, entry, row, first):
         """Rank of every entry in its row: stored by time, or drawn."""

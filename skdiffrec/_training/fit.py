@@ -59,7 +59,8 @@ def training_key(rows, sample_weight, parameters, seed, device):
     """All that training depends on, {what: hash or version}; of equal ones one training will do."""
     given = rows.history, rows.user_features, rows.disliked
     parts = [_content(X) for X in given if X is not None]
-    key = {"X": parts, "sample_weight": sample_weight, "random_state": seed, "device": str(device)}
+    weight = np.ascontiguousarray(sample_weight)  # of equal ones the hash depends on strides too
+    key = {"X": parts, "sample_weight": weight, "random_state": seed, "device": str(device)}
     key |= {name: _plain(value) for name, value in parameters.items()}
     key = {name: joblib.hash(value) for name, value in key.items()}
     versions = {f"version of {name}": importlib.metadata.version(name) for name in _VERSIONED}

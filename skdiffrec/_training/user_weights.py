@@ -12,9 +12,12 @@ _MOST_WEIGHT = 1e12  # beyond it numbers of float32 overflow
 
 
 def check_sample_weight(sample_weight, n_users):
-    """Finite weights >= 0, float64 (n_users,), at least one of them positive; None means ones."""
+    """Finite weights >= 0, float64 (n_users,), at least one of them positive.
+
+    None means ones, which take no memory and cannot be written to.
+    """
     if sample_weight is None:
-        return np.ones(n_users)
+        return np.broadcast_to(1.0, n_users)
     try:
         weight = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError):

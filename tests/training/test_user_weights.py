@@ -121,6 +121,11 @@ def test_merged_rows_are_trained_on_as_often():
     assert_allclose(halves.row_weight, np.array([0.5, 0.75, 1, 1]) * 5 / 4)
 
 
+def test_ones_take_no_memory():
+    weight = check_sample_weight(None, 10**12)
+    assert weight.shape == (10**12,) and weight[-1] == 1.0
+
+
 def test_rows_in_another_order_of_time_are_not_the_same():
     X = UserRows(sp.csr_array([[1.0, 2.0], [2.0, 1.0], [10.0, 20.0]]))
     assert merge_rows(X, "time", np.ones(3))[1].tolist() in ([1, 2], [2, 1])
