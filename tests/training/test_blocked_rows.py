@@ -99,6 +99,13 @@ def test_an_epoch_goes_through_all_rows_block_by_block(monkeypatch):
     assert [len(b.weight) for b in rest] == [len(b.weight) for b in batches[5:]]
 
 
+def test_a_user_takes_few_bytes_in_training(monkeypatch):
+    n = X.shape[0]
+    rows = blocked(monkeypatch, np.ones(n))
+    assert sum(part.nbytes for part in (rows.visits, rows.row_weight, rows.filled)) == 9 * n
+    assert rows.shuffled().nbytes == 4 * n
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_a_view_is_its_rows(data):
