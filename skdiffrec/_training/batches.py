@@ -1,6 +1,7 @@
 """Batches of conditions and targets, cut afresh from the training rows each time."""
 
 from collections.abc import Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from .._network.sparse_rows import AgedRows, SparseRows
 from .._utils.condition_names import DISLIKED
 from .._utils.cuts import OrderedRows
 from .._utils.recency import history_weights
-from .._utils.rows import is_dense
+from .._utils.rows import is_dense, row_lengths
 from .user_weights import visits_per_epoch
 
 _NEARNESS_FLOOR = 0.02
@@ -34,7 +35,7 @@ class RowBatches:
     """Rows on a device, in batches, each as often in an epoch as its weight says.
 
     A subclass has ``cut(rows) -> Batch``, and `masked`: whether the items of the condition are left
-    out of the softmax.
+    out of the softmax. For `_entries` it has `indptr` too, int64 (n_rows + 1,).
 
     Parameters
     ----------
@@ -51,15 +52,17 @@ class RowBatches:
     """
 
     masked = True
+    indptr: torch.Tensor
 
     def __init__(self, X, cond_drop_prob, generator, row_weight=None, besides=None):
         self.device, self.generator = generator.device, generator
         self.cond_drop_prob = cond_drop_prob
-        self.indptr = self._tensor(X.indptr)
+        self.filled = self._tensor(row_lengths(X) > 0, torch.bool)
         self.steps = 24 if is_dense(X) else 48  # of an epoch; of sparse rows each shows few items
         row_weight = np.ones(X.shape[0]) if row_weight is None else row_weight
         visits = visits_per_epoch(row_weight)
-        self.visits = self._tensor(visits)
+        # an order of all rows has numbers of this type
+        self.visits = self._tensor(visits, torch.int32 if visits.sum() < 2**31 else torch.int64)
         # of a visit, scaled to mean 1
         self.row_weight = self._tensor(row_weight / visits, torch.float32)
         self.row_weight *= visits.sum() / row_weight.sum()
@@ -81,19 +84,23 @@ class RowBatches:
 
     def steps_of_epoch(self, batch_size):
         """Batches of so many rows in an epoch."""
-        return -(-int(self.visits[self.indptr.diff() > 0].sum()) // batch_size)
+        return -(-int(self._filled_visits().sum()) // batch_size)
 
     def shuffled(self):
         """All rows as often as `visits` says, in a random order."""
-        filled = torch.nonzero(self.indptr.diff()).ravel()
-        filled = filled.repeat_interleave(self.visits[filled])
-        return filled[torch.randperm(len(filled), device=self.device, generator=self.generator)]
+        rows = torch.repeat_interleave(self._filled_visits())
+        options = {"dtype": rows.dtype, "device": self.device, "generator": self.generator}
+        return rows.index_select(0, torch.randperm(len(rows), **options))
+
+    def _filled_visits(self):
+        """Visits of every row; an empty one has none."""
+        return self.visits.where(self.filled, 0)
 
     def batches(self, batch_size, order=None, n_done=0):
         """A `Batch` of every so many rows, in an order (None: a new one), after the first ones."""
         order = self.shuffled() if order is None else order
-        for rows in self._steps(order, batch_size)[n_done:]:
-            yield self.cut(rows)
+        for rows in islice(self._steps(order, batch_size), n_done, None):
+            yield self.cut(rows.long())
 
     def _steps(self, order, batch_size):
         """The rows of every step."""
@@ -159,6 +166,7 @@ class TrainingRows(RowBatches):
         sets=False,
     ):
         super().__init__(X, cond_drop_prob, generator, row_weight, besides)
+        self.indptr = self._tensor(X.indptr)
         # one number an interaction: in the smallest type, and int64 only in a batch
         self.items = self._tensor(X.indices, torch.int32)
         self.order: torch.Tensor | None = None
@@ -171,8 +179,9 @@ class TrainingRows(RowBatches):
             self.age_rank = self._tensor(ordered.last_tied, torch.int32)
             if sets:
                 self.cut_places = self._tensor(ordered.cut_places(), torch.int32)
-        weights = history_weights(X, values, None)
-        self.weights = self._tensor(weights.data, torch.float32)
+        self.weights: torch.Tensor | None = None  # ones
+        if values not in ("binary", "time"):
+            self.weights = self._tensor(history_weights(X, values, None).data, torch.float32)
         self.target_share, self.half_life = target_share, half_life
         self.masked = target_share[1] > 0
 
@@ -194,7 +203,7 @@ class TrainingRows(RowBatches):
             n_shown = n_shown * known
             shown = self._ranks(entry, row, first) < n_shown[row]
             target = ~shown
-        items, weights = self.items[entry].long(), self.weights[entry]
+        items, weights = self.items[entry].long(), self._weights(entry)
         near = weights
         kind: type[SparseRows | AgedRows] = SparseRows
         if self.age_rank is not None and self.half_life is not None:
@@ -207,6 +216,12 @@ class TrainingRows(RowBatches):
             self.row_weight[rows],
             *self._besides(rows, share),
         )
+
+    def _weights(self, entry):
+        """What every entry weighs."""
+        if self.weights is None:
+            return torch.ones(len(entry), dtype=torch.float32, device=self.device)
+        return self.weights[entry]
 
     def _ranks(self, entry, row, first):
         """Rank of every entry in its row: stored by time, or drawn."""

@@ -59,7 +59,8 @@ def training_key(rows, sample_weight, parameters, seed, device):
     """All that training depends on, {what: hash or version}; of equal ones one training will do."""
     given = rows.history, rows.user_features, rows.disliked
     parts = [_content(X) for X in given if X is not None]
-    key = {"X": parts, "sample_weight": sample_weight, "random_state": seed, "device": str(device)}
+    weight = np.ascontiguousarray(sample_weight)  # of equal ones the hash depends on strides too
+    key = {"X": parts, "sample_weight": weight, "random_state": seed, "device": str(device)}
     key |= {name: _plain(value) for name, value in parameters.items()}
     key = {name: joblib.hash(value) for name, value in key.items()}
     versions = {f"version of {name}": importlib.metadata.version(name) for name in _VERSIONED}
@@ -119,20 +120,7 @@ def fit_model(
     model : FittedModel
     """
     p = parameters
-    # of all that is given, before rows are merged or parted
-    set_size = moment_size(rows.history) if p.values == "time" else 1.0
-    factor = None
-    if rows.user_features is not None:
-        factor = column_factors(rows.user_features, sample_weight)
-        rows = replace(rows, user_features=scaled_features(rows.user_features, factor))
-    rows, weight = merge_rows(rows, p.values, sample_weight)
-    of_features = None if factor is None else {"factor": factor, **lift_of(rows, weight, p, seed)}
-    fraction = p.validation_fraction if p.early_stopping else 0.0
-    popularity = item_popularity(rows.history, p.values, weight)
-    sets = set_size > 1
-    rows, held_out = split_validation(rows, weight, p.values, fraction, seed, p.horizon, sets=sets)
-    of_rows = popularity, held_out, set_size, of_features, opinions
-    training = _Training(rows, weight, *of_rows, p, seed, device, ranks)
+    training, rows, held_out = _prepared(rows, opinions, sample_weight, p, seed, device, ranks)
     shown = None if held_out is None else held_out[:2]
     n_visits = ranks.total(int(training.rows.visits.sum()))
     batch_size = resolve_batch_size(p.batch_size, training.rows, n_visits)
@@ -158,6 +146,24 @@ def fit_model(
         )
         model = training.for_all(lambda: training.finished(training.denoiser, state.ended_by, run))
     return replace(model, optimizer=optimizer_state(state.optimizer, state.ema))
+
+
+def _prepared(rows, opinions, sample_weight, p, seed, device, ranks):
+    """(`_Training`, its rows, `HeldOut` or None), arguments as those of `fit_model`."""
+    # of all that is given, before rows are merged or parted
+    set_size = moment_size(rows.history) if p.values == "time" else 1.0
+    factor = None
+    if rows.user_features is not None:
+        factor = column_factors(rows.user_features, sample_weight)
+        rows = replace(rows, user_features=scaled_features(rows.user_features, factor))
+    rows, weight = merge_rows(rows, p.values, sample_weight)
+    of_features = None if factor is None else {"factor": factor, **lift_of(rows, weight, p, seed)}
+    fraction = p.validation_fraction if p.early_stopping else 0.0
+    popularity = item_popularity(rows.history, p.values, weight)
+    sets = set_size > 1
+    rows, held_out = split_validation(rows, weight, p.values, fraction, seed, p.horizon, sets=sets)
+    of_rows = popularity, held_out, set_size, of_features, opinions
+    return _Training(rows, weight, *of_rows, p, seed, device, ranks), rows, held_out
 
 
 class _Training:

@@ -43,7 +43,7 @@ def training_rows(rows, weight, parameters, *, half_life, sets, generator):
         "generator": generator,
     }
 
-    def made(rows, weight):
+    def made(rows, weight=None):
         known = {name: getattr(rows, name) for name in rows.conditions if name != HISTORY}
         given = common | {"row_weight": weight, "besides": known}
         if p.horizon is not None:

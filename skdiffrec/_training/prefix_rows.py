@@ -45,6 +45,7 @@ class PrefixRows(RowBatches):
         besides=None,
     ):
         super().__init__(X, cond_drop_prob, generator, row_weight, besides)
+        self.indptr = self._tensor(X.indptr)
         rows = OrderedRows(X, generator.initial_seed())
         self.items, self.stands = self._tensor(rows.items, torch.int32), None
         if (rows.stands != rows.place).any():

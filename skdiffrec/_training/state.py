@@ -18,7 +18,7 @@ class Position:
     ----------
     epoch : int
         Whole ones that lie behind.
-    order : int64 tensor or None
+    order : int32 or int64 tensor or None
         Of the rows in the epoch that is going on.
     losses : list of tensor
         Of its steps so far.
@@ -97,7 +97,7 @@ class TrainingState:
         tensors["steps"] = torch.stack(self.optimizer.steps)
         tensors["generator"] = self.generator.get_state()
         if position.order is not None:
-            tensors["order"] = position.order
+            tensors["order"] = position.order.long()
             tensors["losses"] = _stacked(position.losses)
         return record, {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from .._utils.hashing import hash64, row_keys
 from .._utils.row_view import blocks_of, row_parts
-from .._utils.rows import unit_free
+from .._utils.rows import small_ints, unit_free
 
 _KEY_SEED = 0
 _MAX_VISITS = 4
@@ -12,9 +12,12 @@ _MOST_WEIGHT = 1e12  # beyond it numbers of float32 overflow
 
 
 def check_sample_weight(sample_weight, n_users):
-    """Finite weights >= 0, float64 (n_users,), at least one of them positive; None means ones."""
+    """Finite weights >= 0, float64 (n_users,), at least one of them positive.
+
+    None means ones, which take no memory and cannot be written to.
+    """
     if sample_weight is None:
-        return np.ones(n_users)
+        return np.broadcast_to(1.0, n_users)
     try:
         weight = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError):
@@ -64,18 +67,36 @@ def merge_rows(rows, values, weight):
     rows : UserRows
     weight : ndarray of float64, shape (n_rows,)
     """
-    counted = np.flatnonzero(weight)
-    keys = [row_keys(unit_free(some, values), _KEY_SEED) for _, some in row_parts(rows.history)]
-    keys = np.concatenate(keys)[counted]
-    for entries in (rows.user_features, rows.disliked):
-        if entries is not None:
-            keys = hash64(keys) ^ row_keys(entries, _KEY_SEED)[counted]
-    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-    first, weight = counted[first], np.bincount(group, weight[counted])
+    first, weight = _merged(_keys(rows, values), weight)
     # rows of a block stay together, so that to read some is to read a part of the whole
-    block = np.searchsorted([block.start for block in blocks_of(rows.history)], first, "right")
+    starts = [block.start for block in blocks_of(rows.history)]
+    block = np.searchsorted(starts, first, "right").astype(np.min_scalar_type(len(starts)))
     order = np.argsort(block, kind="stable")
     return rows.pick(first[order]), weight[order]
+
+
+def _keys(rows, values):
+    """One uint64 a row, the same where rows say the same."""
+    keys = np.empty(rows.shape[0], np.uint64)
+    for some, part in row_parts(rows.history):
+        keys[some] = row_keys(unit_free(part, values), _KEY_SEED)
+    for entries in (rows.user_features, rows.disliked):
+        if entries is not None:
+            keys = hash64(keys) ^ row_keys(entries, _KEY_SEED)
+    return keys
+
+
+def _merged(keys, weight):
+    """(the first row, the summed weight) of every key that has a weight, keys ascending."""
+    order = small_ints(np.argsort(keys, kind="stable"))
+    order = order[weight[order] > 0]
+    keys = keys[order]
+    begins = np.append(True, keys[1:] != keys[:-1])
+    del keys
+    group = np.cumsum(begins)
+    group -= 1
+    # added one by one, in the order of the rows: a sum of floats depends on it
+    return order[begins], np.bincount(group, weight[order])
 
 
 def visits_per_epoch(weight):
@@ -85,4 +106,5 @@ def visits_per_epoch(weight):
     _MAX_VISITS times the number of rows at most, so that the unit of the weights costs no time.
     """
     limit = _MAX_VISITS * len(weight) / weight.sum()
-    return np.ceil(weight * min(1.0, limit)).astype(np.int64)
+    visits = weight * min(1.0, limit)
+    return np.ceil(visits, out=visits).astype(np.int64)

@@ -10,6 +10,7 @@ from .rows import (
     hide_last,
     last_tied_rank,
     rank_in_rows,
+    row_lengths,
     share_of_rows,
     unit_free_keys,
 )
@@ -27,7 +28,7 @@ def moment_size(X):
     X : csr_array of shape (n_rows, n_items)
         Canonical, of times.
     """
-    n_moments, n_filled = _moments_of_rows(X), np.count_nonzero(np.diff(X.indptr))
+    n_moments, n_filled = _moments_of_rows(X), np.count_nonzero(row_lengths(X))
     several = (n_moments > 1).sum()
     in_sets = X.nnz >= _SET_SIZE * n_moments.sum() and 4 * several >= n_filled > 0
     return X.nnz / n_moments.sum() if in_sets else 1.0
@@ -41,7 +42,7 @@ def comes_in_sets(X, values):
 def divisible_rows(X, sets):
     """Rows of two items and more, or of two sets and more."""
     if not sets:
-        return np.flatnonzero(np.diff(X.indptr) > 1)
+        return np.flatnonzero(row_lengths(X) > 1)
     return np.flatnonzero(_moments_of_rows(X) > 1)
 
 

@@ -21,6 +21,16 @@ def is_dense(X):
     return X.nnz >= _DENSE * X.shape[0] * X.shape[1]
 
 
+def row_lengths(X):
+    """Entries of every row of a csr_array or `RowView`, ndarray of int (n_rows,)."""
+    return X.lengths if hasattr(X, "lengths") else np.diff(X.indptr)
+
+
+def small_ints(numbers):
+    """The same integers >= 0, as int32 where that holds them."""
+    return numbers.astype(np.int32 if numbers.max(initial=0) < 2**31 else np.int64, copy=False)
+
+
 def entry_rows(X):
     """The row of every stored entry, int64 (nnz,)."""
     return np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
@@ -58,7 +68,7 @@ def sampled_rows(X, max_entries, seed):
     if X.nnz <= max_entries:
         return np.arange(X.shape[0])
     drawn = np.random.default_rng(seed).permutation(X.shape[0])
-    entries = np.cumsum(np.diff(X.indptr)[drawn])
+    entries = np.cumsum(row_lengths(X)[drawn])
     return np.sort(drawn[: max(1, np.searchsorted(entries, max_entries, side="right"))])
 
 

@@ -1,5 +1,8 @@
 """Fits of rows that are read and trained on block by block."""
 
+import tracemalloc
+from unittest import mock
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -38,6 +41,7 @@ def on_disk(X, path):
 def test_from_disk_a_fit_has_the_bits_of_one_in_memory(kind, n_entries, tmp_path, monkeypatch):
     monkeypatch.setattr(row_view, "BLOCK_ENTRIES", n_entries)
     monkeypatch.setattr(row_view, "PASS_ENTRIES", 300)
+    monkeypatch.setattr(row_view, "PIECE_ENTRIES", 90)
     X, given = KINDS[kind]
     fits = [
         tiny_cfg(max_epochs=2, **given).fit(rows).decision_function(X[:20])
@@ -63,7 +67,7 @@ def blocked(monkeypatch, weight):
     monkeypatch.setattr(row_view, "BLOCK_ENTRIES", 500)
     generator = torch.Generator().manual_seed(0)
 
-    def made(rows, weight):
+    def made(rows):
         return TrainingRows(
             rows.history,
             "binary",
@@ -71,7 +75,6 @@ def blocked(monkeypatch, weight):
             cond_drop_prob=0.1,
             half_life=None,
             generator=generator,
-            row_weight=weight,
         )
 
     return BlockedRows(UserRows(X), weight, made, 0.1, generator)
@@ -85,7 +88,7 @@ def test_an_epoch_goes_through_all_rows_block_by_block(monkeypatch):
     for order in orders:
         visits = torch.bincount(order, minlength=X.shape[0])
         assert_array_equal(visits, np.where(np.diff(X.indptr) > 0, weight, 0))
-        blocks = torch.unique_consecutive(rows.block_of[order])
+        blocks = torch.unique_consecutive(rows.block_of(order))
         assert len(blocks) == len(rows.blocks) > 3 and len(blocks.unique()) == len(blocks)
     batches = list(rows.batches(16, orders[0]))
     assert len(batches) == rows.steps_of_epoch(16)
@@ -96,10 +99,17 @@ def test_an_epoch_goes_through_all_rows_block_by_block(monkeypatch):
     assert [len(b.weight) for b in rest] == [len(b.weight) for b in batches[5:]]
 
 
+def test_a_user_takes_few_bytes_in_training(monkeypatch):
+    n = X.shape[0]
+    rows = blocked(monkeypatch, np.ones(n))
+    assert sum(part.nbytes for part in (rows.visits, rows.row_weight, rows.filled)) == 9 * n
+    assert rows.shuffled().nbytes == 4 * n
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_a_view_is_its_rows(data):
-    """Rows that were picked and replaced, in any order of the two."""
+    """Rows that were picked and replaced, in any order of the two, made in several pieces."""
     view, expected = row_view.RowView(X, X.shape[1], np.diff(X.indptr)), X
     for _ in range(data.draw(st.integers(1, 4))):
         n = view.shape[0]
@@ -114,8 +124,30 @@ def test_a_view_is_its_rows(data):
         asked = data.draw(st.lists(st.integers(0, view.shape[0] - 1), max_size=5))
         assert view.nnz == expected.nnz
         assert_array_equal(view.indptr, expected.indptr)
-        for wanted in (slice(None), slice(1, 4), np.array(asked, np.int64)):
-            assert (view[wanted] != expected[wanted]).nnz == 0
+        for wanted in (slice(None), slice(1, 4), slice(6, 0, -2), np.array(asked, np.int64)):
+            with mock.patch.object(row_view, "PIECE_ENTRIES", 100):
+                found = view[wanted]
+            assert (found != expected[wanted]).nnz == 0
+            assert found.has_canonical_format and found.dtype == X.dtype
+
+
+def test_making_rows_takes_little_memory_beside_them(monkeypatch):
+    """Copies of a piece, not of all of them, whatever they are made of."""
+    monkeypatch.setattr(row_view, "PIECE_ENTRIES", 2**14)
+    many = sp.csr_array(sp.vstack([X] * 100, format="csr"))
+    picked = np.random.default_rng(0).permutation(many.shape[0])
+    places = np.arange(0, many.shape[0], 7)
+    blocks = RowBlocks([many[:20_000], many[20_000:]])
+    view = row_view.RowView(blocks, X.shape[1], np.diff(many.indptr)[picked], picked)
+    view = view.replace(places, many[places])
+    tracemalloc.start()
+    try:
+        found = view[np.arange(many.shape[0])]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    size = found.data.nbytes + found.indices.nbytes + found.indptr.nbytes
+    assert peak < 1.5 * size
 
 
 def test_what_is_wrong_in_a_block_is_told_with_its_rows(tmp_path):

@@ -1,5 +1,7 @@
 """Weights of users in fit: copies of a row, rows left out, bad weights."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -14,6 +16,7 @@ from skdiffrec._network.sparse_rows import UserRows
 from skdiffrec._training.batches import TrainingRows
 from skdiffrec._training.early_stopping import Monitor
 from skdiffrec._training.user_weights import check_sample_weight, merge_rows, visits_per_epoch
+from skdiffrec._utils import row_view
 from skdiffrec.metrics import ndcg_at_k
 
 VALUES = ("binary", "weight", "time")
@@ -119,6 +122,29 @@ def test_merged_rows_are_trained_on_as_often():
     )
     assert halves.visits.tolist() == [1, 2, 1, 1]
     assert_allclose(halves.row_weight, np.array([0.5, 0.75, 1, 1]) * 5 / 4)
+
+
+def test_ones_take_no_memory():
+    weight = check_sample_weight(None, 10**12)
+    assert weight.shape == (10**12,) and weight[-1] == 1.0
+
+
+def test_merging_takes_few_bytes_a_user(monkeypatch):
+    """Beside the rows, which are read in parts."""
+    monkeypatch.setattr(row_view, "BLOCK_ENTRIES", 2**14)
+    monkeypatch.setattr(row_view, "PASS_ENTRIES", 2**11)
+    n = 2**17
+    X = sp.csr_array((1.0 + np.arange(n), np.arange(n) % 100, np.arange(n + 1)), (n, 100))
+    rows = UserRows(row_view.RowView(X, 100, np.ones(n, int)))
+    weight = check_sample_weight(None, n)
+    tracemalloc.start()
+    try:
+        merged, _ = merge_rows(rows, "rating", weight)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert merged.shape == (n, 100)
+    assert kept < 18 * n and peak < 50 * n
 
 
 def test_rows_in_another_order_of_time_are_not_the_same():
