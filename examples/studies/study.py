@@ -17,6 +17,7 @@ from skdiffrec.metrics import compare, ranking_report
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
+from protocol import longest, without  # noqa: E402
 from timing import machine, markdown, merge  # noqa: E402
 
 CUTOFFS = 5, 10, 20
@@ -69,6 +70,12 @@ def both_lists(recommend, data, k=20):
     for_valid, _ = recommend(k=k)
     for_test, _ = recommend(k=k, filter_items=data.valid)
     return for_valid, for_test
+
+
+def both_of_one_pass(recommend, data, k=20):
+    """The same lists, cut from one that is long enough for both: for models that are slow."""
+    ids, _ = recommend(k=k + longest(data.valid))
+    return ids[:, :k], without(ids, data.valid, k)
 
 
 def evaluated(ids, holdout, train=None):
