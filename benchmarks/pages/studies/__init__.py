@@ -85,8 +85,12 @@ def machine(study):
     record = load(study)
     if not record:
         return ""
-    last = list(record.values())[-1]
-    return f"{last['seeds']} seeds. {fmt.machine(last)}"
+    seeds = max(found["seeds"] for found in record.values())
+    fewer = [
+        f"{name}: {found['seeds']}" for name, found in record.items() if found["seeds"] < seeds
+    ]
+    of_some = f" ({', '.join(fewer)})" if fewer else ""
+    return f"{seeds} seeds{of_some}. {fmt.machine(list(record.values())[-1])}"
 
 
 def best_scales(study):
