@@ -60,7 +60,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--users", type=int, default=2_400_000)
     parser.add_argument("--items", type=int, default=20_000)
-    parser.add_argument("--limit", type=int, default=900, help="MB")
+    parser.add_argument("--limit", type=int, default=800, help="MB")
     parser.add_argument("--folder", type=pathlib.Path, help="where to write; None is temporary")
     parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
