@@ -65,10 +65,10 @@ def on_disk_sizes():
 
 def on_disk():
     """A fit from disk under a limit of memory, and one in memory."""
-    columns = {"rows": "rows", "limit MB": "limit, MB", "s": "fit, s"}
+    columns = {"limit MB": "limit, MB", "s": "fit, s", "processor s": "of the processor, s"}
     rows = fmt.load("rows_on_disk").get("fits", {}).get("rows", ())
-    cells = [[row["rows"], fmt.amount(row["limit MB"]), fmt.amount(row["s"])] for row in rows]
-    return fmt.table(columns.values(), cells)
+    cells = [[row["rows"], *(fmt.amount(row[column]) for column in columns)] for row in rows]
+    return fmt.table(["rows", *columns.values()], cells)
 
 
 def processes_sizes():
