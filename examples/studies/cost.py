@@ -210,14 +210,14 @@ def draw(record):
         marks = {"color": "black", "marker": "|", "s": 80, "zorder": 3}
         if i == 0:
             marks["label"] = "operations"
-        whats = [row["what"] for row in found["rows"]]
-        place = np.arange(len(whats)) + i * height
+        questions = [row["what"] for row in found["rows"]]
+        place = np.arange(len(questions)) + i * height
         ax.barh(place, [row["time over scale 1"] for row in found["rows"]], **style)
         ax.scatter([row["operations over scale 1"] for row in found["rows"]], place, **marks)
         _, dropped = found["fits"]
         of_fit.barh([i], [dropped["epoch, time over none dropped"]], **style)
         of_fit.scatter([dropped["epoch, operations over none dropped"]], [i], **marks)
-    ax.set_yticks(np.arange(len(whats)) + 0.4 - height / 2, whats)
+    ax.set_yticks(np.arange(len(questions)) + 0.4 - height / 2, questions)
     of_fit.set_yticks(range(len(record)), record)
     ax.set(xlabel="time of a user's lists over that at scale 1")
     of_fit.set(xlabel="time of an epoch,\nover none dropped")
