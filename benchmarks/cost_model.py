@@ -25,7 +25,7 @@ FLOAT = 4  # bytes
 COPIES = 5  # of the weights in a fit: themselves, two moments, running average, best so far
 PASSES = 12  # over the tables in a step: read and written by AdamW and by the running average
 IN_MEMORY = 40  # bytes an interaction of rows in memory: X, and merged rows without held-out items
-OF_USER = 150  # bytes a user of `RowBlocks`, estimated: keys, lengths, weights, an order
+OF_USER = 50  # bytes a user of `RowBlocks`, measured: keys, or lengths, weights and an order
 BLOCK = 2**22, 48  # interactions of a block of training rows, and bytes of each
 SOLVED = 20e6, 60  # interactions that a closed form is solved on at most, and bytes of each
 
