@@ -8,6 +8,7 @@ calibration) is the work of the first, which tells the others.
 import atexit
 import multiprocessing
 import os
+import time
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import chain, repeat
@@ -40,6 +41,9 @@ def training_ranks(device):
 
 def _leave():
     if dist.is_initialized():
+        # gloo's threads free the last tensors, which takes Python's lock. Before torch 2.8 the
+        # group waits for them while it holds that lock: forever, unless they had it before.
+        time.sleep(0.25)
         dist.destroy_process_group()
 
 
