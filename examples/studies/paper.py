@@ -91,7 +91,7 @@ def of_lists(model, data):
 def of_configuration(name, data, options):
     """{(configuration, sampling, scale asked for): (scale, valid, test)}, means over seeds."""
     found = {}
-    runs = {sampling: [] for sampling in (SAMPLING if name != DEFAULT else (MEAN,))}
+    runs = {s: [] for s in SAMPLING if s == MEAN or name not in (REPAIRED, LONGER, DEFAULT)}
     for seed in range(options.seeds):
         model = fitted(name, seed, data, options)
         for sampling, some in runs.items():
@@ -137,8 +137,8 @@ def draw(record):
     """nDCG@10 of every configuration, by sampling and scale."""
     import matplotlib.pyplot as plt
 
-    size = (4 + 3 * len(record), 4)
-    figure, axes = plt.subplots(1, len(record), figsize=size, sharey=True, squeeze=False)
+    size = {"figsize": (4 + 3 * len(record), 4), "layout": "constrained"}
+    figure, axes = plt.subplots(1, len(record), sharey=True, squeeze=False, **size)
     names = [POPULARITY, *FITS]
     kinds = (DRAWN, PLAIN, "x"), (MEAN, PLAIN, "o"), (MEAN, CHOSEN, "|")
     for ax, (name, found) in zip(axes[0], record.items(), strict=True):
@@ -151,8 +151,8 @@ def draw(record):
         ax.grid(alpha=0.3)
     axes[0, 0].set_yticks(range(len(names)), names)
     axes[0, 0].invert_yaxis()
-    axes[0, 0].legend(fontsize=7)
-    figure.tight_layout()
+    marks = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*marks, loc="outside lower center", ncols=len(kinds))
     return figure
 
 
