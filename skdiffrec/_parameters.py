@@ -36,10 +36,11 @@ PAPER = dict(
     temperature=1.0,
 )
 
-# The least of it that has to change: the noise gets a space that the layer can carry, the condition
-# no longer shows the target, and lists come from the mean.
+# The least of it that has to change: the network predicts x_0, as DiffRec's does, for noise in item
+# space has more dimensions than the layer; the condition no longer shows the target; and lists come
+# from the mean of what would be drawn.
 REPAIRED = PAPER | dict(
-    latent_dim=128,
+    prediction_type="x0",
     target_share="auto",
     n_sampling_steps=1,
     temperature=0.0,

@@ -305,8 +305,9 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         Parameters
         ----------
         repaired : bool, default=False
-            Whether to change what keeps it from ranking, and nothing else: ``latent_dim=128``,
-            fewer dimensions than the layer has units; ``target_share="auto"``, a condition that
+            Whether to change what keeps it from ranking, and nothing else:
+            ``prediction_type="x0"``, since a layer with fewer units than there are items cannot
+            carry their noise (DiffRec predicts x_0 too); ``target_share="auto"``, a condition that
             does not show the target; and ``temperature=0`` with ``n_sampling_steps=1``, lists from
             the mean and not from a draw. On the same data it ranks above popularity, and below the
             default. "The paper's configuration" in the user guide measures each change.
@@ -328,8 +329,8 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         >>> from skdiffrec import CFGDiffusionRecommender
         >>> CFGDiffusionRecommender.paper(guidance_scale=2.0).prediction_type
         'epsilon'
-        >>> CFGDiffusionRecommender.paper(repaired=True).latent_dim
-        128
+        >>> CFGDiffusionRecommender.paper(repaired=True).prediction_type
+        'x0'
         """
         settings = REPAIRED if check_flag("repaired", repaired) else PAPER
         return cls(**{**settings, **parameters})

@@ -122,13 +122,14 @@ class TestConfigurations:
         assert np.isfinite(scores[3:]).all() and (ids[3:] >= 0).all()
 
     def test_the_papers_repaired(self):
-        """It keeps what is the method: schedule, noise prediction, network, null token, no head."""
+        """It keeps schedule, space, network and null token, and has no head."""
         paper, repaired = (
             CFGDiffusionRecommender.paper(repaired=flag).get_params() for flag in (False, True)
         )
         changed = {name for name in paper if paper[name] != repaired[name]}
-        assert changed == {"latent_dim", "target_share", "temperature", "n_sampling_steps"}
-        assert repaired["latent_dim"] < min(repaired["hidden_dims"])
+        sampled = {"temperature", "n_sampling_steps"}
+        assert changed == {"prediction_type", "target_share", *sampled}
+        assert repaired["prediction_type"] == "x0" and repaired["temperature"] == 0
         assert CFGDiffusionRecommender.paper(repaired=True, max_epochs=2).max_epochs == 2
         with pytest.raises(TypeError, match="repaired must be True or False, got 'yes'"):
             CFGDiffusionRecommender.paper(repaired="yes")

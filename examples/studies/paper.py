@@ -26,17 +26,18 @@ from skdiffrec import CFGDiffusionRecommender
 from skdiffrec.baselines import PopularityRecommender
 
 SETS = (GENERATED, "ml-100k", "ml-1m_clean")
-LATENT, PART, X0 = {"latent_dim": 128}, {"target_share": "auto"}, {"prediction_type": "x0"}
+LATENT, PART = {"latent_dim": 128}, {"target_share": "auto"}
 PUBLISHED, REPAIRED, DEFAULT = "paper()", "paper(repaired=True)", "default"
 POPULARITY = "popularity"
+X0, OF_NOISE, LONGER = "x0 prediction", "latent space, part of the row", "repaired, longer"
 FITS = {
     PUBLISHED: {},
-    "latent space": LATENT,
+    X0: {"prediction_type": "x0"},
     "part of the row": PART,
-    "x0 prediction": X0,
+    "latent space": LATENT,
+    OF_NOISE: LATENT | PART,
     REPAIRED: {"repaired": True},
-    "repaired, longer": {"repaired": True, "max_epochs": 60},
-    "repaired, x0 prediction": {"repaired": True} | X0,
+    LONGER: {"repaired": True, "max_epochs": 60},
     DEFAULT: {},
 }
 # How lists are sampled, and the scales that are asked for.
@@ -48,22 +49,17 @@ SAMPLING = {
 PLAIN, CHOSEN = "1", "chosen"
 SHOWN = ("ndcg@10", "ndcg@20", "recall@10", "recall@20", "coverage@10")
 
-# Cases are (configuration, sampling, scale asked for): one change after the other, then each alone.
+# Cases are (configuration, sampling, scale asked for).
 POPULAR, FIRST = (POPULARITY, MEAN, PLAIN), (PUBLISHED, DRAWN, PLAIN)
-CHAIN = [
-    FIRST,
-    ("latent space", DRAWN, PLAIN),
-    ("latent space", MEAN, PLAIN),
-    (REPAIRED, MEAN, PLAIN),
-    (DEFAULT, MEAN, PLAIN),
-]
-ALONE = [(PUBLISHED, MEAN, PLAIN), *((name, DRAWN, PLAIN) for name in list(FITS)[1:4])]
-BESIDES = [(f"repaired, {what}", MEAN, PLAIN) for what in ("longer", "x0 prediction")]
+OWN = (REPAIRED, MEAN, PLAIN)
+CHAIN = [FIRST, (X0, DRAWN, PLAIN), (X0, MEAN, PLAIN), OWN, (DEFAULT, MEAN, PLAIN)]
+ALONE = [(PUBLISHED, MEAN, PLAIN), *((name, DRAWN, PLAIN) for name in list(FITS)[2:5])]
 WHOLE = [FIRST, *CHAIN[-2:]]  # configurations that can be had by name
 COMPARED = [
     *pairwise(CHAIN),
     *((FIRST, case) for case in ALONE),
-    *(((REPAIRED, MEAN, PLAIN), case) for case in BESIDES),
+    ((OF_NOISE, MEAN, PLAIN), OWN),
+    (OWN, (LONGER, MEAN, PLAIN)),
     *((case, (*case[:2], CHOSEN)) for case in WHOLE),
     *((POPULAR, case) for case in WHOLE),
 ]
@@ -95,7 +91,7 @@ def of_lists(model, data):
 def of_configuration(name, data, options):
     """{(configuration, sampling, scale asked for): (scale, valid, test)}, means over seeds."""
     found = {}
-    runs = {sampling: [] for sampling in (SAMPLING if name != DEFAULT else (MEAN,))}
+    runs = {s: [] for s in SAMPLING if s == MEAN or name not in (REPAIRED, LONGER, DEFAULT)}
     for seed in range(options.seeds):
         model = fitted(name, seed, data, options)
         for sampling, some in runs.items():
@@ -141,12 +137,10 @@ def draw(record):
     """nDCG@10 of every configuration, by sampling and scale."""
     import matplotlib.pyplot as plt
 
-    size = (4 + 3 * len(record), 4)
-    figure, axes = plt.subplots(1, len(record), figsize=size, sharey=True, squeeze=False)
-    names, kinds = (
-        [POPULARITY, *FITS],
-        ((DRAWN, PLAIN, "x"), (MEAN, PLAIN, "o"), (MEAN, CHOSEN, "|")),
-    )
+    size = {"figsize": (4 + 3 * len(record), 4), "layout": "constrained"}
+    figure, axes = plt.subplots(1, len(record), sharey=True, squeeze=False, **size)
+    names = [POPULARITY, *FITS]
+    kinds = (DRAWN, PLAIN, "x"), (MEAN, PLAIN, "o"), (MEAN, CHOSEN, "|")
     for ax, (name, found) in zip(axes[0], record.items(), strict=True):
         for sampling, asked, marker in kinds:
             rows = [r for r in found["rows"] if (r["sampling"], r["asked"]) == (sampling, asked)]
@@ -157,8 +151,8 @@ def draw(record):
         ax.grid(alpha=0.3)
     axes[0, 0].set_yticks(range(len(names)), names)
     axes[0, 0].invert_yaxis()
-    axes[0, 0].legend(fontsize=7)
-    figure.tight_layout()
+    marks = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*marks, loc="outside lower center", ncols=len(kinds))
     return figure
 
 
