@@ -74,9 +74,9 @@ class ServedDiffusion(FittedDiffusion):
     def add_items(self, item_features: MatrixLike) -> Self:
         """Make items recommendable that nobody has met, by their features.
 
-        Each vector of theirs is a ridge regression of the known items' vectors on their features,
-        its λ by generalised cross-validation: a new item's score is a weighted sum of those of
-        known items like it, for every user and at every guidance scale.
+        Each vector of theirs is a ridge regression of the known items' vectors on their features: a
+        new item's score is a weighted sum of those of known items like it, for every user and at
+        every guidance scale. In the closed form a history's items also speak for those like them.
 
         Parameters
         ----------

@@ -4,14 +4,13 @@ With F the items' features, the vectors M of known items and λ > 0, those of ne
 ``mean(M) + F_new·(FᵀF + λ)⁻¹·Fᵀ·(M − mean(M))`` (ridge regression, Hoerl and Kennard 1970), a
 weighted sum of known vectors. All that a model makes of an item is linear in its vectors, so that a
 new item's score is the same weighted sum of the known items' scores: of every branch, at every
-scale.
+scale. In the closed form, where an item says nothing of itself, it also speaks for those like it.
 """
 
 from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.linear_model import RidgeCV
 
 from .._utils.tensor_file import csr_tensors
 from .state import model_state
@@ -27,7 +26,8 @@ _OF_ITEMS = (
     "closed_form.unknown",
 )
 _NOT_OF_ITEMS = "network.head.narrow."
-_REGS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+_REG = 3.0  # λ: half of what is seen of a feature that three items have, and they nothing else
+_OF_LIKE = 3.0  # what an item says of one that is like it, over what all others say of an item
 _MAX_NEIGHBORS = 1000  # of a new item, in a sparse closed form
 _BLOCK = 256
 
@@ -48,9 +48,8 @@ def with_new_items(model, known, new):
     record, tensors = model_state(replace(model, optimizer=None))
     read = Reading(known)
     of_known = read(known)
-    reg = RidgeCV(_REGS, fit_intercept=False).fit(of_known, model.item_vectors()).alpha_
     blocks = [new[first : first + _BLOCK] for first in range(0, new.shape[0], _BLOCK)]
-    weights = np.concatenate([_weights(of_known, read(block), reg) for block in blocks], 1)
+    weights = np.concatenate([_weights(of_known, read(block)) for block in blocks], 1)
     for name, array in tensors.items():
         if name.startswith(_OF_ITEMS) and not name.startswith(_NOT_OF_ITEMS):
             tensors[name] = np.concatenate([array, _mixed(array, weights)])
@@ -82,10 +81,10 @@ class Reading:
         return sp.csr_array(scaled / np.where(length > 0, length, 1.0)[:, None])
 
 
-def _weights(known, new, reg):
+def _weights(known, new):
     """How much of each known item new ones have (n_known, n_new), but for the mean of all."""
     gram = (known.T @ known).toarray()
-    gram[np.diag_indices_from(gram)] += reg
+    gram[np.diag_indices_from(gram)] += _REG
     return known @ np.linalg.solve(gram, new.T.toarray())
 
 
@@ -97,17 +96,20 @@ def _mixed(array, weights):
 
 def _grown_form(form, weights):
     """Tensors of a closed form with new items: what they add to scores, and what adds to theirs."""
+    D = form.csr if form.sparse else form.weights.cpu().numpy()
+    n, size = len(weights), np.linalg.norm((D.data if form.sparse else D).astype(np.float64))
+    like = _OF_LIKE * size / np.sqrt(n) * weights.T  # `size` is of n columns
     if not form.sparse:
-        D = form.weights.cpu().numpy()
-        columns = np.concatenate([D, _mixed(D.T, weights).T], 1)
-        grown = np.concatenate([columns, _mixed(columns, weights)])
-        new = np.arange(len(D), len(grown))
+        columns = np.concatenate([D, (_mixed(D.T, weights) + like).T], 1)
+        rows = _mixed(columns, weights)
+        rows[:, :n] += like
+        grown = np.concatenate([columns, rows])
+        new = np.arange(n, len(grown))
         grown[new, new] = 0.0  # an item says nothing of itself
         return {"closed_form.weights": np.ascontiguousarray(grown, np.float32)}
-    D, n = form.csr, weights.shape[0]
-    columns = _sparse_mixed(D.T.tocsr(), weights).T.tocsr()
+    columns = _sparse_mixed(D.T.tocsr(), weights, like).T.tocsr()
     wide = sp.hstack([D, columns], format="csr")
-    rows = _sparse_mixed(wide, weights).tolil()
+    rows = _sparse_mixed(wide, weights, like).tolil()
     rows[np.arange(rows.shape[0]), n + np.arange(rows.shape[0])] = 0.0
     grown = sp.csr_array(sp.vstack([wide, sp.csr_array(rows)], format="csr"))
     grown.eliminate_zeros()
@@ -119,12 +121,13 @@ def _grown_form(form, weights):
     }
 
 
-def _sparse_mixed(M, weights):
-    """The largest entries of `_mixed` rows of a sparse matrix."""
+def _sparse_mixed(M, weights, like):
+    """The largest entries of `_mixed` rows of a sparse matrix, with `like` (n_new, n_known)."""
     blocks, mean = [], np.asarray(M.mean(axis=0)).ravel()
     for first in range(0, weights.shape[1], _BLOCK):
         some = weights[:, first : first + _BLOCK]
         mixed = some.T @ M + np.outer(1 - some.sum(0), mean)
+        mixed[:, : like.shape[1]] += like[first : first + _BLOCK]
         most = min(_MAX_NEIGHBORS, mixed.shape[1])
         places = np.argpartition(-np.abs(mixed), most - 1, axis=1)[:, :most]
         values = np.take_along_axis(mixed, places, 1).ravel()
