@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+from itertools import product
 
 import joblib
 import numpy as np
@@ -220,9 +221,8 @@ class TestRefusals:
         _, data = profiled
         with pytest.raises(ValueError, match="a scale for 'user_features'"):
             tiny_cfg(guidance_scale={"user_features": 2.0}).fit(data.train)
-        for scales in ([1.0, {"history": 2.0}], {"history": [1.0]}):
-            with pytest.raises(ValueError, match="dict of such sequences"):
-                GuidanceScaleCV(tiny_cfg(), scales=scales).fit(data.train)
+        with pytest.raises(ValueError, match="dict of such sequences"):
+            GuidanceScaleCV(tiny_cfg(), scales=[1.0, {"history": 2.0}]).fit(data.train)
 
     @pytest.mark.parametrize("scale", [{"history": "high"}, {"history": [1.0]}, {"history": 1e9}])
     def test_scales_of_an_estimator(self, scale):
@@ -280,6 +280,31 @@ class TestRouting:
         prefit.fit(data.train[:75], user_features=U[:75])
         found = prefit.cv_results_["mean_test_score"]
         assert_allclose(found, search.cv_results_["split0_test_score"])
+
+    def test_the_choice_of_scales_by_condition(self):
+        data = data_of()
+        X, U = data.train, data.user_features
+        model = tiny_cfg(learning_rate=0.03).fit(X, user_features=U)
+        axes = {"user_features": [0.0, 3.0], "history": [1.0, 0.2]}
+        points = [dict(zip(axes, scales, strict=True)) for scales in product(*axes.values())]
+        search = GuidanceScaleCV(model, scales=axes, cv="prefit").fit(X, user_features=U)
+        scored = [
+            RankingScorer()(model.set_params(guidance_scale=point), X, user_features=U)
+            for point in points
+        ]
+        assert len(set(scored)) == 4
+        assert_allclose(search.cv_results_["mean_test_score"], scored)
+        assert search.best_guidance_scale_ == points[np.argmax(scored)]
+        assert search.cv_results_["param_guidance_scale"].tolist() == points
+        assert search.best_estimator_.guidance_scale == search.best_guidance_scale_
+        asked = GuidanceScaleCV(model, scales=axes, cv="prefit", scoring=lambda m, X, y: m.score(X))
+        with pytest.warns(UserWarning, match="evaluated without"):
+            assert asked.fit(X).cv_results_["mean_test_score"].shape == (4,)
+        folds = GuidanceScaleCV(tiny_cfg(), scales=axes, cv=2).fit(X, user_features=U)
+        alone = GuidanceScaleCV(tiny_cfg(), scales=[1.0], cv=2).fit(X, user_features=U)
+        one = points.index({"user_features": 3.0, "history": 1.0})
+        assert folds.best_estimator_.guidance_scale in points
+        assert folds.cv_results_["mean_test_score"][one] != alone.best_score_
 
     def test_a_pipeline_is_scored_with_them(self):
         data = data_of()

@@ -87,7 +87,7 @@ def evaluation(X: NDArray[np.float32], ids: Ids, holdout: NDArray[np.bool_]) -> 
     assert_type(scorer.names, list[str])
     search = GuidanceScaleCV(CFGDiffusionRecommender(), scales=[0.5, 1.0], cv=UnseenUsers(3))
     assert_type(search.fit(X), GuidanceScaleCV)
-    assert_type(search.best_guidance_scale_, float)
+    assert_type(search.best_guidance_scale_, float | dict[str, float])
     assert_type(search.recommend([0], k=3), tuple[Ids, Scores])
     GuidanceScaleCV(CFGDiffusionRecommender(), cv="prefit", scoring="ndcg", refit=False)
     curve = GuidanceCurveDisplay.from_estimator(search, X, metrics="ndcg", line_kw={"color": "C1"})

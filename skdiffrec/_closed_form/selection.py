@@ -25,6 +25,10 @@ _FILLED_ROWS = (
 _DENSE_ROWS = ClosedFormSettings(
     "ease", 10.0, 0.0, ridge_exponent=0.5, discount=0.2, cosine_share=1.0
 )
+# Rows of few items that have little in common, tried where items are held out. These favour little
+# ridge, so that it must be better by a twentieth.
+_NOISY_ROWS = ClosedFormSettings("ease", 30.0, 0.5, ridge_exponent=0.5)
+_BETTER = 1.05
 _RIDGES = (3.0, 10.0, 30.0)  # candidates for λ, as multiples of the mean diagonal of XᵀX
 _HELD_OUT, _MAX_USERS = 0.2, 2_000
 _MAX_TARGETS = 5_000  # items that are ranked while choosing, in larger catalogues
@@ -40,7 +44,18 @@ _LAST_CHANGES = tuple(
 )[1:]
 
 
-def solved_form(X, row_weight, closed_form, *, values, half_life, seed, sets=False, settings=None):
+def solved_form(
+    X,
+    row_weight,
+    closed_form,
+    *,
+    values,
+    half_life,
+    seed,
+    sets=False,
+    held_out=None,
+    settings=None,
+):
     """The closed form of canonical rows.
 
     Parameters
@@ -55,6 +70,8 @@ def solved_form(X, row_weight, closed_form, *, values, half_life, seed, sets=Fal
     seed : int
     sets : bool, default=False
         Whether items of one time are a set, such as an order.
+    held_out : HeldOut, default=None
+        Of rows of X, which has their histories. Rows of times hold out others.
     settings : ClosedFormSettings, default=None
         What was chosen before; None chooses.
 
@@ -73,12 +90,26 @@ def solved_form(X, row_weight, closed_form, *, values, half_life, seed, sets=Fal
     rows = sampled_rows(X, _MAX_ENTRIES, seed)
     if len(rows) < X.shape[0] or not sp.issparse(X):
         X, row_weight = X[rows], row_weight[rows]
+    chosen = settings
     if settings is None and values == "time":
-        settings = choose_settings(X, row_weight, half_life, seed, sets)
-    settings = settings or without_times(X)
-    cuts = transitions(X, half_life, seed) if settings.transition_share else None
+        chosen = choose_settings(X, row_weight, half_life, seed, sets)
+    chosen = chosen or without_times(X)
+    cuts = transitions(X, half_life, seed) if chosen.transition_share else None
     solver = ClosedFormSolver(history_weights(X, "binary", None), row_weight, cuts)
-    return SolvedForm(solver.solve_once(settings), mean_history, half_life, settings=settings)
+    B = solver.solve_once(chosen)
+    if settings is None and values != "time" and held_out is not None:
+        history = history_weights(held_out.history, values, half_life)
+        B, chosen = _less_sure(B, chosen, solver, held_out._replace(history=history))
+    return SolvedForm(B, mean_history, half_life, settings=chosen)
+
+
+def _less_sure(B, settings, solver, held_out):
+    """(B, settings), or those of noisy rows where held-out items are clearly for these."""
+    if settings.kind == "ease" or B.shape[1] > EASE_MAX_ITEMS:
+        return B, settings
+    other = solver.solve_once(_NOISY_ROWS)
+    least = _BETTER * held_out_quality(B, held_out)
+    return (other, _NOISY_ROWS) if held_out_quality(other, held_out) > least else (B, settings)
 
 
 def without_times(X):

@@ -291,6 +291,7 @@ def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None, allowed=No
     for start, stop in tile_starts(n_items):
         scores = buffer[:, : stop - start]
         tiles.write(start, stop, scores)
+        scores = scores[:n_rows]
         mask(scores, start, stop)
         found = None
         if start and tiles.exact and ids.shape[1] == k and stop - start >= GROUP:
@@ -302,7 +303,7 @@ def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None, allowed=No
         if start:
             places, best = torch.cat([ids, places + start], 1), torch.cat([top, best], 1)
         ids, top = by_score(places, best, k)
-    return _filled(ids[:n_rows], top[:n_rows], k)
+    return _filled(ids, top, k)
 
 
 class Mask:
@@ -317,7 +318,7 @@ class Mask:
             self.banned = to_device(banned, device)
 
     def __call__(self, scores, start, stop):
-        """Change `scores` (n_padded, stop − start) of a tile in place."""
+        """Change `scores` (n_rows, stop − start) of a tile in place."""
         if self.seen.items is not None:
             scores[self.seen.of_tile(start, stop)] = -torch.inf
         if self.allowed.items is not None:

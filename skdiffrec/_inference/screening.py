@@ -44,8 +44,9 @@ class ScreeningTiles:
     def rescored(self, start, stop, places, scores):
         exact = torch.empty_like(scores)
         by_item = self.pieces[start].T
-        n_at_once = max(1, _RESCORED_NUMBERS // (places.shape[1] * by_item.shape[1]))
-        for first in range(0, self.n_rows, n_at_once):
-            rows = slice(first, first + n_at_once)
+        n_rows, n_places = places.shape
+        n_at_once = max(1, _RESCORED_NUMBERS // (n_places * by_item.shape[1]))
+        for first in range(0, n_rows, n_at_once):
+            rows = slice(first, min(first + n_at_once, n_rows))
             exact[rows] = (by_item[places[rows]] @ self.features[rows, :, None])[..., 0]
         return scores - self.product.gather(1, places).float() + exact

@@ -63,11 +63,11 @@ def closed_form_of(X, weight, parameters, *, half_life, sets, seed, held_out=Non
     p, settings = parameters, None if before is None else before.settings
     if p.closed_form is None or not p.ranking_head:
         return None
-    common = {"half_life": half_life, "seed": seed, "settings": settings}
+    common = {"half_life": half_life, "seed": seed, "settings": settings, "held_out": held_out}
     if p.horizon is not None and isinstance(p.closed_form, str):
         if settings is not None:
             common["half_life"] = before.half_life
-        form = next_item_form(X, weight, horizon=p.horizon, held_out=held_out, **common)
+        form = next_item_form(X, weight, horizon=p.horizon, **common)
     else:
         form = solved_form(X, weight, p.closed_form, values=p.values, sets=sets, **common)
     return ClosedForm(*form)

@@ -6,6 +6,7 @@ Every error says which parameter, the value received, what is valid, and what to
 import numbers
 import warnings
 from collections.abc import Callable, Mapping
+from itertools import product
 
 import numpy as np
 import scipy.sparse as sp
@@ -50,6 +51,7 @@ __all__ = [
     "check_lists",
     "check_scale_grid",
     "check_scale_parameter",
+    "check_scale_points",
     "check_scales",
     "check_user_ids",
     "column_names",
@@ -356,8 +358,8 @@ def check_scales(scales):
     if not numbers_alone or not np.size(scales):
         raise ValueError(
             f"scales must be a 1-D sequence of at least one guidance scale, got {scales!r:.200}. "
-            "Give for example [0.5, 1.0, 1.5]; recommend_scales also takes a dict of such sequences"
-            " by condition, and GridSearchCV tries guidance_scale=[1.0, {'history': 1.5}]."
+            "Give for example [0.5, 1.0, 1.5]; recommend_scales and GuidanceScaleCV also take a "
+            "dict of such sequences by condition."
         )
     return check_guidance_scale(scales, len(scales))
 
@@ -368,18 +370,21 @@ def check_scale_grid(scales, conditions):
     `scales` are several scales of all conditions together, or a dict of several for each of some
     conditions, of which all combinations are meant, with the first condition of the dict slowest.
     """
+    points = check_scale_points(scales, conditions)
+    found = [check_condition_scales(point, 1, conditions)[0] for point in points]
+    by_condition = isinstance(scales, Mapping)
+    return np.array(found), tuple(map(len, scales.values() if by_condition else [points]))
+
+
+def check_scale_points(scales, conditions):
+    """What a sweep asks for, one after the other: a list of numbers, or of dicts by condition."""
     if not isinstance(scales, Mapping):
-        scales = check_scales(scales)
-        return np.repeat(scales[:, None], len(conditions), axis=1), scales.shape
+        return check_scales(scales).tolist()
     if not scales:
         raise ValueError("scales is an empty dict; give for example {'history': [0.5, 1.0, 1.5]}.")
     check_condition_scales(dict.fromkeys(scales, 1.0), 1, conditions)
-    axes = [check_scales(several) for several in scales.values()]
-    grid = np.meshgrid(*axes, indexing="ij")
-    found = np.ones((grid[0].size, len(conditions)))
-    for name, values in zip(scales, grid, strict=True):
-        found[:, list(conditions).index(name)] = values.ravel()
-    return found, grid[0].shape
+    axes = [check_scales(several).tolist() for several in scales.values()]
+    return [dict(zip(scales, point, strict=True)) for point in product(*axes)]
 
 
 def check_scale_parameter(scale, conditions):

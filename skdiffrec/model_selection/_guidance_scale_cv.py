@@ -1,7 +1,7 @@
 """Choose the guidance scale by cross-validation, one training per fold."""
 
 import numbers
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -24,10 +24,18 @@ from .._utils.typing import (
     MatrixLike,
     Method,
 )
-from .._utils.validation import HasMethods, StrOptions, check_scales, fit_context
+from .._utils.validation import HasMethods, StrOptions, fit_context
 from ._pipelines import check_has_scales, inside_pipeline, with_guidance_scale
-from ._scale_scores import fit_and_score, is_multimetric, known_of, results_table, score_scales
-from ._scorers import LOWER_IS_BETTER, RankingScorer
+from ._scale_scores import (
+    checked_scorer,
+    fit_and_score,
+    is_multimetric,
+    known_of,
+    results_table,
+    scale_points,
+    score_scales,
+)
+from ._scorers import RankingScorer
 
 __all__ = ["GuidanceScaleCV"]
 
@@ -55,8 +63,10 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
     estimator : estimator
         A recommender with a parameter `guidance_scale` and a method `recommend_scales`, such as
         `CFGDiffusionRecommender`, or a `Pipeline` that ends in one.
-    scales : array-like of float, default=(0.0, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
-        Guidance scales to try. Ties are resolved in favour of the first.
+    scales : array-like of float or dict, default=(0.0, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0)
+        Guidance scales to try. Ties are resolved in favour of the first. A dict has several for
+        some conditions, all combinations of which are tried: ``{"user_features": [0.5, 1, 2],
+        "disliked": [1, 2]}``.
     cv : int, cross-validation generator, iterable or "prefit", default=None
         As in `GridSearchCV`. None makes 5 folds of users, so that the model is evaluated on users
         it was not fitted to; for a pipeline that takes events give ``GroupKFold()``, and the users
@@ -74,20 +84,20 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
 
     Attributes
     ----------
-    best_guidance_scale_ : float
-        The scale with the highest mean score.
+    best_guidance_scale_ : float or dict
+        The scale with the highest mean score, or scales by condition.
     best_score_ : float
         Mean score of the best scale over the folds.
     best_index_ : int
-        Index of the best scale in `scales`.
+        Index of the best scale in `scales`, or in the combinations of a dict.
     best_estimator_ : estimator
         Recommender fitted to all rows at the best scale; `recommend` and similar methods delegate
         to it. With ``cv="prefit"`` a copy of the given estimator with the best scale. Not set if
         ``refit=False``.
     cv_results_ : dict of ndarray
         As in `GridSearchCV`: param_guidance_scale, params, split0_test_score, ...,
-        mean_test_score, std_test_score and rank_test_score, in the order of `scales`. With
-        several metrics, their names replace "score".
+        mean_test_score, std_test_score and rank_test_score, in the order of `scales`, the last
+        condition of a dict fastest. With several metrics, their names replace "score".
     fit_times_, score_times_ : ndarray of float64, shape (n_splits,)
         Seconds to fit, and to evaluate at all scales, per fold.
     n_splits_ : int
@@ -114,7 +124,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
     (2, 5)
     """
 
-    best_guidance_scale_: float
+    best_guidance_scale_: float | dict[str, float]
     best_score_: float
     best_index_: int
     best_estimator_: BaseEstimator
@@ -126,7 +136,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
 
     _parameter_constraints = {
         "estimator": [HasMethods(["fit"])],
-        "scales": ["array-like"],
+        "scales": ["array-like", dict],
         "cv": ["cv_object", StrOptions({"prefit"})],
         "scoring": [str, callable, None],
         "refit": ["boolean", str],
@@ -137,7 +147,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         self,
         estimator: BaseEstimator,
         *,
-        scales: ArrayLike = (0.0, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0),
+        scales: ArrayLike | Mapping[str, ArrayLike] = (0.0, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0),
         cv: int | HasSplit | Iterable[tuple[Any, Any]] | Literal["prefit"] | None = None,
         scoring: RankingScorer | str | Callable[..., float] | None = None,
         refit: bool | str = True,
@@ -242,33 +252,22 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
     def _check_search(self):
         """(scales, scorer), after a check of the parameters."""
         check_has_scales(self.estimator)
-        scorer: Any = RankingScorer() if self.scoring is None else self.scoring
-        scorer = RankingScorer(scorer) if isinstance(scorer, str) else scorer
-        several = is_multimetric(scorer)
-        valid = (False, *scorer.names) if several else (False, True)
-        if self.refit not in valid:
-            raise ValueError(
-                f"refit must be one of {valid} if scoring has "
-                f"{'several metrics' if several else 'one metric'}; got {self.refit!r}."
-            )
-        if several and str(self.refit).startswith(LOWER_IS_BETTER):
-            raise ValueError(
-                f"refit={self.refit!r} would select the worst scale; use 'neg_{self.refit}'."
-            )
-        return check_scales(self.scales), scorer
+        scale_points(self.scales)  # before anything is fitted
+        return self.scales, checked_scorer(self.scoring, self.refit)
 
     def _store_results(self, scales, scorer, folds):
         """Set attributes from (fit seconds, score seconds, scores of all scales) of each fold."""
         self.scorer_, self.n_splits_ = scorer, len(folds)
         self.fit_times_, self.score_times_ = np.array([fold[:2] for fold in folds]).T
-        results = results_table(scales, scorer, [scores for *_, scores in folds])
+        points = scale_points(scales)
+        results = results_table(points, scorer, [scores for *_, scores in folds])
         self.cv_results_ = results
         several = is_multimetric(scorer)
         if self.refit or not several:
             name = self.refit if several else "score"
             self.best_index_ = int(results[f"rank_test_{name}"].argmin())
             self.best_score_ = float(results[f"mean_test_{name}"][self.best_index_])
-            self.best_guidance_scale_ = float(scales[self.best_index_])
+            self.best_guidance_scale_ = points[self.best_index_]
 
     def score(self, X: MatrixLike, y: MatrixLike | None = None, **known: Any) -> float:
         """Score of the best estimator, at the best scale, with `scorer_`.
@@ -330,7 +329,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
     @_if_refitted
     def recommend_scales(
         self,
-        scales: ArrayLike,
+        scales: ArrayLike | Mapping[str, ArrayLike],
         user_ids: ArrayLike | None = None,
         k: int = 10,
         **options: Any,
@@ -339,8 +338,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        scales : array-like of float, shape (n_scales,)
-            Guidance scales.
+        scales : array-like of float, shape (n_scales,), or dict
+            Guidance scales; a dict as in the estimator's `recommend_scales`.
         user_ids : int or array-like of int, shape (n,), default=None
             Rows of the matrix given to `fit`; None means all.
         k : int, default=10

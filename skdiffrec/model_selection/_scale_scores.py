@@ -6,15 +6,36 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from .._utils.condition_names import USER_FEATURES
-from .._utils.validation import safe_indexing
+from .._utils.condition_names import DISLIKED, USER_FEATURES, WANTED, condition_names
+from .._utils.validation import check_scale_points, safe_indexing
 from ._pipelines import with_guidance_scale
-from ._scorers import RankingScorer, recommend_at_scales, split_for
+from ._scorers import LOWER_IS_BETTER, RankingScorer, recommend_at_scales, split_for
 
 
 def is_multimetric(scorer):
     """Whether the scorer returns a dict of several metrics."""
     return getattr(scorer, "several", False)
+
+
+def scale_points(scales):
+    """The scales of a search, one after the other: numbers, or dicts by condition."""
+    return check_scale_points(scales, condition_names(USER_FEATURES, DISLIKED, WANTED))
+
+
+def checked_scorer(scoring, refit):
+    """The scorer of a search, by one metric of which `refit` chooses."""
+    scorer: Any = RankingScorer() if scoring is None else scoring
+    scorer = RankingScorer(scorer) if isinstance(scorer, str) else scorer
+    several = is_multimetric(scorer)
+    valid = (False, *scorer.names) if several else (False, True)
+    if refit not in valid:
+        raise ValueError(
+            f"refit must be one of {valid} if scoring has "
+            f"{'several metrics' if several else 'one metric'}; got {refit!r}."
+        )
+    if several and str(refit).startswith(LOWER_IS_BETTER):
+        raise ValueError(f"refit={refit!r} would select the worst scale; use 'neg_{refit}'.")
+    return scorer
 
 
 def fit_and_score(estimator, X, y, train, test, scales, scorer, fit_params):
@@ -55,18 +76,19 @@ def score_scales(estimator, X, y, scales, scorer, **known):
     if isinstance(scorer, RankingScorer):
         recommender, history, *holdout = split_for(scorer, estimator, X, y)
         lists = recommend_at_scales(recommender, scales, history, scorer.n_listed, **known)
+        lists = lists.reshape(-1, *lists.shape[-2:])  # scales by condition have an axis each
         scores = [scorer.score_lists(ids, history, *holdout) for ids in lists]
     else:
-        scores = [scorer(with_guidance_scale(estimator, s), X, y) for s in scales.tolist()]
+        scores = [scorer(with_guidance_scale(estimator, s), X, y) for s in scale_points(scales)]
     return time.perf_counter() - start, scores
 
 
-def results_table(scales, scorer, fold_scores):
+def results_table(points, scorer, fold_scores):
     """``cv_results_`` from the scores of each fold, one entry per scale."""
     several = is_multimetric(scorer)
     results: dict[str, Any] = {
-        "param_guidance_scale": np.array(scales),
-        "params": [{"guidance_scale": float(scale)} for scale in scales],
+        "param_guidance_scale": np.array(points),  # of objects, where they are dicts
+        "params": [{"guidance_scale": point} for point in points],
     }
     for name in scorer.names if several else ["score"]:
         table = np.array(

@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec._closed_form import selection
 from skdiffrec._closed_form.ease import ease_matrix
+from skdiffrec._closed_form.held_out import HeldOut
 from skdiffrec._closed_form.selection import (
     choose_settings,
     ranked_items,
@@ -22,9 +23,11 @@ from skdiffrec._closed_form.selection import (
     without_times,
 )
 from skdiffrec._closed_form.solver import ClosedFormSettings, ClosedFormSolver
+from skdiffrec._utils.cuts import hide_share
 from skdiffrec._utils.recency import history_weights
 from skdiffrec._utils.rows import hide_items, sampled_rows
 from skdiffrec.baselines import EASERecommender, ItemKNNRecommender, NeighborhoodRecommender
+from skdiffrec.datasets import make_interactions
 
 FORMS = {"ease": EASERecommender(reg="auto"), "neighborhood": NeighborhoodRecommender()}
 OPTIONS = dict(values="binary", half_life=None, seed=0)
@@ -62,6 +65,45 @@ def test_without_times_the_form_follows_from_how_much_is_filled(
     found = matrix_of(X, np.ones(400), values=values)
     assert_array_equal(dense(found), dense(expected))
     assert sp.issparse(found) == (kind == "neighborhood")
+
+
+def held_out_of(X, n=300):
+    """(rows without the held-out items, these)"""
+    history, holdout = hide_share(X[:n], "binary", 0.3, 0, False)
+    rest = sp.csr_array(sp.vstack([history, X[n:]]))
+    return rest, HeldOut(history, holdout, np.ones(n))
+
+
+def sparse_rows():
+    return make_interactions(500, 1000, n_interactions_per_user=8, random_state=0).train
+
+
+@pytest.mark.parametrize(("times", "kind"), [(1.04, "neighborhood"), (1.06, "ease")])
+def test_held_out_items_must_clearly_want_more_ridge(times, kind, monkeypatch):
+    X, held_out = held_out_of(sparse_rows())
+    weight = np.arange(X.shape[0]) % 3 + 1.0
+    quality = lambda B, _: 0.1 if sp.issparse(B) else 0.1 * times  # noqa: E731
+    monkeypatch.setattr(selection, "held_out_quality", quality)
+    form = solved_form(X, weight, "auto", held_out=held_out, **OPTIONS)
+    assert form.settings.kind == kind
+    assert_same(form.weights, ClosedFormSolver(ones_of(X), weight).solve_once(form.settings))
+    update = matrix_of(X, weight, held_out=held_out, settings=form.settings)
+    assert_same(update, form.weights)
+    monkeypatch.setattr(selection, "EASE_MAX_ITEMS", X.shape[1] - 1)
+    assert sp.issparse(matrix_of(X, weight, held_out=held_out))
+
+
+def test_noise_wants_more_ridge_and_strong_patterns_do_not():
+    X = sparse_rows()
+    pairs = np.random.default_rng(0).integers(0, 400, (500, 2))  # of items that go together
+    items = np.stack([2 * pairs, 2 * pairs + 1], axis=2).reshape(500, 4)
+    together = sp.lil_array((500, 1000), dtype=np.float32)
+    together[np.arange(500)[:, None], items] = 1
+    for rows, kind in ((X, "ease"), (together.tocsr(), "neighborhood")):
+        rest, held_out = held_out_of(rows)
+        assert without_times(rest).kind == "neighborhood"
+        form = solved_form(rest, np.ones(500), "auto", held_out=held_out, **OPTIONS)
+        assert form.settings.kind == kind
 
 
 def test_the_closed_form_is_chosen_on_whole_orders(monkeypatch):

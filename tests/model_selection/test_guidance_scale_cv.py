@@ -233,6 +233,15 @@ class TestAsAnEstimator:
         (dict(scales=[]), ValueError, "at least one guidance scale"),
         (dict(scales=1.0), ValueError, "scales"),
         (dict(scales=[1.0, np.nan]), ValueError, "between -1000 and 1000, got nan"),
+        (dict(scales={}), ValueError, "empty dict"),
+        (dict(scales={"history": 1.0}), ValueError, "1-D sequence"),
+        (dict(scales={"history": [1, np.inf]}), ValueError, "between -1000 and 1000, got inf"),
+        (dict(scales={"age": [1.0]}), ValueError, "a scale for 'age'"),
+        (
+            dict(scales={"disliked": [1.0]}),
+            ValueError,
+            "a scale for 'disliked'",
+        ),  # not of the model
         (dict(scoring="ndgc"), ValueError, "precision, recall, ndcg"),
         (dict(scoring=3), ValueError, "scoring"),
         (dict(scoring=RankingScorer(k=51)), ValueError, "at most the number of items"),
