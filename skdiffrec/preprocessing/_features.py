@@ -5,7 +5,7 @@ import inspect
 import narwhals as nw
 import numpy as np
 
-from .._utils.condition_names import USER_FEATURES, WANTED
+from .._utils.condition_names import SAID_OF_USERS, USER_FEATURES
 from .._utils.features import feature_matrix
 from ._histories import rows_of
 from ._ids import factorize, positions
@@ -96,10 +96,10 @@ class FeatureTable:
 
 def tables_by_id(options, column, transform=None):
     """Options whose data frames of what is known of users are `FeatureTable`s."""
-    transforms = {USER_FEATURES: transform, WANTED: None}
+    transforms = {USER_FEATURES: transform}
     return options | {
-        name: FeatureTable(name, options[name], column, transform)
-        for name, transform in transforms.items()
+        name: FeatureTable(name, options[name], column, transforms.get(name))
+        for name in SAID_OF_USERS
         if is_frame(options.get(name))
     }
 
@@ -113,7 +113,7 @@ def in_order_of(users, options, column):
     for name, value in options.items():
         if name == USER_FEATURES and value is None:
             continue  # those of fit
-        if name in (USER_FEATURES, WANTED) and is_frame(value):
+        if name in SAID_OF_USERS and is_frame(value):
             if column in nw.from_native(value).columns:
                 value = FeatureTable(name, value, column)
         found[name] = value.of(users) if isinstance(value, FeatureTable) else value
