@@ -22,7 +22,7 @@ from ..metrics import Convention
 from ..metrics._conventions import OPTIONS, define
 from ..metrics._registry import evaluate, parse
 from ._holdout_base import check_matrix, seed_of
-from ._pipelines import as_matrix, fitted_parts, transformed
+from ._pipelines import as_matrix, fitted_parts, known_of_rows, transformed
 
 _BLOCK_ELEMENTS = 2**22  # scores in memory at a time
 LOWER_IS_BETTER = ("disliked", "gini", "popularity_bias")
@@ -166,9 +166,11 @@ class RankingScorer:
     ) -> float | dict[str, float]:
         """Score of a fitted estimator: a float, or a dict of float for several metrics.
 
-        `known` is what its `recommend` takes beside the histories: ``user_features=``, ``wanted=``.
+        `known` is what its `recommend` takes beside the histories: ``user_features=``, ``wanted=``;
+        of a `TableRecommender`, tables with ids too.
         """
         recommender, history, *holdout = split_for(self, estimator, X, y)
+        known = known_of_rows(estimator, X, known)
         lists = recommend_lists(recommender, history, self.n_listed, **known)
         return self.score_lists(lists, history, *holdout)
 

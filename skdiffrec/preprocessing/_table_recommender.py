@@ -196,6 +196,10 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         transform = None if self.user_transformer_ is None else self.user_transformer_.transform
         return tables_by_id(options, self.encoder_.user, transform)
 
+    def _known_of_rows(self, users, known):
+        """What is known of users, in their order, of tables by id."""
+        return in_order_of(users, self._by_id(known), self.encoder_.user)
+
     def recommend(
         self, users: ArrayLike | None = None, k: int = 10, *, X: Any = None, **options: Any
     ) -> Any:
@@ -286,8 +290,8 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         self = fitted_now(self)
         history, users = self.encoder_._rows(X)
         given = {USER_FEATURES: user_features, WANTED: wanted}
-        known = self._by_id({name: value for name, value in given.items() if value is not None})
-        known = in_order_of(users, known, self.encoder_.user)
+        given = {name: value for name, value in given.items() if value is not None}
+        known = self._known_of_rows(users, given)
         if y is None:
             return self.recommender_.score(history, **known)
         holdout: Any = self.encoder_.transform(y, users=users)

@@ -11,12 +11,13 @@ from conftest import tiny_cfg
 from numpy.testing import assert_array_equal
 from sklearn import config_context
 from sklearn.compose import make_column_transformer
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GroupKFold, cross_validate
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skdiffrec.baselines import EASERecommender
 from skdiffrec.datasets import make_interactions
-from skdiffrec.model_selection import GuidanceScaleCV
+from skdiffrec.model_selection import GuidanceScaleCV, RankingScorer
 from skdiffrec.persistence import PersistenceError
 from skdiffrec.preprocessing import InteractionEncoder, TableRecommender, recommend_batches
 
@@ -188,6 +189,18 @@ def test_a_score_knows_them(fitted, events, people):
         assert found != fitted.score(before, later)
 
 
+def test_a_scorer_reads_them_by_id(fitted, events, people):
+    frame, given = pd.DataFrame(events), pd.DataFrame(people)
+    X = fitted.encoder_.transform(frame)
+    U = fitted.recommender_._fit_user_features
+    scorer = RankingScorer(["recall@5", "ndcg"])
+    for model in (fitted, FrozenEstimator(fitted)):
+        found = scorer(model, frame, user_features=given)
+        assert found == scorer(fitted.recommender_, X, user_features=U)
+        assert found == scorer(model, frame, user_features=U)
+    assert found["ndcg@10"] == fitted.score(frame, user_features=given)
+
+
 class TestItems:
     @pytest.mark.parametrize("library", LIBRARIES)
     def test_wanted_names_their_columns(self, library, events, shelf):
@@ -227,7 +240,11 @@ def test_metadata_routing_passes_them_whole(events, people):
         model.set_fit_request(user_features=True).set_score_request(user_features=True)
         params = {"user_features": given}
         found = cross_validate(model, frame, cv=folds, params=params, return_estimator=True)
+        scorer = RankingScorer("ndcg").set_score_request(user_features=True)
+        options = {"cv": folds, "params": params, "scoring": scorer}
+        of_scorer = cross_validate(model, frame, **options)["test_score"]
     scores = found["test_score"]
+    assert_array_equal(scores, of_scorer)
     for fitted, (_, test), score in zip(found["estimator"], folds, scores, strict=True):
         assert fitted.recommender_.n_user_features_in_ == 4
         assert score == fitted.score(frame.iloc[test], user_features=given)
