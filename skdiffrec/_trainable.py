@@ -112,7 +112,9 @@ class TrainableDiffusion(CallbackSupportMixin, ExplainedDiffusion):
         Callbacks of scikit-learn (1.9 and later, ``set_callbacks``) are called at every epoch. They
         score on the histories and held-out items of early stopping, for example with
         ``ScoringMonitor(scoring={"ndcg": RankingScorer("ndcg")})``; without early stopping on `X`
-        and `y`. A callback may end training; such a model is not kept in `memory`.
+        and `y`. They get the `user_features` of these users as metadata, so that a scorer is called
+        with ``user_features=`` (with metadata routing, if it asks for them by
+        ``set_score_request``). A callback may end training; such a model is not kept in `memory`.
         """
         known = {"sample_weight": sample_weight, "user_features": user_features}
         self._fit_or_restore(X, y=y, **known)
@@ -307,7 +309,7 @@ default=None
         )
         if ranks.size > 1:
             ranks.agree(key())
-        callbacks = EpochCallbacks(self, self.max_epochs, X, y)
+        callbacks = EpochCallbacks(self, self.max_epochs, X, y, user_features)
 
         def train():
             checkpoint = NoCheckpoint()

@@ -7,7 +7,7 @@ from ._utils import saving
 from ._utils.tensor_file import PersistenceError, named, read
 from .preprocessing import InteractionEncoder, TableRecommender
 from .preprocessing._encoder_file import unpacked_encoder
-from .preprocessing._table_recommender import table_recommender_of_file
+from .preprocessing._table_recommender_file import table_recommender_of_file
 
 __all__ = ["PersistenceError", "load", "save"]
 

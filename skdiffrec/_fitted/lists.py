@@ -367,6 +367,7 @@ default=None
         y: MatrixLike | None = None,
         *,
         user_features: MatrixLike | None = None,
+        wanted: Wanted | None = None,
     ) -> float:
         """Mean nDCG@10 of lists made from `X`, evaluated on held-out items.
 
@@ -380,7 +381,7 @@ default=None
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Holdout items of the same users; must not overlap `X`. A 1-D `y` (labels that a tool
             passes along) is ignored, with a warning.
-        user_features
+        user_features, wanted
             As in `recommend`.
 
         Returns
@@ -392,7 +393,8 @@ default=None
         ------
         ValueError
             If `X` and `y` overlap, differ in shape or (data frames) in the names of their columns,
-            or no user has a holdout item; if `user_features` have other rows or columns.
+            or no user has a holdout item; if `user_features` or `wanted` have other rows or
+            columns.
         """
         warn_without_features(self, {"user_features": user_features}, stacklevel=2)
-        return self._score(X, y, user_features=user_features)
+        return self._score(X, y, user_features=user_features, wanted=wanted)

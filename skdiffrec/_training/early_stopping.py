@@ -36,6 +36,15 @@ def fixed_weight(closed_form_weight, horizon=None):
     return float(closed_form_weight)
 
 
+def validation_rows(X, fraction, seed, horizon=None, *, sets=False):
+    """Numbers of the rows of which `split_validation` holds out items, ascending."""
+    candidates = divisible_rows(X, sets and horizon is None)
+    if not fraction or not len(candidates):
+        return candidates[:0]
+    n = min(max(1, round(fraction * len(candidates))), _MAX_USERS * (1 if horizon is None else 2))
+    return np.sort(np.random.default_rng(seed).choice(candidates, n, replace=False))
+
+
 def split_validation(rows, row_weight, values, fraction, seed, horizon=None, *, sets=False):
     """Hold out items of a share of the `rows` (at most 1,000 users; 2,000 with a horizon).
 
@@ -52,11 +61,9 @@ def split_validation(rows, row_weight, values, fraction, seed, horizon=None, *, 
         row has two items.
     """
     X = rows.history
-    candidates = divisible_rows(X, sets and horizon is None)
-    if not fraction or not len(candidates):
+    chosen = validation_rows(X, fraction, seed, horizon, sets=sets)
+    if not len(chosen):
         return rows, None
-    n = min(max(1, round(fraction * len(candidates))), _MAX_USERS * (1 if horizon is None else 2))
-    chosen = np.sort(np.random.default_rng(seed).choice(candidates, n, replace=False))
     if horizon is not None:
         asked = chosen, row_weight, horizon, _HELD_OUT, seed
         train, held = hold_out_moments(X, *asked, rows.user_features)

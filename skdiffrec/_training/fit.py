@@ -36,7 +36,13 @@ from .._utils.rows import scale_columns
 from .._utils.topk import row_blocks
 from .._utils.user_features import scaled_features
 from .._version import __version__
-from .early_stopping import Monitor, fixed_weight, split_validation, spread_ratio
+from .early_stopping import (
+    Monitor,
+    fixed_weight,
+    split_validation,
+    spread_ratio,
+    validation_rows,
+)
 from .loop import NO_CHECKPOINT, ONE_PROCESS, train
 from .parts import (
     calibrate,
@@ -49,7 +55,7 @@ from .parts import (
 )
 from .threads import in_turn, training_threads
 from .update import optimizer_state
-from .user_weights import merge_rows
+from .user_weights import different_rows
 
 _EVALUATED_ROWS = 128  # of held-out users at once
 _VERSIONED = ("torch", "numpy", "scipy", "scikit-learn")
@@ -120,8 +126,12 @@ def fit_model(
     model : FittedModel
     """
     p = parameters
-    training, rows, held_out = _prepared(rows, opinions, sample_weight, p, seed, device, ranks)
-    shown = None if held_out is None else held_out[:2]
+    training, rows, held_out, numbers = _prepared(
+        rows, opinions, sample_weight, p, seed, device, ranks
+    )
+    if held_out is not None:
+        features = training.features_as_given(held_out.user_features)
+        callbacks.hold_out(*held_out[:2], features, numbers)
     n_visits = ranks.total(int(training.rows.visits.sum()))
     batch_size = resolve_batch_size(p.batch_size, training.rows, n_visits)
     of_steps = rows.history, p.values, p.horizon, batch_size
@@ -140,7 +150,7 @@ def fit_model(
             verbose=p.verbose and ranks.first,
             run=run,
             before_epoch=callbacks.begin_epoch if ranks.first else None,
-            after_epoch=lambda ema: callbacks.end_epoch(shown, lambda: training.model_so_far(ema)),
+            after_epoch=lambda ema: callbacks.end_epoch(lambda: training.model_so_far(ema)),
             checkpoint=checkpoint,
             ranks=ranks,
         )
@@ -149,21 +159,28 @@ def fit_model(
 
 
 def _prepared(rows, opinions, sample_weight, p, seed, device, ranks):
-    """(`_Training`, its rows, `HeldOut` or None), arguments as those of `fit_model`."""
+    """(`_Training`, its rows, `HeldOut` or None, numbers), arguments as those of `fit_model`.
+
+    The numbers are those of the users with held-out items; None where values are no ratings.
+    """
     # of all that is given, before rows are merged or parted
     set_size = moment_size(rows.history) if p.values == "time" else 1.0
     factor = None
     if rows.user_features is not None:
         factor = column_factors(rows.user_features, sample_weight)
         rows = replace(rows, user_features=scaled_features(rows.user_features, factor))
-    rows, weight = merge_rows(rows, p.values, sample_weight)
+    numbers, weight = different_rows(rows, p.values, sample_weight)
+    rows = rows.pick(numbers)
     of_features = None if factor is None else {"factor": factor, **lift_of(rows, weight, p, seed)}
     fraction = p.validation_fraction if p.early_stopping else 0.0
     popularity = item_popularity(rows.history, p.values, weight)
     sets = set_size > 1
+    if opinions is not None:
+        numbers = numbers[validation_rows(rows.history, fraction, seed, p.horizon, sets=sets)]
     rows, held_out = split_validation(rows, weight, p.values, fraction, seed, p.horizon, sets=sets)
     of_rows = popularity, held_out, set_size, of_features, opinions
-    return _Training(rows, weight, *of_rows, p, seed, device, ranks), rows, held_out
+    training = _Training(rows, weight, *of_rows, p, seed, device, ranks)
+    return training, rows, held_out, None if opinions is None else numbers
 
 
 class _Training:
@@ -305,10 +322,16 @@ class _Training:
         rows = self.sample
         if self.of_features is not None:  # until now rows came multiplied by the factor
             denoiser.user_features.keep(**self.of_features)
-            given = np.where(self.of_features["factor"] > 0, self.of_features["factor"], np.inf)
-            rows = replace(rows, user_features=scale_columns(rows.user_features, 1.0 / given))
+            rows = replace(rows, user_features=self.features_as_given(rows.user_features))
         model = self._model(denoiser, closed_form_scale=factor, training=summary)
         return with_spread(model, rows, self.p.learning_rate)
+
+    def features_as_given(self, features):
+        """Features of training rows, which are multiplied by their columns' factors, without."""
+        if features is None:
+            return None
+        factor = self.of_features["factor"]
+        return scale_columns(features, 1.0 / np.where(factor > 0, factor, np.inf))
 
     def _closed_form_weight(self, denoiser):
         """(weight, factor of the scores) with which the closed form joins the trained network."""

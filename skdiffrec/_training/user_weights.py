@@ -49,7 +49,13 @@ def check_sample_weight(sample_weight, n_users):
 
 
 def merge_rows(rows, values, weight):
-    """The different rows with the summed weights of their users, in an order of their own.
+    """The `different_rows` themselves: `UserRows`, and the weight of each, float64 (n_rows,)."""
+    numbers, weight = different_rows(rows, values, weight)
+    return rows.pick(numbers), weight
+
+
+def different_rows(rows, values, weight):
+    """The numbers of different rows and the summed weights of their users, in an order of its own.
 
     Neither copies of a row nor the order of the users then make a difference to training, and a
     row of weight 0 is as if it were not there.
@@ -64,7 +70,8 @@ def merge_rows(rows, values, weight):
 
     Returns
     -------
-    rows : UserRows
+    numbers : ndarray of int, shape (n_rows,)
+        Of the first of those that say the same.
     weight : ndarray of float64, shape (n_rows,)
     """
     first, weight = _merged(_keys(rows, values), weight)
@@ -72,7 +79,7 @@ def merge_rows(rows, values, weight):
     starts = [block.start for block in blocks_of(rows.history)]
     block = np.searchsorted(starts, first, "right").astype(np.min_scalar_type(len(starts)))
     order = np.argsort(block, kind="stable")
-    return rows.pick(first[order]), weight[order]
+    return first[order], weight[order]
 
 
 def _keys(rows, values):

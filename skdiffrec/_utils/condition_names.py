@@ -2,6 +2,8 @@
 
 HISTORY, USER_FEATURES = "history", "user_features"
 DISLIKED, WANTED = "disliked", "wanted"
+# What a caller says of users beside their rows, to `recommend` and what evaluates it.
+SAID_OF_USERS = (USER_FEATURES, WANTED)
 _CHAIN = (USER_FEATURES, HISTORY, DISLIKED, WANTED)
 
 

@@ -7,7 +7,7 @@ from .canonical import refuse_contradictions
 
 _HOW = (
     "Give one number a column: ColumnTransformer with OneHotEncoder(handle_unknown='ignore') makes "
-    "them of texts and categories."
+    "them of texts and categories, also as the user_transformer of a TableRecommender."
 )
 _MISSING = (
     "Fill what is missing, for example by SimpleImputer(fill_value=0, strategy='constant'), or "
@@ -34,7 +34,7 @@ def feature_matrix(name, features, of):
 
 def column_names(features):
     """Names of a data frame's columns, ndarray of object; None where they are not all texts."""
-    names = list(getattr(features, "columns", ()))
+    names = list(getattr(features, "column_names", getattr(features, "columns", ())))  # of pyarrow
     if not names or not all(isinstance(name, str) for name in names):
         return None
     return np.array(names, dtype=object)

@@ -34,6 +34,7 @@ from ._scale_scores import (
     results_table,
     scale_points,
     score_scales,
+    without_wanted,
 )
 from ._scorers import RankingScorer
 
@@ -173,8 +174,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         **fit_params
             Passed to the estimator's `fit`; arrays with one entry per row are split with the
             rows. `user_features` are passed to the scoring of the test rows by a RankingScorer
-            too, `groups` to the splitter. With metadata routing enabled, parameters
-            are routed as requested.
+            too, `wanted` (as in `recommend`) to it alone, `groups` to the splitter. With metadata
+            routing enabled, parameters but for `wanted` are routed as requested.
 
         Returns
         -------
@@ -207,10 +208,10 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             raise ValueError(
                 f"cv={self.cv!r} gives no split; pass an iterator that is not exhausted."
             )
-        fit_params = routed.estimator.fit
+        known, fit_params = known_of(fit_params | routed.estimator.fit), routed.estimator.fit
         folds = Parallel(n_jobs=self.n_jobs)(
             delayed(fit_and_score)(
-                clone(self.estimator), X, y, train, test, scales, scorer, fit_params
+                clone(self.estimator), X, y, train, test, scales, scorer, fit_params, known
             )
             for train, test in splits
         )
@@ -243,6 +244,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         )
 
     def _route_params(self, fit_params):
+        fit_params = without_wanted(fit_params)
         if get_config()["enable_metadata_routing"]:
             return process_routing(self, "fit", **fit_params)
         rest = {name: value for name, value in fit_params.items() if name != "groups"}
@@ -279,7 +281,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         y : {sparse matrix, sparse array, ndarray} of shape (n_users, n_items), default=None
             Held-out items, as in `fit`.
         **known
-            What is known of the users beside their histories, such as ``user_features=``.
+            What is known of the users beside their histories: ``user_features=``, ``wanted=``.
 
         Returns
         -------

@@ -130,6 +130,26 @@ def as_matrix(estimator, X, *, new_users):
     return X, make_pipeline(*rest, recommender) if rest else recommender
 
 
+def known_of_rows(estimator, X, known):
+    """What is known of users as rows of the matrix of `as_matrix`, whose tables have ids.
+
+    A `TableRecommender` reads such tables; other estimators are given rows.
+    """
+    while not hasattr(estimator, "_known_of_rows"):
+        inside = getattr(estimator, "best_estimator_", None)
+        if isinstance(estimator, FrozenEstimator):
+            inside = estimator.estimator
+        if inside is None:
+            return known
+        estimator = inside
+    if not any(hasattr(value, "columns") for value in known.values()):
+        return known
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `as_matrix` warns
+        _, users = _encoded(estimator.encoder_, X)
+    return estimator._known_of_rows(users, known)
+
+
 def _first_after_matrix(transformers, recommender, X):
     """Index of the first transformer that X enters as a matrix of the recommender's items."""
     encoders = [i for i, step in enumerate(transformers) if reads_tables(step)]

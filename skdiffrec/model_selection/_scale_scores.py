@@ -1,12 +1,19 @@
 """Scores of a recommender at several guidance scales, per fold and as ``cv_results_``."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
-from .._utils.condition_names import DISLIKED, USER_FEATURES, WANTED, condition_names
+from .._utils.condition_names import (
+    DISLIKED,
+    SAID_OF_USERS,
+    USER_FEATURES,
+    WANTED,
+    condition_names,
+)
 from .._utils.validation import check_scale_points, safe_indexing
 from ._pipelines import with_guidance_scale
 from ._scorers import LOWER_IS_BETTER, RankingScorer, recommend_at_scales, split_for
@@ -38,7 +45,7 @@ def checked_scorer(scoring, refit):
     return scorer
 
 
-def fit_and_score(estimator, X, y, train, test, scales, scorer, fit_params):
+def fit_and_score(estimator, X, y, train, test, scales, scorer, fit_params, known):
     """Fit to the training rows, score the test rows at all scales.
 
     Returns
@@ -56,18 +63,26 @@ def fit_and_score(estimator, X, y, train, test, scales, scorer, fit_params):
     estimator.fit(safe_indexing(X, train), **params)
     seconds = time.perf_counter() - start
     y = None if y is None else safe_indexing(y, test)
-    known = {name: safe_indexing(value, test) for name, value in known_of(fit_params).items()}
+    known = {
+        name: value if isinstance(value, Mapping) else safe_indexing(value, test)
+        for name, value in known.items()
+    }
     return seconds, *score_scales(estimator, safe_indexing(X, test), y, scales, scorer, **known)
 
 
 def known_of(fit_params):
-    """What is known of users beside their rows, which scoring needs as `fit` does."""
-    found = [
-        value
+    """What is known of users beside their rows, which scoring needs."""
+    found = {
+        name.rpartition("__")[2]: value  # of a step, too
         for name, value in fit_params.items()
-        if name.rpartition("__")[2] == USER_FEATURES and value is not None  # of a step, too
-    ]
-    return {USER_FEATURES: found[-1]} if found else {}
+        if value is not None
+    }
+    return {name: found[name] for name in SAID_OF_USERS if name in found}
+
+
+def without_wanted(fit_params):
+    """What a fit is given: lists are steered by what is wanted, and nothing is learned of it."""
+    return {name: value for name, value in fit_params.items() if name != WANTED}
 
 
 def score_scales(estimator, X, y, scales, scorer, **known):

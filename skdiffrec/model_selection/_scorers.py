@@ -7,9 +7,10 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
-from sklearn.utils.metadata_routing import MetadataRequest
+from sklearn.utils.metadata_routing import UNCHANGED, MetadataRequest
 
 from .._utils.canonical import RATING
+from .._utils.condition_names import SAID_OF_USERS
 from .._utils.hashing import draw_seed
 from .._utils.holdouts import check_any_holdout, check_holdout, drop_labels
 from .._utils.topk import masked_topk
@@ -21,7 +22,7 @@ from ..metrics import Convention
 from ..metrics._conventions import OPTIONS, define
 from ..metrics._registry import evaluate, parse
 from ._holdout_base import check_matrix, seed_of
-from ._pipelines import as_matrix, fitted_parts, transformed
+from ._pipelines import as_matrix, fitted_parts, known_of_rows, transformed
 
 _BLOCK_ELEMENTS = 2**22  # scores in memory at a time
 LOWER_IS_BETTER = ("disliked", "gini", "popularity_bias")
@@ -113,7 +114,7 @@ class RankingScorer:
     ) -> None:
         self.metric, self.k, self.convention = metric, check_k(k), convention
         self.holdout = _with_fixed_seed(holdout)
-        self._request: bool | str | None = None
+        self._requests: dict[str, bool | str | None] = dict.fromkeys(SAID_OF_USERS)
         self.several = isinstance(metric, (list, tuple, set))
         metrics = list(metric) if isinstance(metric, (list, tuple, set)) else [metric]
         if not metrics:
@@ -165,20 +166,28 @@ class RankingScorer:
     ) -> float | dict[str, float]:
         """Score of a fitted estimator: a float, or a dict of float for several metrics.
 
-        `known` is what its `recommend` takes beside the histories, such as ``user_features=``.
+        `known` is what its `recommend` takes beside the histories: ``user_features=``, ``wanted=``;
+        of a `TableRecommender`, tables with ids too.
         """
         recommender, history, *holdout = split_for(self, estimator, X, y)
+        known = known_of_rows(estimator, X, known)
         lists = recommend_lists(recommender, history, self.n_listed, **known)
         return self.score_lists(lists, history, *holdout)
 
-    def set_score_request(self, *, user_features: bool | str | None = True) -> Self:
+    def set_score_request(
+        self,
+        *,
+        user_features: bool | str | None = UNCHANGED,
+        wanted: bool | str | None = UNCHANGED,
+    ) -> Self:
         """Ask scikit-learn's metadata routing for what is known of the users that are scored.
 
         Parameters
         ----------
-        user_features : bool, str or None, default=True
+        user_features, wanted : bool, str or None
             As in scikit-learn: True asks for metadata of this name, a str for one of another name,
-            False asks for none, None is an error where it is given.
+            False asks for none, None is an error where it is given. What is not named stays as it
+            was, at first None.
 
         Returns
         -------
@@ -190,7 +199,9 @@ class RankingScorer:
         >>> RankingScorer("ndcg").set_score_request(user_features=True)
         RankingScorer('ndcg@10', k=10, holdout=None, convention='skdiffrec')
         """
-        self._request = user_features
+        asked = dict(zip(SAID_OF_USERS, (user_features, wanted), strict=True))
+        changed = {name: alias for name, alias in asked.items() if alias != UNCHANGED}
+        self._requests = self._requests | changed
         return self
 
     def get_metadata_routing(self) -> MetadataRequest:
@@ -201,7 +212,8 @@ class RankingScorer:
         routing : MetadataRequest
         """
         request = MetadataRequest(owner=self)
-        request.score.add_request(param="user_features", alias=self._request)
+        for name, alias in self._requests.items():
+            request.score.add_request(param=name, alias=alias)
         return request
 
     def split(

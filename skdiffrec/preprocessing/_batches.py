@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from .._utils.validation import check_k, fitted_now
 from ._encoder import InteractionEncoder
+from ._features import in_order_of
 from ._histories import fitted_recommender, requested_histories
 from ._identity import check_model_items
 from ._item_rules import item_rules
@@ -71,9 +72,10 @@ def recommend_batches(
         raise an error, or ignore them. Those that `fit` left out are always ignored.
     **options
         Further arguments of ``model.recommend``. A one-dimensional sequence, also in a dict of
-        guidance scales, and ``user_features`` must have one entry (row) per user, in the order of
-        `users`, or of ascending ids if `users` is None. Without ``user_features`` users have those
-        that were given to `fit` of the model.
+        guidance scales, and matrices ``user_features`` and ``wanted`` must have one entry (row) per
+        user, in the order of `users`, or of ascending ids if `users` is None. Of a data frame with
+        the encoder's column of users each user has the row with its id, or none. Without
+        ``user_features`` users have those that were given to `fit` of the model.
 
     Yields
     ------
@@ -125,6 +127,7 @@ def recommend_batches(
     rules = item_rules(
         encoder, histories.users, items, filter_items, blocked, allowed, unknown_names
     )
+    options = in_order_of(histories.users, options, encoder.user)
     check_options(options, len(histories.users))
     return _batches(model, encoder, histories, rules, k, batch_size, options)
 

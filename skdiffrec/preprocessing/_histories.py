@@ -47,11 +47,11 @@ class Histories(NamedTuple):
         new, known = self.new[batch], self.known[batch]
         arguments = {"X": new if self.extend is None else self.extend(known, new)}
         if self.features is not None:
-            arguments[USER_FEATURES] = _rows_of(self.features, known)
+            arguments[USER_FEATURES] = rows_of(self.features, known)
         return arguments
 
 
-def _rows_of(X, known):
+def rows_of(X, known):
     """Rows of a CSR by number; empty ones for -1."""
     selector = sp.csr_array(
         (

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import scipy.sparse as sp
 
-from .._utils.condition_names import USER_FEATURES, WANTED
+from .._utils.condition_names import SAID_OF_USERS
 from .._utils.validation import safe_indexing
 
 
 def _is_per_user(name, value):
-    return name in (USER_FEATURES, WANTED) or np.ndim(value) == 1
+    return name in SAID_OF_USERS or np.ndim(value) == 1
 
 
 def check_options(options, n_users):
@@ -22,7 +22,7 @@ def check_options(options, n_users):
         elif value is not None and _is_per_user(name, value):
             n = value.shape[0] if hasattr(value, "shape") else len(value)
             if n != n_users:
-                of_each = "one row" if name in (USER_FEATURES, WANTED) else "one number, or one"
+                of_each = "one row" if name in SAID_OF_USERS else "one number, or one"
                 raise ValueError(
                     f"{name} has {n} values for {n_users} users. Give {of_each} for each user."
                 )
@@ -40,6 +40,6 @@ def _of(name, value, batch):
         return value
     if sp.issparse(value):
         return value.tocsr()[batch]
-    if name in (USER_FEATURES, WANTED) and not isinstance(value, list):
+    if name in SAID_OF_USERS and not isinstance(value, list):
         return safe_indexing(value, batch)
     return value[batch]

@@ -9,20 +9,26 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils import saving, tensor_file
+from .._utils import tensor_file
+from .._utils.condition_names import USER_FEATURES, WANTED
 from .._utils.fitted_state import replaced_at_once
 from .._utils.flags import check_flag
-from .._utils.tensor_file import PersistenceError
 from .._utils.validation import HasMethods, check_k, fit_context, fitted_now
 from ._batches import recommend_batches
 from ._encoder import InteractionEncoder
-from ._encoder_file import packed_encoder, unpacked_encoder
-from ._histories import fitted_recommender
+from ._features import (
+    ITEM_FEATURES,
+    FeatureTable,
+    check_takes_user_features,
+    in_order_of,
+    set_item_features,
+    tables_by_id,
+)
 from ._identity import check_model_items, check_model_rows
+from ._table_recommender_file import packed_table_recommender, table_recommender_of_file
 from ._values import warn_of_other_values
 
 _ONE_BATCH = 2**62
-_PARTS = ("recommender", "encoder")
 
 
 # scikit-learn has no types, so mypy knows nothing of the classes.
@@ -40,6 +46,10 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
     encoder : InteractionEncoder, default=None
         Says what the columns are. It is cloned. None means ``InteractionEncoder()``: columns user
         and item.
+    user_transformer : transformer, default=None
+        Makes numbers of tables of `user_features`, such as a ``ColumnTransformer`` that encodes
+        texts and categories. It is cloned, and fitted to the rows of users in `fit`. None means
+        that the tables hold numbers.
 
     Attributes
     ----------
@@ -47,6 +57,8 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         The fitted recommender.
     encoder_ : InteractionEncoder
         The fitted encoder, with ``users_`` and ``items_``.
+    user_transformer_ : transformer or None
+        The fitted transformer; None without `user_features` or `user_transformer`.
 
     See Also
     --------
@@ -67,11 +79,19 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
     _parameter_constraints = {
         "recommender": [HasMethods(["fit", "recommend"])],
         "encoder": [InteractionEncoder, None],
+        "user_transformer": [HasMethods(["fit_transform", "transform"]), None],
     }
 
-    def __init__(self, recommender: Any, encoder: InteractionEncoder | None = None) -> None:
+    def __init__(
+        self,
+        recommender: Any,
+        encoder: InteractionEncoder | None = None,
+        *,
+        user_transformer: Any = None,
+    ) -> None:
         self.recommender = recommender
         self.encoder = encoder
+        self.user_transformer = user_transformer
 
     @classmethod
     def from_fitted(cls, recommender: Any, encoder: InteractionEncoder) -> Self:
@@ -104,11 +124,18 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         check_model_items(encoder, recommender)
         check_model_rows(encoder, recommender)
         model = cls(clone(recommender), clone(encoder))
-        model.recommender_, model.encoder_ = recommender, encoder
+        model.recommender_, model.encoder_, model.user_transformer_ = recommender, encoder, None
         return model
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: object = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        user_features: Any = None,
+        item_features: Any = None,
+    ) -> Self:
         """Fit the encoder to a table, and the recommender to its matrix.
 
         Parameters
@@ -117,6 +144,14 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
             One row per event, in any form that :class:`InteractionEncoder` reads.
         y : object, default=None
             Ignored, always.
+        user_features : DataFrame of pandas or polars or pyarrow Table, default=None
+            What is known of users besides: one row for each, in any order, with the ids in the
+            column that `encoder` names. Users without a row are users of whom nothing is known;
+            rows of others are left out. Columns must be numbers unless there is a
+            `user_transformer`, without missing ones.
+        item_features : DataFrame of pandas or polars or pyarrow Table, default=None
+            The same for items, of numbers: the parameter `item_features` of the recommender, in
+            the order of the matrix's columns, whose names are those that `wanted` can ask for.
 
         Returns
         -------
@@ -126,7 +161,9 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            As in `fit` of the encoder and of the recommender.
+            As in `fit` of the encoder and of the recommender; if a table of features has no column
+            of the ids, an id twice, no row of anybody in `X`, or values that are no numbers; if the
+            recommender does not read such features.
 
         Warns
         -----
@@ -137,10 +174,31 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         encoder = InteractionEncoder() if self.encoder is None else clone(self.encoder)
         matrix = encoder.fit_transform(X)
         warn_of_other_values(encoder, self.recommender)
-        recommender = clone(self.recommender).fit(matrix)
+        recommender, transformer = clone(self.recommender), None
+        known: dict[str, Any] = {}
+        if item_features is not None:
+            table = FeatureTable(ITEM_FEATURES, item_features, encoder.item)
+            set_item_features(recommender, table.of_fit(encoder._items))
+        if user_features is not None:
+            check_takes_user_features(recommender)
+            transformer = None if self.user_transformer is None else clone(self.user_transformer)
+            transform = None if transformer is None else transformer.fit_transform
+            table = FeatureTable(USER_FEATURES, user_features, encoder.user, transform)
+            known[USER_FEATURES] = table.of_fit(encoder._users)
+        recommender.fit(matrix, **known)
         with replaced_at_once(self) as new:
             new.recommender_, new.encoder_ = recommender, encoder
+            new.user_transformer_ = transformer
         return self
+
+    def _by_id(self, options):
+        """Options in which data frames of features are read by id, by the fitted transformer."""
+        transform = None if self.user_transformer_ is None else self.user_transformer_.transform
+        return tables_by_id(options, self.encoder_.user, transform)
+
+    def _known_of_rows(self, users, known):
+        """What is known of users, in their order, of tables by id."""
+        return in_order_of(users, self._by_id(known), self.encoder_.user)
 
     def recommend(
         self, users: ArrayLike | None = None, k: int = 10, *, X: Any = None, **options: Any
@@ -159,7 +217,9 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         **options
             Further arguments of :func:`recommend_batches`: `history`, ``unknown_users="popular"``,
             `items`, `filter_items`, `blocked`, `allowed`, `unknown_names`; and of ``recommend`` of
-            the recommender, such as `guidance_scale`.
+            the recommender, such as `guidance_scale`. `user_features` is a table as in `fit`, in
+            which users without a row have no features, or a matrix of numbers with one row for
+            each of `users`; without it users have those of `fit`. `wanted` may be a table by user.
 
         Returns
         -------
@@ -186,7 +246,7 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         X : table, default=None
             Events since `fit`; users may be new.
         **options
-            Further arguments of :func:`recommend_batches`.
+            Further arguments of :func:`recommend_batches`; tables of features as in `recommend`.
 
         Yields
         ------
@@ -199,9 +259,11 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
             As :func:`recommend_batches`.
         """
         self = fitted_now(self)
-        return recommend_batches(self.recommender_, self.encoder_, X, **options)
+        return recommend_batches(self.recommender_, self.encoder_, X, **self._by_id(options))
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(
+        self, X: Any, y: Any = None, *, user_features: Any = None, wanted: Any = None
+    ) -> float:
         """Mean nDCG@10 of lists made from a table, evaluated on held-out events.
 
         Parameters
@@ -212,6 +274,9 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
             Later events of the same users. Items that a user has in `X` already are left out. None
             holds out what the recommender's `score` does: a fifth of every history, or with a
             `horizon` as many of the latest items.
+        user_features, wanted
+            As in `recommend`: tables by user, or what `score` of the recommender takes. None means
+            that nothing is known, or wanted.
 
         Returns
         -------
@@ -223,13 +288,16 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
             As `transform` of the encoder and `score` of the recommender.
         """
         self = fitted_now(self)
-        if y is None:
-            return self.recommender_.score(self.encoder_.transform(X))
         history, users = self.encoder_._rows(X)
+        given = {USER_FEATURES: user_features, WANTED: wanted}
+        given = {name: value for name, value in given.items() if value is not None}
+        known = self._known_of_rows(users, given)
+        if y is None:
+            return self.recommender_.score(history, **known)
         holdout: Any = self.encoder_.transform(y, users=users)
         holdout = holdout - holdout.multiply(history != 0)
         holdout.eliminate_zeros()
-        return self.recommender_.score(history, holdout)
+        return self.recommender_.score(history, holdout, **known)
 
     def save(self, path: str | os.PathLike[str], *, include_data: bool = True) -> None:
         """Save encoder and recommender as one safetensors file, without pickle.
@@ -249,26 +317,13 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         NotFittedError
             Before `fit`.
         PersistenceError
-            If a parameter or an id has no place in the file.
+            If a parameter or an id has no place in the file; a `user_transformer` has none.
         OSError
             If the file cannot be written.
         """
         self = fitted_now(self)
-        recommender = fitted_recommender(self.recommender_)
-        if not hasattr(recommender, "_get_state"):
-            raise PersistenceError(
-                f"{type(recommender).__name__} cannot be saved in a file of this library. Derive "
-                "it from skdiffrec.base.BaseRecommender, or use joblib."
-            )
         include_data = check_flag("include_data", include_data)
-        parts = saving.packed_model(recommender, include_data), packed_encoder(self.encoder_)
-        saving.with_parameters(type(recommender), parts[0][0]["parameters"])
-        record: dict[str, Any] = {"class": type(self).__name__}
-        tensors: dict[str, Any] = {}
-        for part, (own, arrays) in zip(_PARTS, parts, strict=True):
-            record[part] = own
-            tensors |= {f"{part}.{name}": array for name, array in arrays.items()}
-        tensor_file.write(path, record, tensors)
+        tensor_file.write(path, *packed_table_recommender(self, include_data))
 
     @classmethod
     def load(
@@ -306,28 +361,3 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         """
         record, tensors = tensor_file.read(path)
         return table_recommender_of_file(cls, path, record, tensors, device, recommender_class)
-
-
-def table_recommender_of_file(cls, path, record, tensors, device, recommender_class=None):
-    """The `TableRecommender` in what was read from a file; errors name the file."""
-    with tensor_file.named(path):
-        record = {k: v for k, v in record.items() if not k.endswith("_version")}
-        saving.check_class(cls, record)
-        schema = dict.fromkeys(_PARTS, lambda value: isinstance(value, dict))
-        tensor_file.check_record(record, schema | {"class": bool}, "encoder and recommender")
-        arrays: dict[str, dict[str, Any]] = {part: {} for part in _PARTS}
-        for name, array in tensors.items():
-            part, _, own = name.partition(".")
-            if part not in arrays:
-                raise PersistenceError(f"It has a tensor of no use: {name!r:.100}.")
-            arrays[part][own] = array
-        name = str(record["recommender"].get("class"))
-        known = recommender_class or saving.library_class(name)
-        recommender = saving.unpacked_model(
-            known, record["recommender"], arrays["recommender"], device
-        )
-        encoder = unpacked_encoder(InteractionEncoder, record["encoder"], arrays["encoder"])
-        try:
-            return cls.from_fitted(recommender, encoder)
-        except ValueError as error:
-            raise PersistenceError(str(error)) from None

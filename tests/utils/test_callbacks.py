@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from conftest import tiny_cfg
 from numpy.testing import assert_array_equal
+from profiled_models import data_of
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -20,6 +22,8 @@ except ImportError:
 needs_callbacks = pytest.mark.skipif(
     ScoringMonitor is None, reason="scikit-learn has callbacks from 1.9 on"
 )
+
+RATED = {"values": "rating", "liked_from": 3.0}  # own means change with what is held out
 
 
 def ndcg_monitor():
@@ -88,6 +92,37 @@ class TestCallbacks:
         monitor = ndcg_monitor()
         model = tiny_cfg(early_stopping=False).set_callbacks(monitor).fit(X, y)
         assert logged(monitor)[-1] == model.score(X, y)
+
+    @pytest.mark.parametrize("kind", [{}, {"values": "time", "horizon": 2}, RATED], ids=str)
+    def test_a_monitor_is_given_what_is_known_of_the_users(self, kind, recwarn):
+        data = data_of(values=kind.get("values", "binary"))
+        monitor, given = ndcg_monitor(), data.user_features * 5  # a model scales them itself
+        model = tiny_cfg(closed_form=None, **kind).set_callbacks(monitor)
+        model.fit(data.train, user_features=given)
+        expected = [entry["validation_ndcg"] for entry in model.history_]
+        np.testing.assert_allclose(logged(monitor), expected, rtol=1e-6)
+        assert not recwarn.list
+        model.set_callbacks(monitor).fit(data.train)
+        assert np.abs(np.subtract(logged(monitor), expected)).max() > 1e-3  # they say something
+
+    def test_a_monitor_of_ratings(self):
+        data = data_of(values="rating")
+        monitor = ndcg_monitor()
+        model = tiny_cfg(closed_form=None, **RATED).set_callbacks(monitor).fit(data.train)
+        expected = [entry["validation_ndcg"] for entry in model.history_]
+        np.testing.assert_allclose(logged(monitor), expected, rtol=1e-6)
+
+    @pytest.mark.parametrize("routing", [True, False])
+    def test_features_of_all_users_without_early_stopping(self, routing, recwarn):
+        data = data_of()
+        X, y, U = data.train, data.test, data.user_features
+        with config_context(enable_metadata_routing=routing):
+            scorer = RankingScorer("ndcg").set_score_request(user_features=True)
+            monitor = ScoringMonitor(scoring={"ndcg": scorer})
+            model = tiny_cfg(early_stopping=False).set_callbacks(monitor)
+            model.fit(X, y, user_features=U)
+        assert logged(monitor)[-1] == model.score(X, y, user_features=U)
+        assert not recwarn.list
 
     def test_a_callback_may_end_training(self, interactions, tmp_path):
         class Stopper(Recorder):
