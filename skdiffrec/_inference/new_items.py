@@ -4,7 +4,8 @@ With F the items' features, the vectors M of known items and λ > 0, those of ne
 ``mean(M) + F_new·(FᵀF + λ)⁻¹·Fᵀ·(M − mean(M))`` (ridge regression, Hoerl and Kennard 1970), a
 weighted sum of known vectors. All that a model makes of an item is linear in its vectors, so that a
 new item's score is the same weighted sum of the known items' scores: of every branch, at every
-scale. In the closed form, where an item says nothing of itself, it also speaks for those like it.
+scale. In the closed form, where an item says nothing of itself, it also speaks for those like it;
+all weights are then lowered, so that new items are no louder than the regression makes them.
 """
 
 from dataclasses import replace
@@ -27,7 +28,7 @@ _OF_ITEMS = (
 )
 _NOT_OF_ITEMS = "network.head.narrow."
 _REG = 3.0  # λ: half of what is seen of a feature that three items have, and they nothing else
-_OF_LIKE = 3.0  # what an item says of one that is like it, over what all others say of an item
+_OF_LIKE = 2.0  # what an item says of one that is like it, over what all others say of an item
 _MAX_NEIGHBORS = 1000  # of a new item, in a sparse closed form
 _BLOCK = 256
 
@@ -50,11 +51,14 @@ def with_new_items(model, known, new):
     of_known = read(known)
     blocks = [new[first : first + _BLOCK] for first in range(0, new.shape[0], _BLOCK)]
     weights = np.concatenate([_weights(of_known, read(block)) for block in blocks], 1)
+    like = None
+    if model.closed_form is not None:
+        weights, like = _of_like(_matrix(model.closed_form), weights)
     for name, array in tensors.items():
         if name.startswith(_OF_ITEMS) and not name.startswith(_NOT_OF_ITEMS):
             tensors[name] = np.concatenate([array, _mixed(array, weights)])
     if model.closed_form is not None:
-        tensors |= _grown_form(model.closed_form, weights)
+        tensors |= _grown_form(model.closed_form, weights, like)
         record["closed_form_entries"] = len(tensors["closed_form.weights"].ravel())
     record["n_items"] += new.shape[0]
     tensors |= csr_tensors("item_features", sp.csr_array(sp.vstack([known, new], format="csr")))
@@ -94,11 +98,29 @@ def _mixed(array, weights):
     return (mean + weights.T @ (array - mean)).astype(array.dtype)
 
 
-def _grown_form(form, weights):
+def _matrix(form):
+    return form.csr if form.sparse else form.weights.cpu().numpy()
+
+
+def _of_like(D, weights):
+    """(weights, what known items say of new ones that are like them (n_new, n_known)).
+
+    Together they make closed forms of new items as long as the weights alone did.
+    """
+    size = np.linalg.norm((D.data if sp.issparse(D) else D).astype(np.float64))
+    like = _OF_LIKE * size / np.sqrt(len(weights)) * weights.T  # `size` is of so many columns
+    length = np.zeros(2)  # squared, without them and with them
+    for first in range(0, len(like), _BLOCK):
+        some = slice(first, first + _BLOCK)
+        mixed = weights[:, some].T @ D.T
+        length += (mixed**2).sum(), ((mixed + like[some]) ** 2).sum()
+    factor = np.sqrt(length[0] / length[1]) if length[1] else 1.0
+    return factor * weights, factor * like
+
+
+def _grown_form(form, weights, like):
     """Tensors of a closed form with new items: what they add to scores, and what adds to theirs."""
-    D = form.csr if form.sparse else form.weights.cpu().numpy()
-    n, size = len(weights), np.linalg.norm((D.data if form.sparse else D).astype(np.float64))
-    like = _OF_LIKE * size / np.sqrt(n) * weights.T  # `size` is of n columns
+    D, n = _matrix(form), len(weights)
     if not form.sparse:
         columns = np.concatenate([D, (_mixed(D.T, weights) + like).T], 1)
         rows = _mixed(columns, weights)

@@ -289,9 +289,8 @@ def streamed_topk(tiles, n_items, n_rows, k, seen=None, columns=None, allowed=No
     buffer = torch.empty(tiles.n_rows, widest, dtype=torch.float32, device=tiles.device)
     ids, top = torch.empty(0), torch.empty(0)
     for start, stop in tile_starts(n_items):
-        scores = buffer[:, : stop - start]
-        tiles.write(start, stop, scores)
-        scores = scores[:n_rows]
+        tiles.write(start, stop, buffer[:, : stop - start])
+        scores = buffer[:n_rows, : stop - start]
         mask(scores, start, stop)
         found = None
         if start and tiles.exact and ids.shape[1] == k and stop - start >= GROUP:
