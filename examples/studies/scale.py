@@ -14,7 +14,7 @@ from skdiffrec import CFGDiffusionRecommender
 
 SETS = (
     "ml-100k lastfm amazon-office ml-1m_clean ml-1m_noisy onlineretail-orders citeulike-a "
-    "amazon-beauty gowalla yelp2018-13k"
+    "amazon-beauty gowalla onlineretail yelp2018-13k"
 ).split()
 SCALES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0)
 ONE = SCALES.index(1.0)
@@ -115,7 +115,7 @@ def draw(record):
                     [row["scale"] for row in rows],
                     curve / over,
                     marker=".",
-                    color=f"C{i}",
+                    color=plt.get_cmap("tab20")(2 * i % 20 + i // 10),  # as many sets as there are
                     label=name,
                 )
         ax.set_xscale("symlog", linthresh=1)
