@@ -27,7 +27,7 @@ _OF_ITEMS = (
     "closed_form.unknown",
 )
 _NOT_OF_ITEMS = "network.head.narrow."
-_REG = 3.0  # λ: half of what is seen of a feature that three items have, and they nothing else
+_REG = 3.0  # λ: a feature that three items have, and no other, is believed by half
 _OF_LIKE = 2.0  # what an item says of one that is like it, over what all others say of an item
 _MAX_NEIGHBORS = 1000  # of a new item, in a sparse closed form
 _BLOCK = 256
