@@ -26,8 +26,8 @@ def blended(B, cosines, share, rows):
     share : float
     rows : csr_array of float32, shape (n_rows, n_items)
     """
-    spread = _spread(cosines, rows)
-    factor = np.float32(share * _spread(B, rows) / spread if spread else 0.0)
+    own = spread(lambda some: some @ cosines, rows)
+    factor = np.float32(share * spread(lambda some: some @ B, rows) / own if own else 0.0)
     if sp.issparse(B):
         B.data += factor * cosines.data
     else:
@@ -36,8 +36,8 @@ def blended(B, cosines, share, rows):
     return B
 
 
-def _spread(B, rows):
-    """Standard deviation of scores over items, mean over rows."""
-    scores = rows[np.linspace(0, rows.shape[0] - 1, _SPREAD_ROWS).astype(np.int64)] @ B
+def spread(score, rows):
+    """Standard deviation over items of ``score(rows)``, a matrix, mean over some of the rows."""
+    scores = score(rows[np.linspace(0, rows.shape[0] - 1, _SPREAD_ROWS).astype(np.int64)])
     scores = scores.toarray() if sp.issparse(scores) else scores
     return float(scores.std(axis=1).mean())

@@ -3,15 +3,18 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.sparse import csr_array
 
 from .._utils.cuts import OrderedRows
 from .._utils.row_view import replaced_rows
 from .._utils.rows import select_entries
+from .._utils.topk import masked_topk
 from ..metrics import ndcg_at_k
 
 K = 10  # length of the lists
 _MOST_MOMENTS = 3  # of a row, that are held out
+MOST_RANKED = 5_000  # items, while choosing in larger catalogues
 
 
 class HeldOut(NamedTuple):
@@ -28,6 +31,38 @@ class HeldOut(NamedTuple):
         values = np.asarray(ndcg_at_k(ids, self.holdout, k=K, per_user=True))
         counted = ~np.isnan(values)
         return float(np.average(values[counted], weights=self.weight[counted]))
+
+
+def held_out_quality(score, held_out, ranked=None):
+    """Mean nDCG@10 of held-out items, in lists made of the `ranked` items (None: all).
+
+    ``score(rows)`` gives scores of these items, a matrix, for weighted histories, which are those
+    of `held_out`.
+    """
+    read = held_out.history
+    seen, holdout = read, held_out.holdout
+    if ranked is not None:
+        seen, holdout = read[:, ranked], holdout[:, ranked]
+    lists = []
+    for first in range(0, read.shape[0], 500):
+        block = slice(first, first + 500)
+        scores = score(read[block])
+        scores = scores.toarray() if sp.issparse(scores) else scores
+        lists.append(masked_topk(scores.astype(np.float32), K, seen[block])[0])
+    return held_out._replace(holdout=holdout).ndcg(np.concatenate(lists))
+
+
+def ranked_items(holdout, seed):
+    """The items that candidates have to rank: all (None), or of many some that were held out.
+
+    Held-out ones are about as popular as those that compete for the first places.
+    """
+    if holdout.shape[1] <= MOST_RANKED:
+        return None
+    items = np.unique(holdout.indices)
+    if len(items) > MOST_RANKED:
+        items = np.random.default_rng(seed).choice(items, MOST_RANKED, replace=False)
+    return np.sort(items)
 
 
 def hold_out_moments(X, chosen, row_weight, horizon, share, seed, user_features=None):

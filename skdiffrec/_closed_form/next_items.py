@@ -9,8 +9,8 @@ import scipy.sparse as sp
 from .._utils.cuts import OrderedRows
 from .._utils.recency import history_weights
 from .._utils.rows import sampled_rows
-from .held_out import hold_out_moments
-from .selection import held_out_quality, last_changes, ranked_items
+from .held_out import held_out_quality, hold_out_moments, ranked_items
+from .selection import last_changes, scores_of
 from .solver import EASE_MAX_ITEMS, ClosedFormSettings, ClosedFormSolver, SolvedForm
 from .transitions import Transitions
 
@@ -118,7 +118,7 @@ class _Candidates:
         new = [settings for settings in candidates if settings not in self.tried]
         self.tried.update(new)
         for settings, B in self.solver.solve(new):
-            quality = held_out_quality(B, self.held_out, self.ranked)
+            quality = held_out_quality(scores_of(B), self.held_out, self.ranked)
             if quality > self.quality:
                 self.settings, self.quality = settings, quality
 

@@ -8,8 +8,9 @@ from .._utils.cuts import divisible_rows, hide_share
 from .._utils.recency import history_weights
 from .._utils.row_view import sum_over_rows
 from .._utils.rows import is_dense, sampled_rows
-from .._utils.topk import masked_topk
-from .held_out import HeldOut, K
+from .blending import spread
+from .held_out import HeldOut, held_out_quality, ranked_items
+from .low_rank import best_number, low_rank_form
 from .solver import EASE_MAX_ITEMS, ClosedFormSettings, ClosedFormSolver, SolvedForm
 from .transitions import transitions
 
@@ -26,12 +27,11 @@ _DENSE_ROWS = ClosedFormSettings(
     "ease", 10.0, 0.0, ridge_exponent=0.5, discount=0.2, cosine_share=1.0
 )
 # Rows of few items that have little in common, tried where items are held out. These favour little
-# ridge, so that it must be better by a twentieth.
+# ridge, so that it must be better by a twentieth; what is of low rank must be beyond chance.
 _NOISY_ROWS = ClosedFormSettings("ease", 30.0, 0.5, ridge_exponent=0.5)
-_BETTER = 1.05
+_BETTER, _BETTER_OF_LOW_RANK = 1.05, 1.02
 _RIDGES = (3.0, 10.0, 30.0)  # candidates for λ, as multiples of the mean diagonal of XᵀX
 _HELD_OUT, _MAX_USERS = 0.2, 2_000
-_MAX_TARGETS = 5_000  # items that are ranked while choosing, in larger catalogues
 _MAX_ENTRIES, _CHOICE_ENTRIES = 20_000_000, 5_000_000  # of the rows in the fit, and in the choice
 _CHOICE_CUT_ENTRIES = 3_000_000  # of transitions, while choosing
 # Of transitions in the fit: the second is tried with both half-lives, then more and less of them.
@@ -96,20 +96,52 @@ def solved_form(
     chosen = chosen or without_times(X)
     cuts = transitions(X, half_life, seed) if chosen.transition_share else None
     solver = ClosedFormSolver(history_weights(X, "binary", None), row_weight, cuts)
-    B = solver.solve_once(chosen)
-    if settings is None and values != "time" and held_out is not None:
+    B, low_rank = solver.solve_once(chosen), None
+    if settings is None and values != "time" and held_out is not None and not is_dense(X):
         history = history_weights(held_out.history, values, half_life)
-        B, chosen = _less_sure(B, chosen, solver, held_out._replace(history=history))
-    return SolvedForm(B, mean_history, half_life, settings=chosen)
+        given = solver, held_out._replace(history=history)
+        B, chosen = _less_sure(B, chosen, *given)
+        low_rank, chosen = _of_low_rank(B, chosen, *given, seed)
+    elif chosen.n_factors:
+        low_rank = low_rank_beside(B, solver, chosen.n_factors, seed)
+    return SolvedForm(B, mean_history, half_life, settings=chosen, low_rank=low_rank)
 
 
 def _less_sure(B, settings, solver, held_out):
     """(B, settings), or those of noisy rows where held-out items are clearly for these."""
-    if settings.kind == "ease" or B.shape[1] > EASE_MAX_ITEMS:
+    if B.shape[1] > EASE_MAX_ITEMS:
         return B, settings
     other = solver.solve_once(_NOISY_ROWS)
-    least = _BETTER * held_out_quality(B, held_out)
-    return (other, _NOISY_ROWS) if held_out_quality(other, held_out) > least else (B, settings)
+    least = _BETTER * held_out_quality(scores_of(B), held_out)
+    better = held_out_quality(scores_of(other), held_out) > least
+    return (other, _NOISY_ROWS) if better else (B, settings)
+
+
+def _of_low_rank(B, settings, solver, held_out, seed):
+    """(`LowRank` or None, settings): it joins where held-out items are clearly for it."""
+    n_factors = best_number(solver.X, solver.row_weight, seed)
+    if not n_factors:
+        return None, settings
+    low_rank = low_rank_beside(B, solver, n_factors, seed)
+    least = _BETTER_OF_LOW_RANK * held_out_quality(scores_of(B), held_out)
+    if held_out_quality(scores_of(B, low_rank), held_out) <= least:
+        return None, settings
+    return low_rank, settings._replace(n_factors=n_factors)
+
+
+def low_rank_beside(B, solver, n_factors, seed):
+    """The `LowRank` of the solver's rows whose scores spread as far as those of B."""
+    low_rank = low_rank_form(solver.X, solver.row_weight, seed).first(n_factors)
+    own = spread(low_rank.scores, solver.X)
+    share = spread(scores_of(B), solver.X) / own if own else 0.0
+    return low_rank._replace(write=low_rank.write * np.float32(share))
+
+
+def scores_of(B, low_rank=None):
+    """The function of weighted histories that a closed form is."""
+    if low_rank is None:
+        return lambda rows: rows @ B
+    return lambda rows: rows @ B + low_rank.scores(rows)
 
 
 def without_times(X):
@@ -153,24 +185,11 @@ def choose_settings(X, row_weight, half_life, seed, sets=False):
 
     def qualities(candidates):
         for settings, B in solver.solve(candidates):
-            yield settings, held_out_quality(B, read, ranked)
+            yield settings, held_out_quality(scores_of(B), read, ranked)
 
     kind, ridge, length_exponent = without_times(X)[:3]
     start = ClosedFormSettings(kind, ridge, length_exponent)
     return _search(qualities, start, len(cuts.rows) > 0, last_changes(ranked))
-
-
-def ranked_items(holdout, seed):
-    """The items that candidates have to rank: all (None), or of many some that were held out.
-
-    Held-out ones are about as popular as those that compete for the first places.
-    """
-    if holdout.shape[1] <= EASE_MAX_ITEMS:
-        return None
-    items = np.unique(holdout.indices)
-    if len(items) > _MAX_TARGETS:
-        items = np.random.default_rng(seed).choice(items, _MAX_TARGETS, replace=False)
-    return np.sort(items)
 
 
 def last_changes(ranked):
@@ -215,21 +234,3 @@ class _Best:
             place = values.index(getattr(before, name))
             near = values[max(place - 1, 0) : place + 2]
             self.try_all(before._replace(**{name: value}) for value in near)
-
-
-def held_out_quality(B, held_out, ranked=None):
-    """Mean nDCG@10 of held-out items, lists made of the `ranked` items (None: all).
-
-    The history of `held_out` is weighted.
-    """
-    read = held_out.history
-    seen, holdout = read, held_out.holdout
-    if ranked is not None:
-        seen, holdout = read[:, ranked], holdout[:, ranked]
-    lists = []
-    for first in range(0, read.shape[0], 500):
-        block = slice(first, first + 500)
-        scores = read[block] @ B
-        scores = scores.toarray() if sp.issparse(scores) else scores
-        lists.append(masked_topk(scores.astype(np.float32), K, seen[block])[0])
-    return held_out._replace(holdout=holdout).ndcg(np.concatenate(lists))

@@ -11,6 +11,7 @@ from .._utils.rows import scale_rows
 from .blending import blended, popularity_discounts
 from .ease import ease_of_gram
 from .gram import DenseGram, SparseGram
+from .low_rank import LowRank
 from .neighborhood import N_NEIGHBORS, neighborhood_matrices
 from .transitions import scaled_pair
 
@@ -26,7 +27,8 @@ class ClosedFormSettings(NamedTuple):
     diagonal of the Gram matrix, or `reg` itself where that is given, times an item's share of that
     mean to the power `ridge_exponent`. Of what is fitted, `transition_share` are transitions, their
     targets weighted with `target_half_life`. An item's weights are divided by its popularity to the
-    power `discount`, and get cosines of nearest items that spread `cosine_share` as far.
+    power `discount`, and get cosines of nearest items that spread `cosine_share` as far. With
+    `n_factors` projections on so many directions are added, whose scores spread as far.
     """
 
     kind: str  # "ease" or "neighborhood"
@@ -38,6 +40,7 @@ class ClosedFormSettings(NamedTuple):
     ridge_exponent: float = 0.0
     discount: float = 0.0
     cosine_share: float = 0.0
+    n_factors: int = 0
 
 
 class SolvedForm(NamedTuple):
@@ -48,6 +51,7 @@ class SolvedForm(NamedTuple):
     half_life: float | None = None  # with which histories of times are read
     floor: float = RECENCY_FLOOR  # of their weights
     settings: ClosedFormSettings | None = None  # where they were chosen here
+    low_rank: LowRank | None = None  # whose scores are added
 
 
 class ClosedFormSolver:

@@ -25,13 +25,14 @@ from .._utils.topk import EVERY_ITEM, ItemFilter, empty_lists, row_blocks
 from .chain_spaces import chain_space
 from .device import run_blocks, screens_in_bfloat16
 from .explanation import closed_form_contributions, leave_one_out
-from .ranking import TILE_ITEMS, EstimateScores, HeadScores, guided_lists, tile_starts
+from .ranking import guided_lists
 from .reverse_process import SamplingTables
 from .scoring import branch_scores, drawn_scores, guided_scores, staged_scores, swept_scores
 from .search import searched_lists
 from .search_depth import index_of
 from .settings import SamplingSettings
 from .state import model_state, restored
+from .tiles import EstimateScores, HeadScores, tile_starts, widest_tile
 from .wanted import WantedItems
 
 # Products of fewer rows are slower; of many more, two threads round rows otherwise than of few.
@@ -294,7 +295,7 @@ class FittedModel:
 
         n_columns = None
         if self.denoiser.head.ranks:  # scores are never there as a whole, but a tile at a time
-            n_columns = min(self.denoiser.n_items, TILE_ITEMS)
+            n_columns = widest_tile(self.denoiser.n_items)
         blocks = self.blocks(n, n_columns=n_columns)
         if index is not None:
             blocks = row_blocks(n, n_columns=1, most=_SEARCHED_ROWS)

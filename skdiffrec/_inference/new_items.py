@@ -25,6 +25,8 @@ _OF_ITEMS = (
     "network.disliked.table",
     "network.disliked.odds",
     "closed_form.unknown",
+    "closed_form.read",
+    "closed_form.write",
 )
 _NOT_OF_ITEMS = "network.head.narrow."
 _REG = 3.0  # λ: a feature that three items have, and no other, is believed by half

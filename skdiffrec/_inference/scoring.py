@@ -14,8 +14,8 @@ import torch
 
 from .._network.sparse_rows import UserRows
 from .._utils.host_state import in_own_state
-from .ranking import TILE_ITEMS, tile_starts
 from .reverse_process import mean_of_several, reverse_processes
+from .tiles import tile_starts, widest_tile
 
 
 @in_own_state()
@@ -144,7 +144,7 @@ def _empty(known, items):
 
 def _fill(scores, rows, tiles, n_items, items=None):
     """Write tiles into ``scores[rows]``, an ndarray of float32; those of `items` where given."""
-    widest = min(n_items, TILE_ITEMS)
+    widest = widest_tile(n_items)
     buffer = torch.empty(tiles.n_rows, widest, dtype=torch.float32, device=tiles.device)
     for start, stop in tile_starts(n_items):
         tile, places, picked = buffer[:, : stop - start], slice(start, stop), slice(None)

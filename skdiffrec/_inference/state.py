@@ -38,6 +38,7 @@ _YOUNGER = {
     "item_features": None,
     "item_feature_names": None,
     "closed_form_settings": None,
+    "closed_form_factors": 0,
     "n_updates": None,
 }
 _NETWORK, _CLOSED_FORM, _OPTIMIZER = "network.", "closed_form.", "optimizer."
@@ -63,6 +64,7 @@ def model_state(model):
         "item_feature_names": model.item_feature_names and list(model.item_feature_names),
         "closed_form": None if form is None else "sparse" if form.sparse else "dense",
         "closed_form_entries": form.weights.numel() if form is not None else 0,
+        "closed_form_factors": 0 if form is None else form.n_factors,
         "closed_form_half_life": None if form is None else form.half_life,
         "closed_form_floor": 0.0 if form is None else form.floor,
         "closed_form_settings": None if form is None else _settings(form.settings),
@@ -214,7 +216,7 @@ def _blank_form(record):
     settings = record["closed_form_settings"]
     reads = record["closed_form_half_life"], record["closed_form_floor"]
     reads = *reads, settings and ClosedFormSettings(**settings)
-    return ClosedForm.blank(record["n_items"], entries, *reads)
+    return ClosedForm.blank(record["n_items"], entries, record["closed_form_factors"], *reads)
 
 
 def _settings(settings):
@@ -261,6 +263,7 @@ def _schema(tensors):
         "item_feature_names": _is_names,
         "closed_form": is_one_of("dense", "sparse", None),
         "closed_form_entries": is_integer(0, n_bytes),
+        "closed_form_factors": is_integer(0, n_bytes),
         "closed_form_half_life": is_half_life,
         "closed_form_floor": lambda value: is_number(value) and 0 <= value <= 1,
         "closed_form_settings": _is_settings,
@@ -279,7 +282,8 @@ def _is_opinions(value):
 
 def _is_settings(value):
     """Is this what `_asdict` gives of `ClosedFormSettings`, or None?"""
-    if not isinstance(value, dict) or set(value) != set(ClosedFormSettings._fields):
+    names = set(ClosedFormSettings._fields)
+    if not isinstance(value, dict) or not names - {"n_factors"} <= set(value) <= names:
         return value is None
     optional = "reg", "target_half_life"
     return value["kind"] in ("ease", "neighborhood") and all(

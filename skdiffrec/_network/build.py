@@ -3,10 +3,10 @@
 from itertools import pairwise
 
 import numpy as np
-from sklearn.utils.extmath import randomized_svd
 
 from .._utils.recency import history_weights
 from .._utils.rows import sampled_rows, scale_rows
+from .._utils.singular_vectors import SVD_ENTRIES, right_singular_vectors
 from .conditions import Disliked, UserFeatures
 from .denoiser import N_TABLES, BagReader, Denoiser
 from .heads import EstimateHead, RankingHead
@@ -15,7 +15,6 @@ from .spaces import ItemSpace, LatentSpace
 
 _BYTES_OF_WEIGHT = 20  # itself, its gradient, two moments, the running average
 _LEAST_DEVIATION = 0.1  # of coordinates, in their mean
-_SVD_ENTRIES = 5_000_000  # interactions from which singular vectors are taken, at the most
 
 
 def assembled(
@@ -111,7 +110,7 @@ def build_denoiser(
     n_items = X.shape[1]
     space = ItemSpace(n_items)
     if latent_dim is not None:
-        rows = sampled_rows(X, _SVD_ENTRIES, seed)
+        rows = sampled_rows(X, SVD_ENTRIES, seed)
         some, weight = history_weights(X[rows], "binary", None), row_weight[rows]
         weighted = scale_rows(some, np.sqrt(weight))  # its Gram matrix counts a row w times
         V = right_singular_vectors(weighted, min(latent_dim, *some.shape), seed)
@@ -128,12 +127,6 @@ def build_denoiser(
         user_features=user_features,
         disliked=disliked,
     )
-
-
-def right_singular_vectors(X, rank, random_state):
-    """The leading right singular vectors (n_items, rank) of a sparse matrix."""
-    _, _, Vt = randomized_svd(X, rank, n_iter=4, random_state=random_state)
-    return np.ascontiguousarray(Vt.T)
 
 
 def latent_space(X, V, row_weight):

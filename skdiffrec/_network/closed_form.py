@@ -12,7 +12,7 @@ from .sparse_rows import SparseRows
 
 
 class ClosedForm(nn.Module):
-    """Scores D·c of weighted histories c.
+    """Scores D·c of weighted histories c, and what is of low rank beside D.
 
     Parameters
     ----------
@@ -26,18 +26,30 @@ class ClosedForm(nn.Module):
         Of their weights.
     settings : ClosedFormSettings or None
         By which D can be solved again of other rows.
+    low_rank : LowRank or None
+        Adds ``write·(readᵀ·c)``.
     """
 
     weights: torch.Tensor  # float32 (n_items, n_items), or (nnz,) of a sparse D
     items: torch.Tensor  # int32 (nnz,): columns of the entries of a sparse D
     offsets: torch.Tensor  # int64 (n_items + 1,)
     unknown: torch.Tensor  # float32 (n_items,): scores without a history
+    read: torch.Tensor | None  # float32 (n_items, n_factors)
+    write: torch.Tensor | None  # float32 (n_items, n_factors)
 
-    def __init__(self, D, mean_history, half_life=None, floor=RECENCY_FLOOR, settings=None):
+    def __init__(
+        self, D, mean_history, half_life=None, floor=RECENCY_FLOOR, settings=None, low_rank=None
+    ):
         super().__init__()
         self.half_life, self.floor, self.settings = half_life, floor, settings
         self.sparse = sp.issparse(D)
-        mean_scores = mean_history.astype(np.float32) @ D  # in float64, D would be copied
+        mean_history = mean_history.astype(np.float32)  # in float64, D would be copied
+        mean_scores = mean_history @ D
+        if low_rank is not None:
+            mean_scores = mean_scores + low_rank.scores(mean_history)
+        for name in ("read", "write"):
+            part = None if low_rank is None else torch.as_tensor(getattr(low_rank, name))
+            self.register_buffer(name, part)
         self.register_buffer("unknown", torch.as_tensor(mean_scores, dtype=torch.float32))
         parts = {"weights": D}
         if self.sparse:
@@ -47,9 +59,11 @@ class ClosedForm(nn.Module):
             self.register_buffer(name, torch.as_tensor(value).to(dtype))
 
     @classmethod
-    def blank(cls, n_items, n_entries, *reads):
+    def blank(cls, n_items, n_entries, n_factors, *reads):
         """One whose numbers are yet to be loaded; `n_entries` (or None) are those of a sparse D."""
         form = cls(np.zeros((0, n_items)), np.zeros(0), *reads)
+        if n_factors:
+            form.read, form.write = (torch.empty(n_items, n_factors) for _ in range(2))
         form.sparse = n_entries is not None
         if form.sparse:
             form.weights = torch.empty(n_entries, dtype=torch.float32)
@@ -58,6 +72,11 @@ class ClosedForm(nn.Module):
         else:
             form.weights = torch.empty(n_items, n_items, dtype=torch.float32)
         return form
+
+    @property
+    def n_factors(self):
+        """How many numbers of low rank it reads; 0 is none."""
+        return 0 if self.read is None else self.read.shape[1]
 
     @property
     def csr(self):
@@ -86,14 +105,30 @@ class ClosedForm(nn.Module):
             D[chosen], D[:, chosen] = before.weights[chosen], before.weights[:, chosen]
             D = D.cpu().numpy()
         new = ClosedForm(D, np.zeros(len(items)), self.half_life, self.floor, self.settings)
+        new.read, new.write = self._factors_with_items(before, chosen)
         new.unknown = torch.where(chosen, before.unknown, unknown)
         return new.to(unknown.device)
 
+    def _factors_with_items(self, before, chosen):
+        """(read, write), with another's vectors of the chosen items, turned to these directions."""
+        factors = self.read, self.write
+        if self.read is None or before.read is None or chosen.all():
+            return factors
+        pairs = zip(factors, (before.read, before.write), strict=True)
+        turned = (
+            old @ torch.linalg.lstsq(old[~chosen], new[~chosen]).solution for new, old in pairs
+        )
+        return (torch.where(chosen[:, None], *pair) for pair in zip(turned, factors, strict=True))
+
     def entries(self, rows, columns=slice(None)):
-        """Rows of D, or their values in some columns, as an ndarray of float32."""
+        """What items of a history add to scores, an ndarray of float32 (n_rows, n_columns)."""
         if self.sparse:
-            return self.csr[rows][:, columns].toarray()
-        return self.weights[rows][:, columns].cpu().numpy()
+            entries = self.csr[rows][:, columns].toarray()
+        else:
+            entries = self.weights[rows][:, columns].cpu().numpy()
+        if self.read is not None:
+            entries = entries + (self.read[rows] @ self.write[columns].T).cpu().numpy()
+        return entries
 
     def columns(self, start, stop):
         """Columns of D as `SparseRows.product` takes them."""
@@ -105,7 +140,8 @@ class ClosedForm(nn.Module):
         return part if device.type == "cpu" else SparseRows.from_csr(part, device)
 
     def forward(self, rows):
-        """D·c of weighted `SparseRows`, float32 (n_rows, n_items)."""
+        """Scores of weighted `SparseRows`, float32 (n_rows, n_items)."""
         n_items = len(self.unknown)
         out = self.weights.new_empty(len(rows.offsets) - 1, n_items)
-        return rows.product(self.columns(0, n_items), out)
+        out = rows.product(self.columns(0, n_items), out)
+        return out if self.read is None else out.addmm_(rows.multiply(self.read), self.write.T)

@@ -13,15 +13,10 @@ from closed_form_problems import (
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._closed_form import selection
+from skdiffrec._closed_form import held_out, selection
 from skdiffrec._closed_form.ease import ease_matrix
-from skdiffrec._closed_form.held_out import HeldOut
-from skdiffrec._closed_form.selection import (
-    choose_settings,
-    ranked_items,
-    solved_form,
-    without_times,
-)
+from skdiffrec._closed_form.held_out import HeldOut, ranked_items
+from skdiffrec._closed_form.selection import choose_settings, solved_form, without_times
 from skdiffrec._closed_form.solver import ClosedFormSettings, ClosedFormSolver
 from skdiffrec._utils.cuts import hide_share
 from skdiffrec._utils.recency import history_weights
@@ -80,17 +75,21 @@ def sparse_rows():
 
 @pytest.mark.parametrize(("times", "kind"), [(1.04, "neighborhood"), (1.06, "ease")])
 def test_held_out_items_must_clearly_want_more_ridge(times, kind, monkeypatch):
-    X, held_out = held_out_of(sparse_rows())
+    X, held = held_out_of(sparse_rows())
     weight = np.arange(X.shape[0]) % 3 + 1.0
-    quality = lambda B, _: 0.1 if sp.issparse(B) else 0.1 * times  # noqa: E731
+
+    def quality(score, held):
+        return 0.1 if sp.issparse(score(held.history)) else 0.1 * times
+
     monkeypatch.setattr(selection, "held_out_quality", quality)
-    form = solved_form(X, weight, "auto", held_out=held_out, **OPTIONS)
+    monkeypatch.setattr(selection, "best_number", lambda *_: 0)  # see test_low_rank.py
+    form = solved_form(X, weight, "auto", held_out=held, **OPTIONS)
     assert form.settings.kind == kind
     assert_same(form.weights, ClosedFormSolver(ones_of(X), weight).solve_once(form.settings))
-    update = matrix_of(X, weight, held_out=held_out, settings=form.settings)
+    update = matrix_of(X, weight, held_out=held, settings=form.settings)
     assert_same(update, form.weights)
     monkeypatch.setattr(selection, "EASE_MAX_ITEMS", X.shape[1] - 1)
-    assert sp.issparse(matrix_of(X, weight, held_out=held_out))
+    assert sp.issparse(matrix_of(X, weight, held_out=held))
 
 
 def test_noise_wants_more_ridge_and_strong_patterns_do_not():
@@ -100,9 +99,9 @@ def test_noise_wants_more_ridge_and_strong_patterns_do_not():
     together = sp.lil_array((500, 1000), dtype=np.float32)
     together[np.arange(500)[:, None], items] = 1
     for rows, kind in ((X, "ease"), (together.tocsr(), "neighborhood")):
-        rest, held_out = held_out_of(rows)
+        rest, held = held_out_of(rows)
         assert without_times(rest).kind == "neighborhood"
-        form = solved_form(rest, np.ones(500), "auto", held_out=held_out, **OPTIONS)
+        form = solved_form(rest, np.ones(500), "auto", held_out=held, **OPTIONS)
         assert form.settings.kind == kind
 
 
@@ -113,9 +112,9 @@ def test_the_closed_form_is_chosen_on_whole_orders(monkeypatch):
     X, asked = sp.csr_array(dense_rows), []
     true = selection.held_out_quality
 
-    def quality(B, held_out, *args):
-        asked.append(held_out)
-        return true(B, held_out, *args)
+    def quality(score, held, *args):
+        asked.append(held)
+        return true(score, held, *args)
 
     monkeypatch.setattr(selection, "held_out_quality", quality)
     for sets in (True, False):
@@ -140,6 +139,7 @@ def test_rows_that_cannot_be_divided_choose_nothing():
 def test_forms_that_are_tried(n_items, kinds, monkeypatch):
     """Every step with what was best before it; the best of all is chosen, once solved a ridge."""
     monkeypatch.setattr(selection, "EASE_MAX_ITEMS", 40)
+    monkeypatch.setattr(held_out, "MOST_RANKED", 40)
     X, found = random_times(200, n_items), {}
     true = selection.held_out_quality
 
@@ -148,8 +148,8 @@ def test_forms_that_are_tried(n_items, kinds, monkeypatch):
             tried.append(settings)
             yield settings, B
 
-    def quality(B, *args):
-        found[tried[-1]] = true(B, *args)
+    def quality(*args):
+        found[tried[-1]] = true(*args)
         return found[tried[-1]]
 
     tried, solve = [], ClosedFormSolver.solve
@@ -242,20 +242,21 @@ def test_a_given_recommender_learns_from_all_rows(monkeypatch):
 def test_what_is_ranked_in_a_large_catalogue(monkeypatch):
     holdout = popular_csr(50, 200)
     assert ranked_items(holdout, 0) is None
-    monkeypatch.setattr(selection, "EASE_MAX_ITEMS", 100)
-    assert_array_equal(ranked_items(holdout, 0), np.unique(holdout.indices))
-    monkeypatch.setattr(selection, "_MAX_TARGETS", 20)
+    met = np.unique(holdout.indices)
+    monkeypatch.setattr(held_out, "MOST_RANKED", len(met))
+    assert_array_equal(ranked_items(holdout, 0), met)
+    monkeypatch.setattr(held_out, "MOST_RANKED", 20)
     some = ranked_items(holdout, 0)
     assert len(some) == 20 and (np.diff(some) > 0).all()
     assert np.isin(some, holdout.indices).all()
     assert_array_equal(some, ranked_items(holdout, 0))
 
 
-@pytest.mark.parametrize("n_ranked", [5, 1_000])
+@pytest.mark.parametrize("n_ranked", [5, 50, 1_000])
 def test_a_choice_among_ranked_items(n_ranked, monkeypatch):
     """With few of them, users without a held-out item are left out rather than NaN."""
     monkeypatch.setattr(selection, "EASE_MAX_ITEMS", 10)
-    monkeypatch.setattr(selection, "_MAX_TARGETS", n_ranked)
+    monkeypatch.setattr(held_out, "MOST_RANKED", n_ranked)
     X, found = random_times(300, 60), {}
     true = selection._search
 
@@ -273,4 +274,6 @@ def test_a_choice_among_ranked_items(n_ranked, monkeypatch):
     assert chosen == max(found, key=lambda settings: found[settings])
     assert chosen == choose_settings(X, np.ones(300), 5.0, 0)
     holdout = hide_items(X[np.diff(X.indptr) > 1], "time", 0.2, 0)[1]
-    assert len(ranked_items(holdout, 0)) <= n_ranked
+    ranked = ranked_items(holdout, 0)
+    assert (ranked is None) == (n_ranked > 60)
+    assert ranked is None or len(ranked) <= n_ranked

@@ -7,8 +7,9 @@ import torch
 from denoiser_problems import LATENT, N_ITEMS, T, normalized, random_csr, to_rows
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._network.build import build_denoiser, latent_space, right_singular_vectors
+from skdiffrec._network.build import build_denoiser, latent_space
 from skdiffrec._network.spaces import ItemSpace
+from skdiffrec._utils.singular_vectors import right_singular_vectors
 
 
 def test_item_space_is_the_row_itself():
