@@ -19,7 +19,6 @@ from skdiffrec.metrics import ndcg_at_k, precision_at_k, recall_at_k
 
 SETS = "lastfm ml-1m_clean gowalla amazon-office".split()
 SHARES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05)
-FEWER = {"gowalla": (1.0, 0.4, 0.1)}  # whose fits take minutes
 SCALES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0)
 ONE = SCALES.index(1.0)
 METRICS = {
@@ -108,7 +107,7 @@ def compared(models, share, where):
 
 def study(name, options):
     data, rows, effects = load(name, options), [], []
-    for share in FEWER.get(name, SHARES):
+    for share in SHARES:
         runs, kept = [], []
         for seed in range(options.seeds):
             thin = thinned(data.train, share, seed)

@@ -18,7 +18,7 @@ from .held_out import HeldOut, held_out_quality, ranked_items
 
 _LENGTH_EXPONENT = 0.5  # a user of n items counts as n ** -.5 users
 _POPULARITY_EXPONENT = 0.4  # of the counts that an item's column is divided by
-_NUMBERS = (8, 16, 32, 64, 128, 256)  # of directions, to choose from
+_NUMBERS = (8, 16, 32, 64, 128)  # of directions, to choose from
 _HELD_OUT, _MAX_USERS = 0.2, 2_000
 
 
@@ -38,7 +38,7 @@ class LowRank(NamedTuple):
 
 
 def low_rank_form(X, row_weight, seed):
-    """A `LowRank` of up to 256 directions, the leading ones first.
+    """A `LowRank` of up to 128 directions, the leading ones first.
 
     Parameters
     ----------
