@@ -1,20 +1,21 @@
 """New items by their features: a tenth of the items is taken out of training altogether.
 
     python benchmarks/new_items.py ../shared/data/amazon-beauty.npz \
-        --out benchmarks/results/new_items.json
+        --lightfm-python ENV/bin/python --out benchmarks/results/new_items.json
 
 Beside NAME.npz lies NAME.features.npz. Models are fitted to the train part without these items,
 which `add_items` then adds. "new": recall@20 of lists of new items alone, of users who took some of
 them in the test part, among all new items. "known": nDCG@10 of the other items of the test part,
 before new items are added and after, where they compete for the places. Content ItemKNN scores a
 new item by the cosines of its features with those of the history, rare features weighing more
-(idf) or not, which the valid part chooses. Means over seeds (other items, other weights), with 95 %
+(idf) or not, which the valid part chooses; LightFM (`lightfm_peers.py`, in an environment of its
+own) learns from the same features. Means over seeds (other items, other weights), with 95 %
 intervals of a paired bootstrap over users.
 """
 
 import numpy as np
 import scipy.sparse as sp
-from protocol import arguments, save
+from protocol import arguments, feature_scores, save
 from timing import machine, markdown
 
 from skdiffrec import CFGDiffusionRecommender
@@ -55,7 +56,7 @@ def recall(scores_or_ids, truth, seed):
     return np.asarray(recall_at_k(ids, truth, 20, per_user=True))
 
 
-def seeded(parts, F, seed):
+def seeded(parts, F, seed, lightfm):
     """{model: value of every user}."""
     n_items = F.shape[0]
     new = np.sort(np.random.default_rng(seed).choice(n_items, n_items // 10, replace=False))
@@ -80,15 +81,20 @@ def seeded(parts, F, seed):
     best = content[max(valid, key=valid.get)]
     best[of_new["valid"].nonzero()] = -np.inf
     found["new items, content ItemKNN"] = recall(best, of_new["test"], seed)
+    if lightfm:
+        given = train, F[known], F[new], "--items"
+        scores = feature_scores(lightfm, "lightfm_peers.py", *given)
+        scores[of_new["valid"].nonzero()] = -np.inf
+        found["new items, LightFM"] = recall(scores, of_new["test"], seed)
     return found
 
 
 def main():
-    options = arguments(__doc__)
+    options = arguments(__doc__, {"lightfm": "lightfm==1.17"})
     parts, F = load(options.data)
     found: dict = {}
     for seed in range(options.seeds):
-        for key, each in seeded(parts, F, seed).items():
+        for key, each in seeded(parts, F, seed, options.lightfm_python).items():
             found.setdefault(key, []).append(each)
         rows = []
         for key, seeds in found.items():

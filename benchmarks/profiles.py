@@ -1,24 +1,21 @@
 """Users nobody has met, by their features: five folds of unseen users, with 0, 1, 3 and 5 items.
 
-    python benchmarks/profiles.py ../shared/data/ml-100k.npz --irspack-python ENV/bin/python
+    python benchmarks/profiles.py ../shared/data/ml-100k.npz \
+        --irspack-python ENV/bin/python --lightfm-python OTHER/bin/python
 
 Beside NAME.npz lies NAME.features.npz (its README says what they hold). Rows are the train part. Of
 each fold the test users' rows are hidden: without any history the truth is the whole row, else all
 but 1, 3 or 5 items drawn at random. CFGDiffusionRecommender has its defaults, with and without
 `user_features`; the ridge is popularity plus a ridge regression of centred rows on centred
 features, its λ of a grid by nDCG@10 on a fifth of the training users, as irspack's settings
-(`irspack_peers.py`, in an environment of its own). Means over folds and seeds (other folds),
-differences with 95 % intervals of a paired bootstrap over users.
+(`irspack_peers.py`) and LightFM's on a tenth (`lightfm_peers.py`), each in an environment of its
+own. Means over folds and seeds (other folds), differences with 95 % intervals of a paired bootstrap
+over users.
 """
-
-import argparse
-import pathlib
-import subprocess
-import tempfile
 
 import numpy as np
 import scipy.sparse as sp
-from protocol import save
+from protocol import arguments, feature_scores, save
 from sklearn.model_selection import KFold
 from timing import machine, markdown
 
@@ -74,23 +71,7 @@ def chosen_ridge(X, F, rng):
     return RIDGES[int(np.argmax(found))]
 
 
-def irspack_scores(python, X, F, new):
-    script = pathlib.Path(__file__).parent / "irspack_peers.py"
-    with tempfile.TemporaryDirectory() as folder:
-        rows, out = (pathlib.Path(folder) / name for name in ("rows.npz", "scores.npz"))
-        named = {"train": X, "train_features": F, "new_features": new}
-        parts = {
-            f"{name}_{part}": getattr(matrix, part)
-            for name, matrix in named.items()
-            for part in ("indices", "indptr", "shape")
-        }
-        np.savez(rows, **parts)
-        command = [python, str(script), "--rows", str(rows), "--out", str(out)]
-        subprocess.run(command, check=True, capture_output=True)
-        return np.load(out)["scores"]
-
-
-def fold(X, F, train, test, seed, irspack):
+def fold(X, F, train, test, seed, peers):
     """{(length, model): nDCG@10 of every test user}."""
     rng, found = np.random.default_rng(seed), {}
     rows, features, new = X[train], F[train], F[test]
@@ -108,8 +89,8 @@ def fold(X, F, train, test, seed, irspack):
             lists["popularity"] = share
             reg = chosen_ridge(rows, features, rng)
             lists["ridge"] = ridge_scores(rows, features, new, reg)
-            if irspack:
-                lists["irspack ALS with features"] = irspack_scores(irspack, rows, features, new)
+            for name, (python, script) in peers.items():
+                lists[name] = feature_scores(python, script, rows, features, new)
         found |= {(length, name): quality(made, truth) for name, made in lists.items()}
     return found
 
@@ -137,18 +118,18 @@ def table(values):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("--irspack-python", help="python with irspack==0.5.2")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", help="JSON")
-    options = parser.parse_args()
+    options = arguments(__doc__, {"irspack": "irspack==0.5.2", "lightfm": "lightfm==1.17"})
+    peers = {}
+    if options.irspack_python:
+        peers["irspack ALS with features"] = options.irspack_python, "irspack_peers.py"
+    if options.lightfm_python:
+        peers["LightFM"] = options.lightfm_python, "lightfm_peers.py"
     X, F = load(options.data)
     found: dict = {}
     for seed in range(options.seeds):
         folds = KFold(5, shuffle=True, random_state=seed).split(np.arange(X.shape[0]))
         for train, test in folds:
-            for key, each in fold(X, F, train, test, seed, options.irspack_python).items():
+            for key, each in fold(X, F, train, test, seed, peers).items():
                 by_user = found.setdefault(key, np.full((options.seeds, X.shape[0]), np.nan))
                 by_user[seed, test] = each
         rows = table({key: each[: seed + 1] for key, each in found.items()})

@@ -24,12 +24,17 @@ def longest(X):
     return int(np.diff(X.indptr).max())
 
 
-def arguments(description):
-    """Options of a benchmark of one data set: its path, the number of seeds, where to save."""
+def arguments(description, peers=()):
+    """Options of a benchmark of one data set: its path, the number of seeds, where to save.
+
+    Each of `peers`, {name: packages}, is a Python of an environment with them.
+    """
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("data", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", help="JSON")
+    for name, packages in dict(peers).items():
+        parser.add_argument(f"--{name}-python", help=f"python with {packages}")
     return parser.parse_args()
 
 
@@ -41,11 +46,39 @@ def save(path, record):
 
 def run_recbole(python, path, model, settings, more=()):
     """The arrays that `recbole_peers.py` makes in the environment of `python`, {name: array}."""
-    script = pathlib.Path(__file__).parent / "recbole_peers.py"
+    options = ["--data", str(path), "--model", model, *more, "--settings", json.dumps(settings)]
+    return _arrays_of(python, "recbole_peers.py", options)
+
+
+def feature_scores(python, script, train, known, new, *options):
+    """Scores of users or items nobody has met that a script of feature-aware peers makes.
+
+    Parameters
+    ----------
+    python : str
+        Of the environment that it needs.
+    script : {"irspack_peers.py", "lightfm_peers.py"}
+    train, known, new : csr_array
+        Users x items, features of those that are known and of new ones.
+    """
+    named = {"train": train, "train_features": known, "new_features": new}
+    parts = {
+        f"{name}_{part}": getattr(matrix, part)
+        for name, matrix in named.items()
+        for part in ("indices", "indptr", "shape")
+    }
     with tempfile.TemporaryDirectory() as folder:
-        out = os.path.join(folder, "lists.npz")
-        command = [python, str(script), "--data", str(path), "--model", model, *more]
-        command += ["--settings", json.dumps(settings), "--out", out]
+        rows = os.path.join(folder, "rows.npz")
+        np.savez(rows, **parts)
+        return _arrays_of(python, script, ["--rows", rows, *options])["scores"]
+
+
+def _arrays_of(python, script, options):
+    """What a script beside this one writes into its ``--out``, run by another Python."""
+    script = pathlib.Path(__file__).parent / script
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "out.npz")
+        command = [python, str(script), *options, "--out", out]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from skdiffrec import CFGDiffusionRecommender
-from skdiffrec._inference import tiles
+from skdiffrec._inference import ranking
 from skdiffrec.model_selection import GuidanceScaleCV
 
 FORMATS = "csr csc coo lil dok dia bsr".split()
@@ -162,7 +162,7 @@ class TestDiffusion:
         blocked, allowed = (sp.csr_array(rng.random((N_USERS, N_ITEMS)) < p) for p in (0.3, 0.5))
         scores, seen = fitted.decision_function(interactions), interactions.toarray()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tiles, "TILE_ITEMS", tile_items)
+            patch.setattr(ranking, "TILE_ITEMS", tile_items)
             model = copy.deepcopy(fitted)  # its tables are cut into tiles anew
             ids, _ = model.recommend(k=8, filter_items=blocked, items=allowed)
         never, only = (

@@ -11,7 +11,7 @@ from conftest import tiny_cfg
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec import persistence
-from skdiffrec._inference import tiles
+from skdiffrec._inference import ranking
 from skdiffrec._inference.state import model_state
 from skdiffrec._utils.topk import masked_topk
 from skdiffrec.datasets import make_interactions
@@ -48,7 +48,7 @@ def test_lists_are_the_best_of_all_scores(model, data, monkeypatch):
     scores = model.decision_function(data.train)
     expected = masked_topk(scores.copy(), K, data.train)[0]
     assert_array_equal(model.recommend(np.arange(500), K)[0], expected)
-    monkeypatch.setattr(tiles, "TILE_ITEMS", 160)
+    monkeypatch.setattr(ranking, "TILE_ITEMS", 160)
     in_tiles = copy.deepcopy(model)
     assert (in_tiles.recommend(np.arange(500), K)[0] == expected).mean() > 0.99
     assert_allclose(in_tiles.decision_function(data.train), scores, rtol=1e-4, atol=1e-4)

@@ -8,18 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils.cuts import divisible_rows, hide_share
-from .._utils.recency import history_weights
-from .._utils.row_view import replaced_rows
 from .._utils.rows import sampled_rows, scale_rows
 from .._utils.singular_vectors import SVD_ENTRIES, right_singular_vectors
-from .blending import popularity_discounts
-from .held_out import HeldOut, held_out_quality, ranked_items
+from .blending import popularity_discounts, spread
 
 _LENGTH_EXPONENT = 0.5  # a user of n items counts as n ** -.5 users
 _POPULARITY_EXPONENT = 0.4  # of the counts that an item's column is divided by
-_NUMBERS = (8, 16, 32, 64, 128)  # of directions, to choose from
-_HELD_OUT, _MAX_USERS = 0.2, 2_000
+MOST_FACTORS = 128
 
 
 class LowRank(NamedTuple):
@@ -54,31 +49,26 @@ def low_rank_form(X, row_weight, seed):
     scaled = scale_rows(X[rows], np.sqrt(row_weight[rows] * lengths**-_LENGTH_EXPONENT))
     scaled.data *= factor[scaled.indices]
     # the leading ones of more directions than are kept are found more exactly
-    V = right_singular_vectors(scaled, min(_NUMBERS[-1], *scaled.shape), seed)
+    V = right_singular_vectors(scaled, min(MOST_FACTORS, *scaled.shape), seed)
     return LowRank(
         *(np.ascontiguousarray(V * f[:, None], np.float32) for f in (factor, 1 / factor))
     )
 
 
-def best_number(X, row_weight, seed):
-    """How many directions find most of the held-out items of up to 2,000 users; 0 of none.
+def low_rank_beside(form, score, read, settings):
+    """A `LowRank` whose scores spread over items `factor_share` as far as those of a closed form.
 
     Parameters
     ----------
-    X, row_weight, seed
-        As in `low_rank_form`.
+    form : LowRank
+        Of all directions.
+    score : callable
+        The function of weighted histories that the closed form is.
+    read : csr_array of float32, shape (n_rows, n_items)
+        Weighted histories, some of which say how far scores spread.
+    settings : ClosedFormSettings
     """
-    divisible = divisible_rows(X, False)
-    if not len(divisible):
-        return 0
-    n_chosen = min(len(divisible), _MAX_USERS)
-    chosen = np.sort(np.random.default_rng(seed).choice(divisible, n_chosen, replace=False))
-    history, holdout = hide_share(X[chosen], "binary", _HELD_OUT, seed, False)
-    train = history_weights(replaced_rows(X, chosen, history), "binary", None)
-    form = low_rank_form(train, row_weight, seed)
-    held_out = HeldOut(history_weights(history, "binary", None), holdout, row_weight[chosen])
-    ranked = ranked_items(holdout, seed)
-    form = form if ranked is None else form._replace(write=form.write[ranked])
-    numbers = [n for n in _NUMBERS if n <= form.read.shape[1]] or [form.read.shape[1]]
-    found = [held_out_quality(form.first(n).scores, held_out, ranked) for n in numbers]
-    return numbers[int(np.argmax(found))]
+    low_rank = form.first(settings.n_factors)
+    own = spread(low_rank.scores, read)
+    factor = settings.factor_share * spread(score, read) / own if own else 0.0
+    return low_rank._replace(write=low_rank.write * np.float32(factor))

@@ -10,7 +10,9 @@ from .._utils.cuts import OrderedRows
 from .._utils.recency import history_weights
 from .._utils.rows import sampled_rows
 from .held_out import held_out_quality, hold_out_moments, ranked_items
-from .selection import last_changes, scores_of
+from .low_rank import low_rank_beside, low_rank_form
+from .low_rank_choice import scores_of, with_share
+from .selection import last_changes
 from .solver import EASE_MAX_ITEMS, ClosedFormSettings, ClosedFormSolver, SolvedForm
 from .transitions import Transitions
 
@@ -52,26 +54,33 @@ def next_item_form(X, row_weight, *, horizon, half_life, seed, held_out=None, se
     X, row_weight = X[rows], row_weight[rows]
     if settings is not None:
         solver = _solver(X, row_weight, horizon, half_life, seed)
-        return _solved(X, solver, settings, half_life)
+        return _solved(X, solver, settings, half_life, seed)
     rest = X
     if held_out is None:
         users = np.flatnonzero(np.diff(X.indptr) > 1)[:_MAX_USERS]
         rest, held_out = hold_out_moments(X, users, row_weight, horizon, _HELD_OUT, seed)
     best = _search(rest, row_weight, horizon, half_life, seed, held_out)
     settings, half_life, solver = best.settings, best.half_life, best.solver
+    if best.held_out is not None:
+        _, B = next(solver.solve([settings]))
+        read = _read(rest, half_life)
+        settings = with_share(B, settings, solver, best.held_out, read, seed, best.ranked)
     if rest is not X:
         solver = _solver(X, row_weight, horizon, half_life, seed)
-    return _solved(X, solver, settings, half_life)
+    return _solved(X, solver, settings, half_life, seed)
 
 
-def _solved(X, solver, settings, half_life):
+def _solved(X, solver, settings, half_life, seed):
     """The `SolvedForm` of rows of times, of which `solver` was made."""
     solver.columns = None
     if not len(solver.transitions.rows):
         settings = settings._replace(transition_share=0.0)
     row_weight = solver.row_weight / solver.row_weight.sum()
-    mean_history = _read(X, half_life).T @ row_weight
-    return SolvedForm(solver.solve_once(settings), mean_history, half_life, 0.0, settings)
+    B, read, low_rank = solver.solve_once(settings), _read(X, half_life), None
+    if settings.n_factors:
+        form = low_rank_form(solver.X, solver.row_weight, seed)
+        low_rank = low_rank_beside(form, scores_of(B), read, settings)
+    return SolvedForm(B, read.T @ row_weight, half_life, 0.0, settings, low_rank)
 
 
 def _search(X, row_weight, horizon, half_life, seed, held_out):

@@ -8,9 +8,9 @@ from .._utils.cuts import divisible_rows, hide_share
 from .._utils.recency import history_weights
 from .._utils.row_view import sum_over_rows
 from .._utils.rows import is_dense, sampled_rows
-from .blending import spread
 from .held_out import HeldOut, held_out_quality, ranked_items
-from .low_rank import best_number, low_rank_form
+from .low_rank import low_rank_beside, low_rank_form
+from .low_rank_choice import scores_of, with_low_rank
 from .solver import EASE_MAX_ITEMS, ClosedFormSettings, ClosedFormSolver, SolvedForm
 from .transitions import transitions
 
@@ -27,9 +27,9 @@ _DENSE_ROWS = ClosedFormSettings(
     "ease", 10.0, 0.0, ridge_exponent=0.5, discount=0.2, cosine_share=1.0
 )
 # Rows of few items that have little in common, tried where items are held out. These favour little
-# ridge, so that it must be better by a twentieth; what is of low rank must be beyond chance.
+# ridge, so that it must be better by a twentieth.
 _NOISY_ROWS = ClosedFormSettings("ease", 30.0, 0.5, ridge_exponent=0.5)
-_BETTER, _BETTER_OF_LOW_RANK = 1.05, 1.02
+_BETTER = 1.05
 _RIDGES = (3.0, 10.0, 30.0)  # candidates for λ, as multiples of the mean diagonal of XᵀX
 _HELD_OUT, _MAX_USERS = 0.2, 2_000
 _MAX_ENTRIES, _CHOICE_ENTRIES = 20_000_000, 5_000_000  # of the rows in the fit, and in the choice
@@ -101,9 +101,10 @@ def solved_form(
         history = history_weights(held_out.history, values, half_life)
         given = solver, held_out._replace(history=history)
         B, chosen = _less_sure(B, chosen, *given)
-        low_rank, chosen = _of_low_rank(B, chosen, *given, seed)
+        chosen, low_rank = with_low_rank(B, chosen, *given, seed)
     elif chosen.n_factors:
-        low_rank = low_rank_beside(B, solver, chosen.n_factors, seed)
+        form = low_rank_form(solver.X, row_weight, seed)
+        low_rank = low_rank_beside(form, scores_of(B), solver.X, chosen)
     return SolvedForm(B, mean_history, half_life, settings=chosen, low_rank=low_rank)
 
 
@@ -115,33 +116,6 @@ def _less_sure(B, settings, solver, held_out):
     least = _BETTER * held_out_quality(scores_of(B), held_out)
     better = held_out_quality(scores_of(other), held_out) > least
     return (other, _NOISY_ROWS) if better else (B, settings)
-
-
-def _of_low_rank(B, settings, solver, held_out, seed):
-    """(`LowRank` or None, settings): it joins where held-out items are clearly for it."""
-    n_factors = best_number(solver.X, solver.row_weight, seed)
-    if not n_factors:
-        return None, settings
-    low_rank = low_rank_beside(B, solver, n_factors, seed)
-    least = _BETTER_OF_LOW_RANK * held_out_quality(scores_of(B), held_out)
-    if held_out_quality(scores_of(B, low_rank), held_out) <= least:
-        return None, settings
-    return low_rank, settings._replace(n_factors=n_factors)
-
-
-def low_rank_beside(B, solver, n_factors, seed):
-    """The `LowRank` of the solver's rows whose scores spread as far as those of B."""
-    low_rank = low_rank_form(solver.X, solver.row_weight, seed).first(n_factors)
-    own = spread(low_rank.scores, solver.X)
-    share = spread(scores_of(B), solver.X) / own if own else 0.0
-    return low_rank._replace(write=low_rank.write * np.float32(share))
-
-
-def scores_of(B, low_rank=None):
-    """The function of weighted histories that a closed form is."""
-    if low_rank is None:
-        return lambda rows: rows @ B
-    return lambda rows: rows @ B + low_rank.scores(rows)
 
 
 def without_times(X):

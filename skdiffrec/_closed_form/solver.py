@@ -28,7 +28,8 @@ class ClosedFormSettings(NamedTuple):
     mean to the power `ridge_exponent`. Of what is fitted, `transition_share` are transitions, their
     targets weighted with `target_half_life`. An item's weights are divided by its popularity to the
     power `discount`, and get cosines of nearest items that spread `cosine_share` as far. With
-    `n_factors` projections on so many directions are added, whose scores spread as far.
+    `n_factors` projections on so many directions are added, whose scores spread `factor_share` as
+    far.
     """
 
     kind: str  # "ease" or "neighborhood"
@@ -41,6 +42,7 @@ class ClosedFormSettings(NamedTuple):
     discount: float = 0.0
     cosine_share: float = 0.0
     n_factors: int = 0
+    factor_share: float = 1.0
 
 
 class SolvedForm(NamedTuple):

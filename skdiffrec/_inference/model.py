@@ -24,15 +24,15 @@ from .._utils.rows import unit_free
 from .._utils.topk import EVERY_ITEM, ItemFilter, empty_lists, row_blocks
 from .chain_spaces import chain_space
 from .device import run_blocks, screens_in_bfloat16
+from .estimate_scores import EstimateScores
 from .explanation import closed_form_contributions, leave_one_out
-from .ranking import guided_lists
+from .ranking import HeadScores, guided_lists, tile_starts, widest_tile
 from .reverse_process import SamplingTables
 from .scoring import branch_scores, drawn_scores, guided_scores, staged_scores, swept_scores
 from .search import searched_lists
 from .search_depth import index_of
 from .settings import SamplingSettings
 from .state import model_state, restored
-from .tiles import EstimateScores, HeadScores, tile_starts, widest_tile
 from .wanted import WantedItems
 
 # Products of fewer rows are slower; of many more, two threads round rows otherwise than of few.
@@ -178,18 +178,17 @@ class FittedModel:
 
     @in_own_state()
     def _new_tables(self, reference):
-        space = chain_space(self.denoiser, reference)
-        wanted = None
+        net, wanted = self.denoiser, None
+        space = chain_space(net, reference)
         if self.item_features is not None:
-            starts = tile_starts(self.denoiser.n_items)
+            starts = tile_starts(net.n_items)
             wanted = WantedItems(self.item_features, self.score_spread, starts, self.device)
         scores: HeadScores | EstimateScores = EstimateScores(space, self.half_life, wanted)
         if self.denoiser.head.ranks:
             form = self.closed_form, self.closed_form_scale
-            net = self.denoiser
             besides = net.user_features, net.disliked, self.conditions, wanted
             scores = HeadScores(net.head, *form, *besides)
-        return SamplingTables(self.denoiser, self.diffusion, space, scores)
+        return SamplingTables(net, self.diffusion, space, scores)
 
     @in_own_state(device=True)
     def to(self, device: torch.device) -> "FittedModel":

@@ -14,8 +14,8 @@ import torch
 
 from .._network.sparse_rows import UserRows
 from .._utils.host_state import in_own_state
+from .ranking import tile_starts, widest_tile
 from .reverse_process import mean_of_several, reverse_processes
-from .tiles import tile_starts, widest_tile
 
 
 @in_own_state()

@@ -16,9 +16,8 @@ from .._network.sparse_rows import UserRows
 from .._utils.host_state import in_own_state
 from .._utils.topk import EVERY_ITEM
 from .item_index import ItemIndex
-from .ranking import guided_lists
+from .ranking import guided_lists, tile_starts
 from .search import searched_lists
-from .tiles import tile_starts
 
 _N_USERS, _LENGTH, _K = 128, 10, 20  # of their histories, of their lists
 _FOUND = 0.98  # of the exact lists

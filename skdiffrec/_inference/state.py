@@ -283,7 +283,10 @@ def _is_opinions(value):
 def _is_settings(value):
     """Is this what `_asdict` gives of `ClosedFormSettings`, or None?"""
     names = set(ClosedFormSettings._fields)
-    if not isinstance(value, dict) or not names - {"n_factors"} <= set(value) <= names:
+    if (
+        not isinstance(value, dict)
+        or not names - {"n_factors", "factor_share"} <= set(value) <= names
+    ):
         return value is None
     optional = "reg", "target_half_life"
     return value["kind"] in ("ease", "neighborhood") and all(

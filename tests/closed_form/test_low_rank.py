@@ -6,12 +6,15 @@ import scipy.sparse as sp
 from closed_form_problems import ones_of, popular_csr
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdiffrec._closed_form import low_rank, selection
+from skdiffrec._closed_form import low_rank, low_rank_choice, selection
 from skdiffrec._closed_form.blending import spread
 from skdiffrec._closed_form.held_out import HeldOut, held_out_quality
-from skdiffrec._closed_form.low_rank import best_number, low_rank_form
-from skdiffrec._closed_form.selection import scores_of, solved_form
+from skdiffrec._closed_form.low_rank import low_rank_form
+from skdiffrec._closed_form.low_rank_choice import best_number, scores_of
+from skdiffrec._closed_form.next_items import next_item_form
+from skdiffrec._closed_form.selection import solved_form
 from skdiffrec._utils.cuts import hide_share
+from skdiffrec._utils.recency import history_weights
 from skdiffrec.datasets import make_interactions
 
 OPTIONS = dict(values="binary", half_life=None, seed=0)
@@ -99,11 +102,11 @@ def test_they_join_such_rows_and_find_more_of_what_was_not_seen():
 def test_held_out_items_must_be_clearly_for_them(times, joins, monkeypatch):
     X, held_out = cut(sparse_rows(), 300)
 
-    def quality(score, held_out):
+    def quality(score, held_out, *_):
         scores = score(held_out.history)
         return 0.1 if sp.issparse(scores) else 0.1 * times
 
-    monkeypatch.setattr(selection, "held_out_quality", quality)
+    monkeypatch.setattr(low_rank_choice, "held_out_quality", quality)
     monkeypatch.setattr(selection, "EASE_MAX_ITEMS", 10)
     weight = np.arange(500) % 3 + 1.0
     form = solved_form(X, weight, "auto", held_out=held_out, **OPTIONS)
@@ -136,3 +139,41 @@ def test_of_many_interactions_a_sample_is_read(monkeypatch):
     assert form.read.shape[1] < 100 and np.isfinite(form.read).all()
     unmet = np.diff(X.tocsc().indptr) == 0
     assert_allclose(form.read[unmet], 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("best", [0.0, 0.25, 1.0])
+def test_the_next_items_choose_how_far_scores_spread(best, monkeypatch):
+    """A quality of its own for each share tells which one is taken, and updates repeat it."""
+    X, weight = popular_csr(120, 30, weighted=False), np.ones(120)
+    X.data = np.random.default_rng(0).permutation(X.nnz) + 1.0
+    spreads = []
+
+    def quality(score, held_out, ranked):
+        spreads.append(spread(score, held_out.history))
+        return 1.0 if np.isclose(len(spreads) - 1, {0.0: 0, 0.25: 1, 1.0: 3}[best]) else 0.5
+
+    monkeypatch.setattr(low_rank_choice, "held_out_quality", quality)
+
+    def solved(**options):
+        return next_item_form(X, weight, horizon=1, **{"half_life": 5.0, "seed": 0} | options)
+
+    form = solved()
+    assert len(spreads) == 4  # without, and three shares
+    assert form.settings.n_factors == (30 if best else 0)
+    if not best:
+        assert form.low_rank is None
+        return
+    assert form.settings.factor_share == best
+    read = history_weights(X, "time", form.half_life, floor=0.0)
+    own = [spread(score, read) for score in (scores_of(form.weights), form.low_rank.scores)]
+    assert_allclose(own[1], best * own[0], rtol=1e-3)
+    again = solved(settings=form.settings, half_life=form.half_life)
+    for part, same in zip(form.low_rank, again.low_rank, strict=True):
+        assert_allclose(part, same, rtol=1e-4, atol=1e-6)
+
+
+def test_with_times_but_no_horizon_nothing_joins():
+    X = popular_csr(120, 30, weighted=False)
+    X.data = np.random.default_rng(0).permutation(X.nnz) + 1.0
+    form = solved_form(X, np.ones(120), "auto", values="time", half_life=5.0, seed=0)
+    assert form.low_rank is None

@@ -82,7 +82,7 @@ def test_held_out_items_must_clearly_want_more_ridge(times, kind, monkeypatch):
         return 0.1 if sp.issparse(score(held.history)) else 0.1 * times
 
     monkeypatch.setattr(selection, "held_out_quality", quality)
-    monkeypatch.setattr(selection, "best_number", lambda *_: 0)  # see test_low_rank.py
+    monkeypatch.setattr("skdiffrec._closed_form.low_rank_choice.best_number", lambda *_: 0)
     form = solved_form(X, weight, "auto", held_out=held, **OPTIONS)
     assert form.settings.kind == kind
     assert_same(form.weights, ClosedFormSolver(ones_of(X), weight).solve_once(form.settings))

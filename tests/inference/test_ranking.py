@@ -12,11 +12,17 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec._inference import model as fitted_model
-from skdiffrec._inference import tiles
+from skdiffrec._inference import ranking
 from skdiffrec._inference.device import screens_in_bfloat16
-from skdiffrec._inference.ranking import Mask, above, largest, streamed_topk
+from skdiffrec._inference.ranking import (
+    Mask,
+    Tiles,
+    above,
+    largest,
+    streamed_topk,
+    tile_starts,
+)
 from skdiffrec._inference.screening import ScreeningTiles
-from skdiffrec._inference.tiles import Tiles, tile_starts
 from skdiffrec._utils.topk import GROUP, best_columns, columns_above, masked_topk
 from skdiffrec.baselines import EASERecommender, NeighborhoodRecommender
 
@@ -53,7 +59,7 @@ def test_streamed_lists_are_those_of_whole_rows(problem, k, tile_items):
     scores, *masks = problem
     expected = masked_topk(scores.copy(), k, *masks)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiles, "TILE_ITEMS", tile_items)
+        patch.setattr(ranking, "TILE_ITEMS", tile_items)
         found = streamed_topk(given_scores(scores), scores.shape[1], len(scores), k, *masks)
     assert found[0].dtype == np.int64 and found[1].dtype == np.float32
     assert_array_equal(found, expected)
@@ -96,7 +102,7 @@ def test_a_mask_changes_only_its_own_cells():
 
 def test_no_tile_is_wider_than_stated_and_one_buffer_serves_all(monkeypatch):
     """Peak memory is a block's, whatever the number of items."""
-    monkeypatch.setattr(tiles, "TILE_ITEMS", 64)
+    monkeypatch.setattr(ranking, "TILE_ITEMS", 64)
     met = set()
 
     def write(start, stop, out):
@@ -134,15 +140,15 @@ def screening(n=40, n_items=900, width=32):
 
 @pytest.mark.parametrize("tile_items", [128, 8192])
 def test_screened_lists_are_those_of_float32(tile_items, monkeypatch):
-    monkeypatch.setattr(tiles, "TILE_ITEMS", tile_items)
-    screened, exact = screening()
-    ids, top = streamed_topk(screened, 900, 40, 10)
+    monkeypatch.setattr(ranking, "TILE_ITEMS", tile_items)
+    tiles, exact = screening()
+    ids, top = streamed_topk(tiles, 900, 40, 10)
     expected_ids, expected = masked_topk(exact.numpy().copy(), 10)
     assert_array_equal(ids, expected_ids)
     assert_allclose(top, expected, rtol=1e-5, atol=1e-5)
     rounded = torch.empty(40, 900)
     for start, stop in tile_starts(900):
-        screened.write(start, stop, rounded[:, start:stop])
+        tiles.write(start, stop, rounded[:, start:stop])
     assert (rounded - exact).abs().max() > 1e-3  # they would not be, if none were rescored
     assert (masked_topk(rounded.numpy(), 10)[0] != expected_ids).any()
 
@@ -191,7 +197,7 @@ def test_a_closed_form_over_several_tiles(name, drift_data, monkeypatch):
     form = dict(closed_form=CLOSED_FORMS[name], closed_form_weight=1.0)
     model = tiny_cfg(**form, max_epochs=1).fit(drift_data.train)
     expected = model.recommend(k=10)
-    monkeypatch.setattr(tiles, "TILE_ITEMS", 64)
+    monkeypatch.setattr(ranking, "TILE_ITEMS", 64)
     model = copy.deepcopy(model)  # without the tables of the other tiles
     ids, scores = model.recommend(k=10)
     assert_array_equal(ids, expected[0])
@@ -225,7 +231,7 @@ def test_what_is_above_a_floor(problem, most):
 
 def test_later_tiles_are_only_looked_at_above_the_last_place(monkeypatch):
     """A tile without anything new costs one pass, and a list is right where all is new."""
-    monkeypatch.setattr(tiles, "TILE_ITEMS", 160)
+    monkeypatch.setattr(ranking, "TILE_ITEMS", 160)
     for scores in (np.arange(800.0, 0, -1), np.arange(800.0)):
         scores = np.tile(scores, (4, 1)).astype(np.float32)
         expected = masked_topk(scores.copy(), 3)

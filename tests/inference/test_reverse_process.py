@@ -7,11 +7,10 @@ from denoiser_problems import CLOSED_FORMS, LATENT, make_model, random_csr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec._diffusion.process import PREDICTION_TYPES
-from skdiffrec._inference.ranking import guided_lists
+from skdiffrec._inference.ranking import HeadScores, guided_lists
 from skdiffrec._inference.reverse_process import copied, reverse_processes
 from skdiffrec._inference.scoring import guided_scores
 from skdiffrec._inference.settings import SamplingSettings
-from skdiffrec._inference.tiles import HeadScores
 from skdiffrec._utils.hashing import row_keys
 from skdiffrec._utils.topk import EVERY_ITEM
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec._closed_form.ease import ease_matrix
-from skdiffrec._inference.tiles import HeadScores
+from skdiffrec._inference.ranking import HeadScores
 from skdiffrec._network.conditions import Known
 from skdiffrec._network.denoiser import Dropout, sinusoidal
 from skdiffrec._network.heads import RankingHead
