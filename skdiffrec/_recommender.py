@@ -118,9 +118,9 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         items get less, and cosines of the nearest items join. Where less than 1.5 % is filled, the
         held-out items of early stopping are asked: EASE with much ridge takes its place if it is
         clearly better (up to 5,000 items), and scores of low rank are added if they help (PureSVD
-        of scaled rows, EigenRec, arXiv 1511.06033). With times held-out items choose all of that
-        but the low rank, the ridge, and how much of the model is fitted on transitions from earlier
-        to later items (SLIST, arXiv 2103.16104).
+        of scaled rows, EigenRec, arXiv 1511.06033). With times held-out items choose all of that,
+        the ridge, and how much of the model is fitted on transitions from earlier to later items
+        (SLIST, arXiv 2103.16104); scores of low rank are added only with a `horizon`.
     closed_form_weight : "auto" or float, default="auto"
         Weight of the closed form, where 1 makes its scores spread over the items as wide as the
         network's. "auto" takes the one of 0.5, 1, 2, 4, 16 and 64 that is best on the held-out
