@@ -316,11 +316,10 @@ class ServingGraph(nn.Module):
         x_0, h = process.last_estimate()
         if not self.denoiser.head.ranks:
             return process.space.decode(x_0, known.history.weighted(self.model.half_life))
-        scores = self.scores.features(h, known, scale, process.unknown) @ self.table.T
+        read = self.scores.closed_form_history(known, scale)
+        scores = self.scores.features(h, known, scale, process.unknown, read) @ self.table.T
         if self.closed_form is not None:
-            history = self.scores.closed_form_history(known, scale)
-            history = history.dense(self.denoiser.n_items)
-            scores = scores + self.closed_form(history)
+            scores = scores + self.closed_form(read.dense(self.denoiser.n_items))
         return scores
 
 

@@ -116,12 +116,13 @@ class HeadScores:
                 start: closed_form.columns(start, stop) for start, stop in tile_starts(len(table))
             }
 
-    def features(self, h, known, scale, unknown=None):
+    def features(self, h, known, scale, unknown=None, read=None):
         """What the table is multiplied with, as wide as it is.
 
         h, the last hidden layer as the head narrows it, 1, then 1 − scale of the history for what
-        an unknown history has instead, and what features of users say by themselves. A row that is
-        `unknown` has popularity alone.
+        an unknown history has instead, what features of users say by themselves, and what is of
+        low rank in the closed form, which has `read` so much. A row that is `unknown` has
+        popularity alone.
         """
         by_condition = self.by_condition(scale)
         of_history = by_condition[HISTORY]
@@ -139,7 +140,6 @@ class HeadScores:
         if self.disliked is not None:
             parts.append(self.disliked.columns(known.disliked, by_condition[DISLIKED]))
         if self.low_rank:
-            read = self.closed_form_history(known, scale)
             parts.append(read.multiply(self.closed_form.read))
         features = torch.cat(parts, dim=1)
         if unknown is not None:
@@ -155,7 +155,10 @@ class HeadScores:
         """What the closed form reads: weighted rows, times its factor and the guidance scale.
 
         Of disliked items it says what it would recommend to who likes them, and that is taken away.
+        None where it has no part in the scores.
         """
+        if not self.scale:
+            return None
         form, by_condition = self.closed_form, self.by_condition(scale)
         history = known.history.weighted(form.half_life, form.floor)
         history = history.scaled(self.scale * by_condition[HISTORY])
@@ -182,8 +185,11 @@ class HeadScores:
         screen : bool, default=False
             Whether the product is rounded to bfloat16.
         """
-        features = self.features(estimate[1], known, scale, unknown)
-        add = self._closed_form_tiles(known, scale) if self.scale else None
+        read = self.closed_form_history(known, scale)
+        features = self.features(estimate[1], known, scale, unknown, read)
+        add = None
+        if read is not None:
+            add = lambda start, stop, out: read.product(self.form_pieces[start], out)  # noqa: E731
         if known.wanted is not None:
             empty = lambda start, stop, out: out.zero_()  # noqa: E731
             of_wanted = self.by_condition(scale)[WANTED]
@@ -201,11 +207,6 @@ class HeadScores:
                 out.addmm_(features, self.pieces[start])
 
         return Tiles(write, len(features), features.device)
-
-    def _closed_form_tiles(self, known, scale):
-        """``write(start, stop, out)`` of the closed form's scores."""
-        rows = self.closed_form_history(known, scale)
-        return lambda start, stop, out: rows.product(self.form_pieces[start], out)
 
 
 def guided_lists(model, *args, **options):

@@ -59,7 +59,9 @@ class _BlockLists:
     def __init__(self, process, k, seen, columns, allowed):
         scores, known = process.tables.scores, (process.known, process.scale)
         self.k, self.n_rows, self.seen, self.allowed = k, process.n_rows, seen, allowed
-        self.queries = scores.features(process.last_estimate()[1], *known, process.unknown)
+        read = scores.closed_form_history(*known)
+        estimate = process.last_estimate()[1]
+        self.queries = scores.features(estimate, *known, process.unknown, read)
         self.table = scores.table.numpy()
         n_items = len(self.table)
         self.open = np.full(n_items, columns is None)
@@ -67,8 +69,8 @@ class _BlockLists:
             self.open[columns] = True
         self.form: Any = None
         self.added = np.zeros(n_items, np.float32)  # by the closed form to the items of one row
-        if scores.scale:
-            items, weights, offsets = (p.numpy() for p in scores.closed_form_history(*known))
+        if read is not None:
+            items, weights, offsets = (part.numpy() for part in read)
             D, shape = scores.closed_form.csr, (len(offsets) - 1, n_items)
             # of mixed types D would be copied
             parts = weights, items.astype(D.indices.dtype), offsets.astype(D.indptr.dtype)
