@@ -100,7 +100,7 @@ class HeadScores:
             table = torch.cat([table, user_features.lift], 1)
         if disliked is not None:
             table = torch.cat([table, disliked.odds[:, None]], 1)
-        self.low_rank = self.scale and closed_form.read is not None
+        self.low_rank = self.scale and closed_form.factors is not None
         if self.low_rank:
             table = torch.cat([table, closed_form.write], 1)
         self.table = F.pad(table, (0, -table.shape[1] % _WIDTH_MULTIPLE))

@@ -79,6 +79,11 @@ class ClosedForm(nn.Module):
         return 0 if self.read is None else self.read.shape[1]
 
     @property
+    def factors(self):
+        """(read, write), or None."""
+        return None if self.read is None or self.write is None else (self.read, self.write)
+
+    @property
     def csr(self):
         """D as a csr_array, where it is sparse; on the CPU it shares its memory."""
         weights, items, offsets = (
@@ -111,14 +116,13 @@ class ClosedForm(nn.Module):
 
     def _factors_with_items(self, before, chosen):
         """(read, write), with another's vectors of the chosen items, turned to these directions."""
-        factors = self.read, self.write
-        if self.read is None or before.read is None or chosen.all():
-            return factors
-        pairs = zip(factors, (before.read, before.write), strict=True)
-        turned = (
-            old @ torch.linalg.lstsq(old[~chosen], new[~chosen]).solution for new, old in pairs
-        )
-        return (torch.where(chosen[:, None], *pair) for pair in zip(turned, factors, strict=True))
+        if self.factors is None or before.factors is None or chosen.all():
+            return self.read, self.write
+        turned = []
+        for new, old in zip(self.factors, before.factors, strict=True):
+            turn = torch.linalg.lstsq(old[~chosen], new[~chosen]).solution
+            turned.append(torch.where(chosen[:, None], old @ turn, new))
+        return turned
 
     def entries(self, rows, columns=slice(None)):
         """What items of a history add to scores, an ndarray of float32 (n_rows, n_columns)."""
@@ -126,8 +130,9 @@ class ClosedForm(nn.Module):
             entries = self.csr[rows][:, columns].toarray()
         else:
             entries = self.weights[rows][:, columns].cpu().numpy()
-        if self.read is not None:
-            entries = entries + (self.read[rows] @ self.write[columns].T).cpu().numpy()
+        if self.factors is not None:
+            read, write = self.factors
+            entries = entries + (read[rows] @ write[columns].T).cpu().numpy()
         return entries
 
     def columns(self, start, stop):
@@ -144,4 +149,7 @@ class ClosedForm(nn.Module):
         n_items = len(self.unknown)
         out = self.weights.new_empty(len(rows.offsets) - 1, n_items)
         out = rows.product(self.columns(0, n_items), out)
-        return out if self.read is None else out.addmm_(rows.multiply(self.read), self.write.T)
+        if self.factors is not None:
+            read, write = self.factors
+            out.addmm_(rows.multiply(read), write.T)
+        return out
