@@ -182,6 +182,7 @@ class GuidanceCurveDisplay:
         cv_results: Mapping[str, Any] | DataFrame,
         *,
         param_name: str | None = None,
+        condition: str | None = None,
         score_name: str = "score",
         ax: AxesLike | None = None,
         line_kw: Style | None = None,
@@ -189,8 +190,8 @@ class GuidanceCurveDisplay:
     ) -> Self:
         """Plot the results of a search over the guidance scale, without recomputing them.
 
-        If other parameters were searched too, each scale is represented by its best candidate, by
-        the mean of the first metric.
+        If other parameters, or scales of other conditions, were searched too, each scale is
+        represented by its best candidate, by the mean of the first metric.
 
         Parameters
         ----------
@@ -199,6 +200,9 @@ class GuidanceCurveDisplay:
         param_name : str, default=None
             Parameter to plot against, such as "recommender__guidance_scale". None uses the one that
             ends in "guidance_scale".
+        condition : str, default=None
+            The condition whose scales to plot, where candidates are dicts such as
+            ``{"history": 1, "disliked": 2}``; None will do where there is only one.
         score_name : str, default="score"
             Label of the metric, if the search has a single one.
         ax : Axes or sequence of Axes, default=None
@@ -217,7 +221,8 @@ class GuidanceCurveDisplay:
         TypeError
             If `cv_results` is not a mapping.
         ValueError
-            If it has no guidance scale or several, or no candidate succeeded in all folds.
+            If it has no guidance scale or several, or none of the `condition`, or no candidate
+            succeeded in all folds.
         ImportError
             If matplotlib is not installed.
 
@@ -234,13 +239,14 @@ class GuidanceCurveDisplay:
         1.0
         """
         import_pyplot()
-        scales = _searched_scales(cv_results, param_name)
+        scales, condition = _searched_scales(cv_results, param_name, condition)
         tables = _fold_scores(cv_results)
         candidates = _best_candidates(scales, next(iter(tables.values())))
         if list(tables) == ["score"]:
             tables = {score_name: tables["score"]}
         values = {name: table[candidates] for name, table in tables.items()}
-        display = cls(scales=scales[candidates], values=values, unit="folds")
+        scales = scales[candidates]
+        display = cls(scales=scales, values=values, unit="folds", condition=condition)
         return display.plot(ax, line_kw=line_kw, band_kw=band_kw)
 
     def plot(
@@ -310,8 +316,8 @@ class GuidanceCurveDisplay:
         self.bands_.append(band)
 
 
-def _searched_scales(cv_results, param_name):
-    """Guidance scale of each candidate, NaN for one without, float64 (n_candidates,)."""
+def _searched_scales(cv_results, param_name, condition):
+    """(scale of each candidate, NaN for one without, float64 (n_candidates,); its condition)."""
     if not isinstance(cv_results, Mapping) and not hasattr(cv_results, "keys"):
         raise TypeError(
             f"cv_results must be a dict of arrays, got {type(cv_results).__name__}; give "
@@ -328,8 +334,18 @@ def _searched_scales(cv_results, param_name):
         )
     masked = np.ma.asarray(cv_results[f"param_{wanted[0]}"]).astype(object)
     column = np.ma.filled(masked, np.nan)
+    given = dict.fromkeys(name for entry in column if isinstance(entry, Mapping) for name in entry)
+    if given:
+        condition = next(iter(given)) if condition is None and len(given) == 1 else condition
+        if condition not in given:
+            raise ValueError(
+                f"condition={condition!r}, but param_{wanted[0]} of cv_results has scales of "
+                f"{', '.join(given)}; give one of these."
+            )
+        scales = (e.get(condition, np.nan) if isinstance(e, Mapping) else e for e in column)
+        column = np.array(list(scales), object)
     try:
-        return column.astype(np.float64)
+        return column.astype(np.float64), condition
     except (TypeError, ValueError):
         raise ValueError(
             f"param_{wanted[0]} of cv_results must hold numbers, got {list(column)}."

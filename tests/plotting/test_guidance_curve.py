@@ -220,3 +220,21 @@ class TestGuidanceFromCVResults:
         assert display.scales == [2]
         with pytest.raises(ValueError, match="no c"):
             GuidanceCurveDisplay.from_cv_results(results, param_name="c")
+
+    def test_scales_of_one_condition_among_several(self):
+        """Each with the best of the others, missing ones left out."""
+        tried = [{"history": h, "disliked": d} for h in (1.0, 2.0) for d in (0.0, 3.0)]
+        scores = [[0.1, 0.3], [0.4, 0.2], [0.5, 0.7], [0.6, 0.4], [0.9, 0.9]]
+        results = grid_of(scores, guidance_scale=[*tried, {"history": 1.0}])
+        display = GuidanceCurveDisplay.from_cv_results(results, condition="disliked")
+        assert_array_equal(display.scales, [0, 3])
+        assert_array_equal(display.values["score"], [[0.5, 0.7], [0.6, 0.4]])
+        assert display.ax_.get_xlabel() == "Guidance scale of 'disliked'"
+        for condition in (None, "wanted"):
+            with pytest.raises(ValueError, match="scales of history, disliked; give one"):
+                GuidanceCurveDisplay.from_cv_results(results, condition=condition)
+
+    def test_the_only_condition_needs_no_name(self):
+        results = grid_of([[0.1], [0.4]], guidance_scale=[{"disliked": 1}, {"disliked": 2}])
+        display = GuidanceCurveDisplay.from_cv_results(results)
+        assert display.condition == "disliked" and display.best_scale == 2
