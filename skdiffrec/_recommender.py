@@ -144,7 +144,9 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         nDCG@10 on them no longer rises, and keep the best weights. With a `horizon` the last
         moments of these users are held out, each with the next items.
     validation_fraction : float, default=0.25
-        Share of users with held-out items, at most 1,000 users, 2,000 with a `horizon`.
+        Share of users with held-out items, at most 1,000 users, 2,000 with a `horizon`. The
+        network never learns from these items; the closed form does, in the end, where they are
+        more than a hundredth of all.
     n_iter_no_change : int, default=10
         Epochs without a better nDCG@10 after which training stops.
     device : str or torch.device, default="auto"

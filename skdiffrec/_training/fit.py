@@ -58,6 +58,7 @@ from .update import optimizer_state
 from .user_weights import different_rows
 
 _EVALUATED_ROWS = 128  # of held-out users at once
+_FEW_HELD_OUT = 0.01  # of all interactions, for which the closed form is not solved again
 _VERSIONED = ("torch", "numpy", "scipy", "scikit-learn")
 
 
@@ -154,7 +155,7 @@ def fit_model(
             checkpoint=checkpoint,
             ranks=ranks,
         )
-        model = training.for_all(lambda: training.finished(training.denoiser, state.ended_by, run))
+        model = training.for_all(lambda: training.ended(state.ended_by, run))
     return replace(model, optimizer=optimizer_state(state.optimizer, state.ema))
 
 
@@ -177,8 +178,9 @@ def _prepared(rows, opinions, sample_weight, p, seed, device, ranks):
     sets = set_size > 1
     if opinions is not None:
         numbers = numbers[validation_rows(rows.history, fraction, seed, p.horizon, sets=sets)]
+    whole = rows.history
     rows, held_out = split_validation(rows, weight, p.values, fraction, seed, p.horizon, sets=sets)
-    of_rows = popularity, held_out, set_size, of_features, opinions
+    of_rows = whole, popularity, held_out, set_size, of_features, opinions
     training = _Training(rows, weight, *of_rows, p, seed, device, ranks)
     return training, rows, held_out, None if opinions is None else numbers
 
@@ -191,8 +193,10 @@ class _Training:
     rows : UserRows
         Merged training rows.
     weight : ndarray of float64, shape (n_rows,)
+    whole : csr_array or RowView
+        Histories before any items were held out.
     popularity : ndarray of float32, shape (n_items,)
-        Of all rows, before any were held out.
+        Of these.
     held_out : HeldOut or None
     set_size : float
         Items of one moment, the mean, where items come in sets; else 1.
@@ -206,6 +210,7 @@ class _Training:
         self,
         rows,
         weight,
+        whole,
         popularity,
         held_out,
         set_size,
@@ -225,13 +230,18 @@ class _Training:
         self.diffusion = Diffusion(alpha_bar, p.prediction_type)
         X = rows.history
         reads = {"half_life": self.half_life, "sets": set_size > 1}
+        solve = functools.partial(closed_form_of, weight=weight, parameters=p, seed=seed, **reads)
         self.closed_form = None
 
-        def solve():
-            form = closed_form_of(X, weight, p, seed=seed, held_out=held_out, **reads)
+        def solve_first():
+            form = solve(X=X, held_out=held_out)
             self.closed_form = form and form.to(device)
 
-        ranks.from_first(solve)
+        ranks.from_first(solve_first)
+        self.solve_whole = None
+        n_left, n = X.indptr[-1], whole.indptr[-1]
+        if self.closed_form is not None and n - n_left > _FEW_HELD_OUT * n:
+            self.solve_whole = lambda: solve(X=whole, before=self.closed_form)
         generator = torch.Generator(device).manual_seed(seed)
         self.counts = item_counts(X, weight)
         self.denoiser = self._denoiser(X, weight).to(device)
@@ -301,6 +311,13 @@ class _Training:
         with ema.applied():
             denoiser = copy.deepcopy(self.denoiser)
         return self.finished(denoiser)
+
+    def ended(self, ended_by, run):
+        """The model in the end: its closed form learns from the held-out items, too."""
+        model = self.finished(self.denoiser, ended_by, run)
+        if self.solve_whole is None:
+            return model
+        return replace(model, closed_form=self.solve_whole().to(self.denoiser.device))
 
     def finished(self, denoiser, ended_by="callback", run=in_turn):
         """The model of trained weights: calibrated, with its closed form and the best scale."""
