@@ -86,7 +86,8 @@ def check_any_holdout(holdout):
     """Somebody must have a holdout item."""
     if holdout.nnz == 0:
         raise ValueError(
-            "No user has a holdout item: y is empty, or (y=None) every row of X has fewer than 2 "
-            'interactions, or too few for the holdout, or (values="rating") none of them is liked. '
-            "Give longer histories, or a holdout y."
+            "No user has a holdout item: y is empty, its users are unknown, or X has all of its "
+            "items already; or (y=None) every row of X has fewer than 2 interactions, or too few "
+            'for the holdout; or (values="rating") none of them is liked. Give longer histories, '
+            "or a holdout y of items that are not in X."
         )

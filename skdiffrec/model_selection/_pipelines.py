@@ -64,6 +64,13 @@ def check_has_scales(estimator):
     """The recommender in an estimator has a guidance scale to choose."""
     recommender, _ = nested_recommender(estimator)
     if not hasattr(recommender, "recommend_scales"):
+        if hasattr(getattr(recommender, "recommender", None), "recommend_scales"):
+            raise ValueError(
+                f"estimator must be a recommender of matrices, or a Pipeline that ends in one, got "
+                f"{type(recommender).__name__}, which reads tables. Give Pipeline([('encoder', "
+                "InteractionEncoder()), ('model', recommender)]), or search by GridSearchCV over "
+                "recommender__guidance_scale."
+            )
         raise ValueError(
             "estimator must be a recommender with a method recommend_scales, such as "
             "CFGDiffusionRecommender, or a Pipeline that ends in one, got "

@@ -315,8 +315,8 @@ class InteractionEncoder(  # type: ignore[call-arg]
         X_new, ids = self._rows(X, users)
         return (X_new, public_ids(self, ids)) if return_users else X_new
 
-    def _rows(self, X, users=None):
-        """(matrix, ids of its rows as they are stored) of a table."""
+    def _rows(self, X, users=None, for_lists=False):
+        """(matrix, ids of its rows as they are stored) of a table, all of whom may want lists."""
         rows, columns, numbers, found, items, _ = read_events(self, X, self.values_)
         warn_of_other_type(items, self._items, self.item)
         column_of = kept_positions(self, "_items", items)
@@ -327,7 +327,7 @@ class InteractionEncoder(  # type: ignore[call-arg]
             )
         columns = column_of[columns]
         if users is None:
-            rows, found = without_small_users(self, rows, columns, found)
+            rows, found = without_small_users(self, rows, columns, found, for_lists)
         row_of, ids = row_users(self, found, users)
         rows = np.append(row_of, -1)[rows]
         kept = (rows >= 0) & (columns >= 0)

@@ -1,5 +1,7 @@
 """The steps from a table of events to a matrix, by the parameters of an encoder."""
 
+import warnings
+
 import numpy as np
 
 from .._utils.canonical import RATING
@@ -132,7 +134,7 @@ def row_users(encoder, found, users):
     return number[row_of], users[known]
 
 
-def without_small_users(encoder, rows, columns, found):
+def without_small_users(encoder, rows, columns, found, warn):
     """(rows, users) after users that `fit` left out, and that have too few items here too.
 
     A user that `fit` left out has fewer than `min_user_interactions` of the kept items in its
@@ -149,4 +151,13 @@ def without_small_users(encoder, rows, columns, found):
     n_items = np.bincount(pairs // encoder.n_items_, minlength=len(left_out))
     kept = np.ones(len(found), bool)
     kept[left_out[n_items < encoder.min_user_interactions]] = False
+    if warn and not kept.all():
+        small, least = found[~kept], encoder.min_user_interactions
+        warnings.warn(
+            f"{len(small)} users of X get no list, such as "
+            f"{', '.join(map(repr, small[:3].tolist()))}: fit left them out, and X has fewer than "
+            f"min_user_interactions={least} of its items of theirs. Name them in users, which "
+            "lists for them, too.",
+            stacklevel=6,
+        )
     return np.where(kept, np.cumsum(kept) - 1, -1)[rows], found[kept]

@@ -102,7 +102,7 @@ def _requested(model, encoder, X, users, history, unknown_users):
 
 def _given_histories(model, encoder, X, users, history, unknown_users):
     """The `Histories` of a table of events."""
-    new, users = encoder._rows(X, users)
+    new, users = encoder._rows(X, users, for_lists=True)
     known = kept_positions(encoder, "_users", users)
     if history == "replace":
         if unknown_users == "error":

@@ -89,9 +89,9 @@ def look_up_ids(encoder, what, ids, unknown):
     if unknown == "error" and (place < 0).any():
         shown = ", ".join(map(repr, distinct[place < 0][:3].tolist()))
         raise ValueError(
-            f"{(place < 0).sum()} {what} are unknown, such as {shown}. Give ids among {what}_, or "
-            "a number for unknown ones, such as unknown=-1; lists of what is popular are "
-            'unknown_users="popular".'
+            f"{(place < 0).sum()} {what} are unknown, such as {shown}. Give ids among {what}_; "
+            "where ids are looked up, unknown=-1 gives unknown ones a number, and where lists are "
+            'made, unknown_users="popular" gives them what is popular.'
         )
     place = np.where(place < 0, 0 if unknown == "error" else unknown, place)[codes]
     return int(place[0]) if one else place

@@ -19,6 +19,8 @@ def check_options(options, n_users):
         if isinstance(value, Mapping):
             named = {f"{name}[{key!r}]": entry for key, entry in value.items()}
             check_options(named, n_users)
+        elif isinstance(value, str) and name in SAID_OF_USERS:
+            raise TypeError(f"{name} must be a dict or hold one row for each user, got {value!r}.")
         elif value is not None and _is_per_user(name, value):
             n = value.shape[0] if hasattr(value, "shape") else len(value)
             if n != n_users:

@@ -93,6 +93,27 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         self.encoder = encoder
         self.user_transformer = user_transformer
 
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; those of a fitted recommender change with ``recommender__`` ones.
+
+        So what matters after `fit`, such as ``recommender__guidance_scale``, acts at once.
+
+        Parameters
+        ----------
+        **params
+            As in :meth:`sklearn.base.BaseEstimator.set_params`.
+
+        Returns
+        -------
+        self : TableRecommender
+        """
+        super().set_params(**params)
+        prefix, fitted = "recommender__", getattr(self, "recommender_", None)
+        own = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
+        if fitted is not None and own:
+            fitted.set_params(**own)
+        return self
+
     @classmethod
     def from_fitted(cls, recommender: Any, encoder: InteractionEncoder) -> Self:
         """Put together a recommender and an encoder that are fitted already.
@@ -317,7 +338,9 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         NotFittedError
             Before `fit`.
         PersistenceError
-            If a parameter or an id has no place in the file; a `user_transformer` has none.
+            If a parameter or an id has no place in the file; a `user_transformer` has none. If the
+            recommender has other users or items than the encoder by now, as after its
+            `partial_fit` or `add_items` alone.
         OSError
             If the file cannot be written.
         """

@@ -7,6 +7,7 @@ from .._utils.tensor_file import PersistenceError
 from ._encoder import InteractionEncoder
 from ._encoder_file import packed_encoder, unpacked_encoder
 from ._histories import fitted_recommender
+from ._identity import check_model_items, check_model_rows
 
 _PARTS = ("recommender", "encoder")
 
@@ -19,6 +20,11 @@ def packed_table_recommender(model, include_data):
             "joblib.dump, or make numbers of user_features before fit."
         )
     recommender = fitted_recommender(model.recommender_)
+    try:  # what could not be loaded must not take the place of what could
+        check_model_items(model.encoder_, recommender)
+        check_model_rows(model.encoder_, recommender)
+    except ValueError as error:
+        raise PersistenceError(str(error)) from None
     if not hasattr(recommender, "_get_state"):
         raise PersistenceError(
             f"{type(recommender).__name__} cannot be saved in a file of this library. Derive "
