@@ -160,7 +160,10 @@ class TestQuestions:
         found = model.score(data.train, data.test, user_features=data.user_features)
         ids, _ = model.recommend(k=10)
         assert_allclose(found, ndcg_at_k(ids, data.test, k=10))
-        assert found != model.score(data.train, data.test)
+        loud = copy.copy(model).set_params(guidance_scale={"user_features": 50.0})
+        assert loud.score(data.train, data.test, user_features=data.user_features) != model.score(
+            data.train, data.test
+        )
         assert 0 < model.score(data.train, user_features=data.user_features) < 1
 
     def test_the_scale_of_the_estimator_may_be_a_dict(self, profiled):

@@ -239,9 +239,9 @@ class _Training:
 
         ranks.from_first(solve_first)
         self.solve_whole = None
-        n_left, n = X.indptr[-1], whole.indptr[-1]
-        if self.closed_form is not None and n - n_left > _FEW_HELD_OUT * n:
-            self.solve_whole = lambda: solve(X=whole, before=self.closed_form)
+        n_left, n, form = X.indptr[-1], whole.indptr[-1], self.closed_form
+        if form is not None and n - n_left > _FEW_HELD_OUT * n:
+            self.solve_whole = lambda: solve(X=whole, before=form)  # no cycle, as self would make
         generator = torch.Generator(device).manual_seed(seed)
         self.counts = item_counts(X, weight)
         self.denoiser = self._denoiser(X, weight).to(device)
