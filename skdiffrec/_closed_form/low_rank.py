@@ -14,7 +14,7 @@ from .blending import popularity_discounts, spread
 
 _LENGTH_EXPONENT = 0.5  # a user of n items counts as n ** -.5 users
 _POPULARITY_EXPONENT = 0.4  # of the counts that an item's column is divided by
-MOST_FACTORS = 128
+MOST_FACTORS = 128  # of more, lists of large catalogues cost more than they gain
 
 
 class LowRank(NamedTuple):
@@ -48,7 +48,7 @@ def low_rank_form(X, row_weight, seed):
     lengths = np.maximum(np.diff(X.indptr), 1)[rows]
     scaled = scale_rows(X[rows], np.sqrt(row_weight[rows] * lengths**-_LENGTH_EXPONENT))
     scaled.data *= factor[scaled.indices]
-    # the leading ones of more directions than are kept are found more exactly
+    # all of them, also where fewer are kept: the leading ones are then found more exactly
     V = right_singular_vectors(scaled, min(MOST_FACTORS, *scaled.shape), seed)
     return LowRank(
         *(np.ascontiguousarray(V * f[:, None], np.float32) for f in (factor, 1 / factor))
