@@ -66,7 +66,8 @@ def recommend_dask(
     **options
         Further arguments of `recommend`: `filter_seen`, `filter_items`, `items`, `guidance_scale`,
         `user_features`, `wanted`. What has a value, or a row, a user is in the order of `users`.
-        With `encoder`, lists of items are names.
+        With `encoder`, lists of items are names, and of a data frame with the encoder's column of
+        users each user has the row with its id, or none.
 
     Returns
     -------

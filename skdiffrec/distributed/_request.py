@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from .._utils.condition_names import USER_FEATURES, WANTED
 from .._utils.item_filters import user_item_matrix
 from .._utils.validation import check_item_ids, check_user_ids, requested_rows
+from ..preprocessing._features import in_order_of
 from ..preprocessing._histories import Histories, requested_histories
 from ..preprocessing._identity import check_model_items
 from ..preprocessing._item_rules import ItemRules, item_rules
@@ -68,6 +69,8 @@ def checked_request(model, encoder, users, X, k, batch_size, options):
     filters = {name: options[name] for name in _FILTERS if options.get(name) is not None}
     rules = _rules(model, encoder, histories.users, filters)
     options = {name: value for name, value in options.items() if name not in _FILTERS}
+    if encoder is not None:
+        options = in_order_of(histories.users, options, encoder.user)
     request = Request(histories, rules, options)
     check_options(options, request.n_users)
     if request.n_users:

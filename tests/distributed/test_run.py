@@ -22,6 +22,7 @@ from cluster_problems import (  # noqa: F401
     saved_fixture,
     table,
 )
+from conftest import tiny_cfg
 from pandas.testing import assert_frame_equal
 
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
@@ -337,3 +338,18 @@ import sys, skdiffrec.distributed
 assert not {"torch", "dask", "distributed", "ray", "pyspark"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+def test_features_of_users_by_id(events, tmp_path):
+    """A frame with the encoder's column of users, in any order and not of all of them."""
+    model = TableRecommender(tiny_cfg(), InteractionEncoder(user="who", item="what"))
+    known = pd.DataFrame({"who": [f"user {i}" for i in range(30)], "age": np.linspace(-1, 1, 30)})
+    model.fit(events, user_features=known)
+    model.save(tmp_path / "model.safetensors")
+    fewer = known.sample(frac=0.7, random_state=0)
+    parts = recommend_here(
+        tmp_path / "model.safetensors", tmp_path / "lists", batch_size=8, user_features=fewer
+    )
+    expected = model.recommend(user_features=fewer)
+    assert_whole(tmp_path / "lists", parts, expected)
+    assert not expected.equals(model.recommend())  # the features matter
