@@ -141,10 +141,12 @@ class ALSRecommender(SimilarItemsRecommender):
     def _score_rows(self, X):
         n = X.shape[0]
         histories = pad_rows(history_weights(X, self.values, self.half_life), ROW_MULTIPLE)
-        als = copy.copy(self._als)
-        als.num_threads = _openmp_threads()  # of this process, which may not be that of `fit`
-        als.item_factors = np.require(self.item_factors_, requirements="W")  # may be a memmap
+        if self._als.item_factors is None:  # loaded, perhaps as a memmap
+            self._als.item_factors = np.require(self.item_factors_, requirements="W")
         with blas_limit(1):
+            self._als.YtY  # noqa: B018 - kept for the next block of rows
+            als = copy.copy(self._als)
+            als.num_threads = _openmp_threads()  # of this process, which may not be that of `fit`
             users = als.recalculate_user(np.arange(histories.shape[0]), sp.csr_matrix(histories))
         # in float32 the rounding of a row depends on how many rows there are
         scores = users.astype(np.float64) @ als.item_factors.T.astype(np.float64)

@@ -221,6 +221,8 @@ def warn_of_other_values(encoder, model):
     """Warn if the matrix of a fitted encoder holds something else than a model takes it for."""
     given, taken = encoder.values_, getattr(model, "values", None)
     unused = (given, taken) == ("time", "binary") and hasattr(model, "half_life")
+    if encoder.min_weight is None and encoder.returns != "net":  # else read for something
+        unused |= given in ("weight", RATING) and taken == "binary"
     summed = (given, taken) == ("weight", RATING) and merging(encoder, given) == "sum"
     others = (("time", "weight"), ("weight", "time"), ("time", RATING), (RATING, "time"))
     if unused or summed or (given, taken) in (*others, ("binary", RATING)):

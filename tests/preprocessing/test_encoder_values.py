@@ -337,6 +337,7 @@ class TestRatings:
             (dict(timestamp="when"), "rating", "times"),
             ({}, "rating", "ones"),
             (dict(weight="stars", values="rating"), "time", "ratings"),
+            (dict(weight="stars", values="rating"), "binary", "ratings"),
         ],
     )
     def test_a_model_that_takes_them_for_something_else(self, given, taken, held):

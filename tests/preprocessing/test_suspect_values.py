@@ -80,15 +80,19 @@ class TestTimesAsSomethingElse:
         encoders = {
             "binary": InteractionEncoder(user=0, item=1).fit(EVENTS),
             "weight": InteractionEncoder(user=0, item=1, weight=2).fit(EVENTS),
+            "bought": InteractionEncoder(user=0, item=1, weight=2, min_weight=1).fit(EVENTS),
+            "net": InteractionEncoder(user=0, item=1, weight=2, returns="net").fit(EVENTS),
             "time": InteractionEncoder(user=0, item=1, timestamp=3).fit(EVENTS),
         }
         found = set()
         for given, encoder in encoders.items():
-            for taken in encoders:
+            for taken in ("binary", "weight", "time"):
                 model = EASERecommender(values=taken).fit(encoder.transform(EVENTS))
                 if warned(lambda e=encoder, m=model: recommend_batches(m, e)):
                     found.add((given, taken))
-        assert found == {("time", "binary"), ("time", "weight"), ("weight", "time")}
+        of_weights = {(given, "time") for given in ("weight", "bought", "net")}
+        of_weights.add(("weight", "binary"))  # others say by weights what counts
+        assert found == {("time", "binary"), ("time", "weight"), *of_weights}
         model = PopularityRecommender().fit(encoders["time"].transform(EVENTS))
         assert not warned(lambda: recommend_batches(model, encoders["time"]))
 
