@@ -1,5 +1,6 @@
 """From the sampler's last estimate to scores and lists, a tile of the catalogue at a time."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -94,27 +95,27 @@ class HeadScores:
         form = torch.zeros_like(bias)
         if self.scale:
             form = self.scale * closed_form.unknown
-        columns = [bias, head.null_offset, form, head.popularity]
-        table = torch.cat([weight, torch.stack(columns, 1)], 1)
+        parts = [weight, torch.stack([bias, head.null_offset, form, head.popularity], 1)]
         if user_features is not None:
-            table = torch.cat([table, user_features.lift], 1)
+            parts.append(user_features.lift)
         if disliked is not None:
-            table = torch.cat([table, disliked.odds[:, None]], 1)
+            parts.append(disliked.odds[:, None])
         self.low_rank = self.scale and closed_form.factors is not None
         if self.low_rank:
-            table = torch.cat([table, closed_form.write], 1)
-        self.table = F.pad(table, (0, -table.shape[1] % _WIDTH_MULTIPLE))
+            parts.append(closed_form.write)
+        tiles = tile_starts(len(weight))
         # with items side by side, products of few rows are a third faster
-        self.pieces = {
-            start: self.table[start:stop].T.contiguous()
-            for start, stop in tile_starts(len(self.table))
-        }
+        self.pieces = {start: _side_by_side(parts, start, stop) for start, stop in tiles}
+        self.width = len(self.pieces[0])
         self._low_pieces: dict[int, torch.Tensor] = {}
         self.form_pieces = {}
         if self.scale:
-            self.form_pieces = {
-                start: closed_form.columns(start, stop) for start, stop in tile_starts(len(table))
-            }
+            self.form_pieces = {start: closed_form.columns(start, stop) for start, stop in tiles}
+
+    @cached_property
+    def table(self):
+        """What `features` are multiplied with, float32 (n_items, width), for search and ONNX."""
+        return torch.cat([piece.T for piece in self.pieces.values()])
 
     def features(self, h, known, scale, unknown=None, read=None):
         """What the table is multiplied with, as wide as it is.
@@ -145,7 +146,7 @@ class HeadScores:
         if unknown is not None:
             popular = F.pad(one, (h.shape[1] + 3, features.shape[1] - h.shape[1] - 4))
             features = torch.where(unknown, popular, features)
-        return F.pad(features, (0, self.table.shape[1] - features.shape[1]))
+        return F.pad(features, (0, self.width - features.shape[1]))
 
     def by_condition(self, scale):
         """{condition: scales (n,)} of guidance scales (n, n_conditions)."""
@@ -207,6 +208,18 @@ class HeadScores:
                 out.addmm_(features, self.pieces[start])
 
         return Tiles(write, len(features), features.device)
+
+
+def _side_by_side(parts, start, stop):
+    """Columns of `parts` (n_items, n) for some items, as rows; zeros fill up the last ones."""
+    width = sum(part.shape[1] for part in parts)
+    width += -width % _WIDTH_MULTIPLE
+    piece = parts[0].new_zeros(width, stop - start)
+    filled = 0
+    for part in parts:
+        piece[filled : filled + part.shape[1]] = part[start:stop].T
+        filled += part.shape[1]
+    return piece
 
 
 def guided_lists(model, *args, **options):

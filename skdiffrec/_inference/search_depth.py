@@ -33,7 +33,7 @@ def index_of(model):
     """
     scores = model.tables().scores
     dense = scores.scale and not scores.closed_form.sparse
-    if scores.table.device.type != "cpu" or dense:
+    if model.device.type != "cpu" or dense:
         return None
     index = ItemIndex(scores.table)
     most = max(index.n_searched, int(_MOST_LISTS * len(index.sizes)))

@@ -98,8 +98,8 @@ def recommend_batches(
     -----
     UserWarning
         If the matrix of `encoder` holds times, but `model` takes them for ones or weights, or
-        weights that it takes for times; if `fit` of the encoder left out some of the users, so
-        that their histories are not known.
+        weights that it takes for times or, with nothing else to read them, for ones; if `fit` of
+        the encoder left out some of the users, so that their histories are not known.
 
     Examples
     --------

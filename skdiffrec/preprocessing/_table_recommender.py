@@ -190,7 +190,7 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         -----
         UserWarning
             If the encoder's matrix holds times, but `recommender` takes them for ones or weights,
-            or weights that it takes for times.
+            or weights that it takes for times or, with nothing else to read them, for ones.
         """
         encoder = InteractionEncoder() if self.encoder is None else clone(self.encoder)
         matrix = encoder.fit_transform(X)
