@@ -262,6 +262,8 @@ default=None
         parameters = self._checked_parameters()
         check_updatable(self._model, before, parameters)
         X = self._check_rows(X)
+        if self._model.opinions is not None:
+            self._model.opinions.warn_of_others(X, stacklevel=6)
         ids = check_updated_users(user_ids, X.shape[0], before.shape[0])
         given_features = check_user_features(self, user_features, X.shape[0])
         weight = check_sample_weight(sample_weight, X.shape[0])

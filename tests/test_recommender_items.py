@@ -157,6 +157,14 @@ class TestWanted:
         with pytest.raises((ValueError, TypeError), match=message):
             fitted[0].recommend([0], wanted=wanted)
 
+    def test_a_name_of_two_columns(self):
+        data = data_of()
+        things = pd.DataFrame(data.item_features.toarray()[:, :3], columns=["new", "old", "new"])
+        model = tiny_cfg(item_features=things, max_epochs=1).fit(data.train)
+        with pytest.raises(ValueError, match="'new', which 2 columns .*such as .0: 1."):
+            model.recommend(0, wanted={"new": 1})
+        assert model.recommend(0, 3, wanted={"old": 1, 2: 1})[0].shape == (3,)
+
     def test_without_features(self):
         data = data_of()
         model = tiny_cfg(max_epochs=1).fit(data.train)

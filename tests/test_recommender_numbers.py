@@ -98,3 +98,17 @@ def test_identical_users(parameters):
         warnings.simplefilter("ignore", UserWarning)
         model = tiny_cfg(**parameters).fit(same)
     assert all(entry["loss"] < 100 for entry in model.history_)
+
+
+@pytest.mark.parametrize("scale", [None, [None, 1.0], [1.0, None]])
+def test_a_scale_that_is_none_is_told(scale):
+    model = tiny_cfg(max_epochs=1).fit(X)
+    with pytest.raises(TypeError, match=r"guidance_scale\['history'\] must be a number.*None"):
+        model.recommend([0, 1], guidance_scale={"history": scale})
+
+
+def test_one_item_for_everybody():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ids, _ = tiny_cfg(max_epochs=1).fit(np.ones((2, 1))).recommend(k=1)
+    assert ids.tolist() == [[-1], [-1]]

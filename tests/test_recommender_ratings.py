@@ -208,6 +208,8 @@ class TestOpinions:
         with pytest.warns(UserWarning, match="ratings from 0.5 to 9, but fit saw 1 to 5"):
             found = model.recommend(X=[[0.5, 9.0] + [0.0] * (N_ITEMS - 2)], k=5)
         same(found, model.recommend(X=[[1.0, 5.0] + [0.0] * (N_ITEMS - 2)], k=5))
+        with pytest.warns(UserWarning, match="ratings from 20 to 100, but fit saw 1 to 5"):
+            copy.deepcopy(model).partial_fit(20 * X[:5], user_ids=np.arange(5))
 
     def test_conditions_of_other_models(self, rated):
         with pytest.raises(ValueError, match='disliked with values="rating"'):

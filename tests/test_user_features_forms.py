@@ -7,6 +7,7 @@ from itertools import product
 
 import joblib
 import numpy as np
+import polars as pl
 import pytest
 import scipy.sparse as sp
 from conftest import tiny_cfg
@@ -151,6 +152,7 @@ class TestRefusals:
         (np.ma.masked_equal(np.ones((N_USERS, 2)), 1), TypeError, "masked array. Fill"),
         (np.full((N_USERS, 1), np.datetime64("2020-01-01")), TypeError, "an age in years"),
         (np.ones((N_USERS, 1), complex), TypeError, "dtype complex128"),
+        (pl.LazyFrame({"age": np.ones(N_USERS)}), TypeError, "lazy frame.*user_features.collect"),
     ]
 
     @pytest.mark.parametrize(("features", "error", "message"), BAD)

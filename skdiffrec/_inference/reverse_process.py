@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,7 @@ class ReverseProcess:
         if keys is not None:
             self.keys = self._padded(keys.view(np.int64), np.int64, device)
         scales = self._padded(scale, np.float32, device)
+        self._effective = partial(effective_scales, rows=rows, conditions=model.conditions)
         self._begin(model, Known(history, **besides), scales, settings, branches)
         if branches == [0] and not settings.temperature:  # drawn rows begin from noise
             self.unknown = known_of_nobody(self.known)
@@ -287,10 +288,14 @@ class ReverseProcess:
         return self.scale.shape[1] + 1
 
     def _branch(self, j):
-        """(scales, branches that they need) that give what is known by the first j conditions."""
-        scale = np.repeat(np.arange(self._n_branches - 1)[None] < j, self.n_padded, 0).astype("f")
+        """(scales, branches that they need) that give what is known by the first j conditions.
+
+        Of all rows the same must be known.
+        """
+        scale = np.repeat(np.arange(self._n_branches - 1)[None] < j, self.n_rows, 0)
+        scale = self._effective(scale.astype(np.float32))
         ((branches, _),) = needed_branches(self.denoiser.network_scales(scale))
-        return to_device(scale, self.device), branches
+        return self._padded(scale, np.float32, self.device), branches
 
     def tiles(self, estimate, step=-1, *, branch=None, draw=0, screen=False):
         """`Tiles` of item scores of the estimate after a step, padded rows too.
@@ -318,9 +323,9 @@ class ReverseProcess:
 
 
 def known_of_nobody(known):
-    """The rows of whom nothing is known, bool (n, 1)."""
+    """The rows of whom nothing is known, bool (n, 1); what is wanted says nothing of them."""
     filled = known.history.filled
-    for rows in known[1:]:
+    for rows in (known.user_features, known.disliked):
         filled = filled if rows is None else filled | rows.filled
     return ~filled[:, None]
 
@@ -355,15 +360,25 @@ def needed_branches(scale):
             yield [j for j in range(n_branches) if kind >> j & 1], rows
 
 
-def reverse_processes(model, rows, keys, scale, settings):
+def reverse_processes(model, rows, keys, scale, settings, *, by_known=False):
     """(which rows, process) of the rows of each kind of scale.
 
     With one condition these are scales of 0, of 1, and others. Rows of one kind go together, so
-    that the shapes a row meets do not depend on other rows.
+    that the shapes a row meets do not depend on other rows; `by_known` those of whom the same is
+    known.
     """
     rows = UserRows.of(rows)
     scale = effective_scales(scale, rows, model.conditions)
-    for branches, some in needed_branches(model.denoiser.network_scales(scale)):
+    kinds = list(needed_branches(model.denoiser.network_scales(scale)))
+    if by_known:
+        known = np.stack([rows.known(name) for name in model.conditions], axis=1)
+        pattern = known @ (1 << np.arange(known.shape[1]))
+        kinds = [
+            (branches, some[pattern[some] == value])
+            for branches, some in kinds
+            for value in np.unique(pattern[some])
+        ]
+    for branches, some in kinds:
         own = rows if len(some) == len(scale) else rows[some]  # a slice of a CSR costs its time
         own_keys = None if keys is None else keys[some]
         yield some, ReverseProcess(model, own, own_keys, scale[some], settings, branches)

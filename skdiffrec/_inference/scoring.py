@@ -52,7 +52,8 @@ def branch_scores(model, known, keys, scale, settings, items=None):
     """
     known, conditions = UserRows.of(known), model.conditions
     branches = np.empty((len(conditions) + 1, *_empty(known, items).shape), np.float32)
-    for rows, process in reverse_processes(model, known, keys, scale, settings):
+    processes = reverse_processes(model, known, keys, scale, settings, by_known=True)
+    for rows, process in processes:
         for j, estimate in enumerate(process.last_branches()):
             tiles = process.tiles(estimate, branch=j)
             _fill(branches[j], rows, tiles, known.shape[1], items)

@@ -108,7 +108,7 @@ def _start_alike(table, V):
     """
     n_columns = min(V.shape[1], table.shape[1])
     directions = F.normalize(V[:, :n_columns])  # an item that nobody has stays without
-    spread = directions.std()
+    spread = directions.std() if directions.numel() > 1 else 0.0
     if spread > 0:
         table[:, :n_columns] = directions * (_START_LENGTH * table.std() / spread)
 

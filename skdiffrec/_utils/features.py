@@ -34,6 +34,8 @@ def feature_matrix(name, features, of):
 
 def column_names(features):
     """Names of a data frame's columns, ndarray of object; None where they are not all texts."""
+    if hasattr(features, "collect"):  # of lazy frames asking for names is work
+        return None
     names = list(getattr(features, "column_names", getattr(features, "columns", ())))  # of pyarrow
     if not names or not all(isinstance(name, str) for name in names):
         return None
@@ -58,6 +60,8 @@ def _numbers(name, features, missing):
     """As a sparse matrix or an ndarray of float64, of two dimensions."""
     if isinstance(features, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array. {missing}")
+    if hasattr(features, "collect"):
+        raise TypeError(f"{name} is a lazy frame, which is not read yet. Give {name}.collect().")
     if not sp.issparse(features):
         features = np.asarray(features)
     if features.dtype.kind in "mMc":  # dates become numbers, and NaT a large one

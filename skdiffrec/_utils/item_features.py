@@ -115,6 +115,11 @@ def _row_of(wanted, n_features, names):
                     f"{', ...' if len(names) > 5 else ''}."
                 )
             place = names.index(key)
+            if names.count(key) > 1:
+                raise ValueError(
+                    f"wanted names the feature {key!r}, which {names.count(key)} columns of "
+                    f"item_features are called. Name one by its number, such as {{{place}: 1}}."
+                )
         elif type(key) is not bool and isinstance(key, (int, np.integer)) and 0 <= key < n_features:
             place = int(key)
         else:

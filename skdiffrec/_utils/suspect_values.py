@@ -8,12 +8,19 @@ import numpy as np
 _SECONDS = 6.3e8, 4.1e9
 _UNITS = {1: "seconds", 1e3: "milliseconds", 1e6: "microseconds", 1e9: "nanoseconds"}
 _TAKEN = {"binary": "ones", "rating": "ratings"}
+_WHOLE_FLOAT32 = 2**24  # beyond it, float32 does not hold every whole number
 _FEWEST = 10  # entries; by chance, small matrices look like anything
 
 
-def warn_of_times(entries, values, stacklevel=2):
-    """Warn if the entries of a matrix, zeros included, are dates, but not taken for times."""
-    if values == "time" or not entries.size or entries.max() < _SECONDS[0]:
+def warn_of_times(entries, values, dtype, stacklevel=2):
+    """Warn if the entries of a matrix, zeros included, are dates, but not taken for times.
+
+    Or if they are times that the `dtype` in which they were given has rounded.
+    """
+    if values == "time":
+        _warn_of_rounded_times(entries, dtype, stacklevel + 1)
+        return
+    if not entries.size or entries.max() < _SECONDS[0]:
         return
     given = entries[entries > 0]
     low, high = given.min(), given.max()
@@ -26,6 +33,17 @@ def warn_of_times(entries, values, stacklevel=2):
                 "matrix without times.",
                 stacklevel=stacklevel + 1,
             )
+
+
+def _warn_of_rounded_times(times, dtype, stacklevel):
+    if dtype != np.float32 or not times.size or times.max() <= _WHOLE_FLOAT32:
+        return
+    warnings.warn(
+        f"X holds times such as {times.max():.0f} as float32, which rounds them to "
+        f"{np.spacing(np.float32(times.max())):g}: what happened between two of them seems to be "
+        "of one time. Make the matrix one of float64 or int64.",
+        stacklevel=stacklevel + 1,
+    )
 
 
 def warn_of_adjacency(X, stacklevel=2):

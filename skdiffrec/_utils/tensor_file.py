@@ -38,7 +38,7 @@ def replacing(path):
 
     Until then, and for ever if writing fails, what was at `path` stays as it was.
     """
-    path = os.path.realpath(os.fspath(path))
+    path = os.path.realpath(os.fsdecode(path))
     folder, name = os.path.split(path)
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"There is no folder {folder!r} to write {name!r} to; make it.")
@@ -52,8 +52,11 @@ def replacing(path):
     try:
         with open(temporary, "xb") as file:
             mode = os.fstat(file.fileno()).st_mode & 0o777
+        if os.path.exists(path):  # a private file stays private
+            mode = os.stat(path).st_mode & 0o777
+            os.chmod(temporary, mode)
         yield temporary
-        os.chmod(temporary, mode)  # others may read it where they may read new files
+        os.chmod(temporary, mode)  # else others may read it where they may read new files
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

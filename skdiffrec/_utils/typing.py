@@ -34,6 +34,7 @@ __all__ = [
     "Search",
     "Style",
     "Values",
+    "BaselineValues",
     "Wanted",
 ]
 
@@ -47,6 +48,7 @@ Wanted: TypeAlias = Mapping[str | int, float] | MatrixLike  # weights of feature
 RandomState: TypeAlias = int | np.random.RandomState | None
 
 Values: TypeAlias = Literal["binary", "weight", "time", "rating"]
+BaselineValues: TypeAlias = Literal["binary", "weight", "time"]
 Search: TypeAlias = Literal["exact", "approximate"]
 Empty: TypeAlias = Literal["nan", "zero"]
 Average: TypeAlias = Literal["macro", "micro"]

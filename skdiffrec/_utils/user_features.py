@@ -80,6 +80,7 @@ def warn_without_features(recommender, known, stacklevel=4):
         warnings.warn(
             "The model was fitted with user_features, but is evaluated without: nothing is known "
             "of the users but their rows. Give user_features= here too; scikit-learn's tools "
-            "cut and pass them with metadata routing and set_score_request(user_features=True).",
+            "cut and pass them with metadata routing, where the recommender, or RankingScorer() "
+            "as scoring, has set_score_request(user_features=True).",
             stacklevel=stacklevel + 1,
         )

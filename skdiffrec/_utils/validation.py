@@ -106,6 +106,7 @@ def check_interactions(estimator, X, *, values, reset, earliest=False):
     reject_masked("X", X)
     refuse_no_numbers(X)
     refuse_contradictions("X", X)
+    given = getattr(X, "dtype", None)
     try:
         X = validate_data(
             estimator,
@@ -126,7 +127,7 @@ def check_interactions(estimator, X, *, values, reset, earliest=False):
     X = canonical_csr(X, values, earliest)
     if reset:
         if values == "weight" or hasattr(estimator, "half_life"):  # else times change nothing
-            warn_of_times(entries, values, stacklevel=7)
+            warn_of_times(entries, values, given, stacklevel=7)
         warn_of_adjacency(X, stacklevel=7)
     return X
 
@@ -333,6 +334,7 @@ def check_guidance_scale(scale, n_users, name="guidance_scale"):
     try:
         array = np.asarray(scale)
         valid = array.dtype.kind in "iuf" or (array.dtype == object and array.size)
+        valid = valid and not (array.dtype == object and None in array.ravel().tolist())
         array = array.astype(np.float64) if valid else None
     except (TypeError, ValueError):
         array = None

@@ -12,7 +12,7 @@ from .._utils.rows import ROW_MULTIPLE, pad_rows
 from .._utils.similarity import cosine_similarity
 from .._utils.tensor_file import check_record, is_number
 from .._utils.threads import blas_limit, in_forked_process
-from .._utils.typing import FloatArray, RandomState, Values
+from .._utils.typing import BaselineValues, FloatArray, RandomState
 from .._utils.validation import Interval
 from ._constraints import HISTORY_CONSTRAINTS
 from ._similar_items import SimilarItemsRecommender
@@ -82,7 +82,7 @@ class ALSRecommender(SimilarItemsRecommender):
         regularization: float = 0.01,
         alpha: float = 1.0,
         iterations: int = 15,
-        values: Values = "binary",
+        values: BaselineValues = "binary",
         half_life: float | None = 5.0,
         random_state: RandomState = None,
     ) -> None:

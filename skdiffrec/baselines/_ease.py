@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from .._closed_form.ease import ease_matrix
-from .._utils.typing import FloatArray, Values
+from .._utils.typing import BaselineValues, FloatArray
 from .._utils.validation import Interval, StrOptions
 from ._constraints import HISTORY_CONSTRAINTS
 from ._item_item import ItemItemRecommender
@@ -61,7 +61,7 @@ class EASERecommender(ItemItemRecommender):
         self,
         *,
         reg: float | Literal["auto"] = 300.0,
-        values: Values = "binary",
+        values: BaselineValues = "binary",
         half_life: float | None = 5.0,
     ) -> None:
         self.reg = reg

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
 from .._utils.hashing import row_keys
-from .._utils.typing import ArrayLike, RandomState, Values
+from .._utils.typing import ArrayLike, BaselineValues, RandomState
 from .._utils.validation import Interval
 from ._guided import GUIDED_CONSTRAINTS, GuidedRecommender, layer_shapes, layers, linear, scaled_to
 
@@ -106,7 +106,7 @@ class FlowRecommender(GuidedRecommender):
         guidance_scale: float = 1.0,
         n_sampling_steps: int = 1,
         temperature: float = 0.0,
-        values: Values = "binary",
+        values: BaselineValues = "binary",
         half_life: float | None = 5.0,
         target_share: float | tuple[float, float] | None = (0.3, 0.7),
         cond_drop_prob: float = 0.2,

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._utils.rows import entry_rows, rank_in_rows, select_entries
-from .._utils.typing import Values
+from .._utils.typing import BaselineValues
 from .._utils.validation import Interval
 from ._constraints import HISTORY_CONSTRAINTS
 from ._item_item import ItemItemRecommender
@@ -69,7 +69,7 @@ class ItemKNNRecommender(ItemItemRecommender):
         *,
         n_neighbors: int = 100,
         shrinkage: float = 0.0,
-        values: Values = "binary",
+        values: BaselineValues = "binary",
         half_life: float | None = 5.0,
     ) -> None:
         self.n_neighbors = n_neighbors

@@ -5,7 +5,7 @@ import numbers
 import numpy as np
 
 from .._utils.recency import item_popularity
-from .._utils.typing import ArrayLike, RandomState, Values
+from .._utils.typing import ArrayLike, BaselineValues, RandomState
 from .._utils.validation import Interval
 from ._guided import GUIDED_CONSTRAINTS, GuidedRecommender, layer_shapes, layers, linear
 
@@ -95,7 +95,7 @@ class MultVAERecommender(GuidedRecommender):
         self,
         *,
         guidance_scale: float = 1.0,
-        values: Values = "binary",
+        values: BaselineValues = "binary",
         half_life: float | None = 5.0,
         target_share: float | tuple[float, float] | None = None,
         cond_drop_prob: float = 0.2,

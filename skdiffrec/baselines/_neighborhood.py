@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from .._closed_form.gram import DenseGram, SparseGram
 from .._closed_form.neighborhood import neighborhood_matrices
 from .._closed_form.solver import EASE_MAX_ITEMS
-from .._utils.typing import Values
+from .._utils.typing import BaselineValues
 from .._utils.validation import Interval, StrOptions
 from ._constraints import HISTORY_CONSTRAINTS
 from ._item_item import ItemItemRecommender
@@ -76,7 +76,7 @@ class NeighborhoodRecommender(ItemItemRecommender):
         n_neighbors: int = 100,
         reg: float | Literal["auto"] = "auto",
         length_exponent: float = 0.5,
-        values: Values = "binary",
+        values: BaselineValues = "binary",
         half_life: float | None = 5.0,
     ) -> None:
         self.n_neighbors = n_neighbors

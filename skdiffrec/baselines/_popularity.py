@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._utils.recency import item_popularity
-from .._utils.typing import FloatArray, Values
+from .._utils.typing import BaselineValues, FloatArray
 from ..base import BaseRecommender
 from ._constraints import HISTORY_CONSTRAINTS
 
@@ -40,7 +40,7 @@ class PopularityRecommender(BaseRecommender):
 
     popularity_: FloatArray
 
-    def __init__(self, *, values: Values = "binary") -> None:
+    def __init__(self, *, values: BaselineValues = "binary") -> None:
         self.values = values
 
     def _fit(self, X):

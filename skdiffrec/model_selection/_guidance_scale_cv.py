@@ -27,6 +27,7 @@ from .._utils.typing import (
 from .._utils.validation import HasMethods, StrOptions, fit_context
 from ._pipelines import check_has_scales, inside_pipeline, with_guidance_scale
 from ._scale_scores import (
+    checked_scales,
     checked_scorer,
     fit_and_score,
     is_multimetric,
@@ -187,7 +188,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
             If `scales` is empty or a scale is out of range, `y` overlaps `X`, no user has a
             held-out item, `refit` names no metric, or `fit` of the estimator raises it.
         """
-        scales, scorer = self._check_search()
+        scales, scorer = self._check_search(fit_params)
         if not hasattr(self.estimator, "steps") and not hasattr(X, "shape"):
             X = np.asarray(X)  # a pipeline may begin with rows of a table
         y = drop_labels(y, np.shape(X), stacklevel=3)
@@ -251,11 +252,10 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         split = {"groups": fit_params.get("groups")}
         return Bunch(estimator=Bunch(fit=rest), splitter=Bunch(split=split))
 
-    def _check_search(self):
+    def _check_search(self, fit_params):
         """(scales, scorer), after a check of the parameters."""
         check_has_scales(self.estimator)
-        scale_points(self.scales)  # before anything is fitted
-        return self.scales, checked_scorer(self.scoring, self.refit)
+        return checked_scales(self.scales, fit_params), checked_scorer(self.scoring, self.refit)
 
     def _store_results(self, scales, scorer, folds):
         """Set attributes from (fit seconds, score seconds, scores of all scales) of each fold."""

@@ -71,6 +71,11 @@ def check_has_scales(estimator):
                 "InteractionEncoder()), ('model', recommender)]), or search by GridSearchCV over "
                 "recommender__guidance_scale."
             )
+        if hasattr(recommender, "guidance_scale"):
+            raise ValueError(
+                f"{type(recommender).__name__} has no method recommend_scales, from which all "
+                "scales come at once. Search by GridSearchCV over guidance_scale."
+            )
         raise ValueError(
             "estimator must be a recommender with a method recommend_scales, such as "
             "CFGDiffusionRecommender, or a Pipeline that ends in one, got "

@@ -85,6 +85,17 @@ def without_wanted(fit_params):
     return {name: value for name, value in fit_params.items() if name != WANTED}
 
 
+def checked_scales(scales, fit_params):
+    """The scales of a search whose `fit` was given these, checked before anything is fitted."""
+    scale_points(scales)
+    if isinstance(scales, Mapping) and WANTED in scales and WANTED not in fit_params:
+        raise ValueError(
+            "scales holds some of 'wanted', but fit was not told what is wanted, so that all of "
+            "them make the same lists. Pass fit(..., wanted=...), or leave them out."
+        )
+    return scales
+
+
 def score_scales(estimator, X, y, scales, scorer, **known):
     """(seconds, scores) of a fitted estimator: one float or dict per scale."""
     start = time.perf_counter()

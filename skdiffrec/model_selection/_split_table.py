@@ -125,8 +125,11 @@ def _check_splitter(splitter):
             "splitter must be TimeCut, LastN, LastFraction or LeaveOneOut, such as "
             f"TimeCut(fraction=0.2), got {splitter!r}."
         )
+    why = "which does not split in time: it holds out items or users at random"
+    if getattr(splitter, "by", "random") != "random":
+        why = "which keeps a number of each user's items and is for matrices alone"
     raise ValueError(
-        f"splitter is {name}, which does not split in time: it holds out items or users at random. "
+        f"splitter is {name}, {why}. "
         "Give TimeCut, LastN, LastFraction or LeaveOneOut(by='value'), or split the matrix that "
         "encoder.fit_transform(events) returns."
     )

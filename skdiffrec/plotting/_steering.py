@@ -13,13 +13,15 @@ from .._utils.condition_names import WANTED
 from .._utils.tensor_file import replacing
 from .._utils.typing import ArrayLike, AxesLike, FloatArray, IntArray, MatrixLike, Names
 from .._utils.typing import Wanted as WantedFeatures
-from .._utils.validation import check_condition_scales, check_k
+from .._utils.validation import check_condition_scales, check_k, check_scales
 from ._axes import COLORS, as_attribute, import_pyplot, new_or_given_axes
 from ._evaluation import require, unwrap
 from ._steering_page import page
 
 SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
-_MAX_ITEMS = 2000  # of the page
+_MAX_ITEMS = 2000  # of the page, but for those that a wanted feature can bring
+_MOST_ITEMS = 4 * _MAX_ITEMS
+_WANTED_SCALES = (1.0, 8.0)  # with the best of which the slider's others are covered
 _LABEL = 28  # characters of a name in the picture
 
 
@@ -40,7 +42,7 @@ class SteeringDisplay:
         What each condition adds to the scores at scale 1, in the order of the chain.
     scales : dict of str to array-like of float
         Scales of each condition that are drawn; the page's sliders go from the least to the
-        greatest.
+        greatest, and to 1 in any case.
     k : int, default=10
         Length of the list.
     names : sequence of str, default=None
@@ -116,8 +118,9 @@ class SteeringDisplay:
             A history. What it holds is not listed.
         user_features, wanted
             As in `recommend`.
-        scales : dict of str to array-like of float, default=None
-            By condition; None is 0, 0.5, 1, 1.5, 2, 3 and 4 for each that is known of the user.
+        scales : array-like of float, or dict of str to such, default=None
+            For each condition that is known of the user, or by condition. None is 0, 0.5, 1, 1.5,
+            2, 3 and 4.
         k : int, default=10
             Length of the list.
         names : InteractionEncoder or sequence of str, default=None
@@ -158,10 +161,13 @@ class SteeringDisplay:
         known = [name for name in every if rows.known(name)[0]]
         if not known:
             raise ValueError("Nothing is known of this user: the list is what is popular.")
-        shown = dict.fromkeys(known, SCALES) if scales is None else dict(scales)
+        shown = _shown_scales(scales, known)
         model._scales(1, dict.fromkeys(shown, 1.0))  # an error for what the model has not
         base, seen = np.ravel(found.unconditional), rows.seen.indices
-        items = _candidates(base, every, seen, check_k(k))
+        features = {} if WANTED in known else _features_of(model)
+        items = _candidates(base, every, seen, check_k(k), features.get("features"))
+        if features:
+            features["features"] = features["features"][items]
         item_names = None if names is None else _names_of(names, items, len(base))
         display = cls(
             items=items,
@@ -171,7 +177,7 @@ class SteeringDisplay:
             k=int(k),
             names=item_names,
             title="One user's list" if user is None else f"List of user {user}",
-            **({} if WANTED in known else _features_of(model, items)),
+            **features,
         )
         return display.plot(ax)
 
@@ -292,14 +298,13 @@ class SteeringDisplay:
         OSError
             If the file cannot be written.
         """
-        ranges = {name: (np.min(values), np.max(values)) for name, values in self.scales.items()}
         text = page(
             self.title,
             [self._name(item) for item in self.items],
             self.items,
             self.base,
             self.parts,
-            {name: (float(low), float(high)) for name, (low, high) in ranges.items()},
+            {name: _range_of(values) for name, values in self.scales.items()},
             self.k,
             self.features,
             self.feature_names,
@@ -308,17 +313,55 @@ class SteeringDisplay:
             file.write(text)
 
 
-def _candidates(base, parts, seen, k):
-    """Ids of unseen items, ascending: all, or those that are best by some mixture of the parts."""
+def _shown_scales(scales, known):
+    """Scales to be shown by condition, checked; of those that are known where none are named."""
+    shown = SCALES if scales is None else scales
+    if not isinstance(shown, Mapping):
+        shown = dict.fromkeys(known, shown)
+    if not shown:
+        raise ValueError("scales is an empty dict; give for example {'history': [0.5, 1.0, 1.5]}.")
+    return {name: check_scales(several) for name, several in shown.items()}
+
+
+def _range_of(scales):
+    """(least, largest) of a slider, on whose grid of twentieths 1 is."""
+    low, high = min(np.min(scales), 1.0), max(np.max(scales), 1.0)
+    return float(np.floor(20 * low) / 20), float(np.ceil(20 * high) / 20)
+
+
+def _candidates(base, parts, seen, k, features):
+    """Ids of unseen items, ascending: all, or those that are best by some mixture of the parts.
+
+    With `features`, what each adds for who wants it, those too that are best with it.
+    """
     unseen = np.setdiff1d(np.arange(len(base)), seen)
     if len(unseen) <= _MAX_ITEMS:
         return unseen
-    best = []
     total = base + sum(parts.values())
-    for part in (base, total, *parts.values(), *(total + 3 * part for part in parts.values())):
-        each = max(k, _MAX_ITEMS // (2 * len(parts) + 2))
-        best.append(unseen[np.argsort(-part[unseen], kind="stable")[:each]])
-    return np.unique(np.concatenate(best))
+    parts = [part for part in parts.values() if part.any()]
+    each = max(k, _MAX_ITEMS // (2 * len(parts) + 2))
+    mixtures = (base, total, *parts, *(total + 3 * part for part in parts))
+    chosen = np.zeros(len(base), bool)
+    for part in mixtures:
+        chosen[_best_of(unseen, part, each)] = True
+    if features is None:
+        return np.flatnonzero(chosen)
+    by_feature = features.tocsc()
+    for j in np.argsort(-np.diff(by_feature.indptr), kind="stable"):
+        if chosen.sum() > _MOST_ITEMS:
+            break
+        entries = slice(*by_feature.indptr[j : j + 2])
+        own, added = by_feature.indices[entries], by_feature.data[entries]
+        listable = np.isin(own, unseen)
+        own, added = own[listable], added[listable]
+        for scale in _WANTED_SCALES:
+            for part in (base, total):
+                chosen[own[_best_of(np.arange(len(own)), part[own] + scale * added, k)]] = True
+    return np.flatnonzero(chosen)
+
+
+def _best_of(places, scores, n):
+    return places[np.argsort(-scores[places], kind="stable")[:n]]
 
 
 def _names_of(names, items, n_items):
@@ -337,11 +380,11 @@ def _names_of(names, items, n_items):
     return [str(name) for name in names[items]]
 
 
-def _features_of(model: Any, items: IntArray) -> dict[str, Any]:
-    """What wanted features add to the scores of some items, by the names of the display."""
+def _features_of(model: Any) -> dict[str, Any]:
+    """What wanted features add to the scores of all items, by the names of the display."""
     wanted = model._model.tables().scores.wanted
     if wanted is None:
         return {}
     names: Names | None = model._model.item_feature_names
-    added = csr_array(wanted.by_feature.T[items] * np.float32(wanted.unit))
+    added = csr_array(wanted.by_feature.T * np.float32(wanted.unit))
     return {"features": added, "feature_names": None if names is None else list(names)}

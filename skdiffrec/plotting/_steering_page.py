@@ -34,7 +34,8 @@ def page(title, names, items, base, parts, ranges, k, features, feature_names):
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
     text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     template = resources.files(__package__).joinpath("steering.html").read_text("utf-8")
-    return template.replace("/*DATA*/null", text).replace("TITLE", html.escape(title))
+    before, after = template.replace("TITLE", html.escape(title)).rsplit("/*DATA*/null", 1)
+    return before + text + after
 
 
 def _whole(values, step):

@@ -1,5 +1,7 @@
 """Tables of features, brought into the order of a matrix's rows or columns."""
 
+import warnings
+
 import narwhals as nw
 import numpy as np
 
@@ -36,6 +38,12 @@ def aligned(table, column, index, n):
     ids = columns["id"]
     number = np.asarray(index(ids))
     known = np.flatnonzero(number >= 0)
+    if not len(known) and len(number):
+        warnings.warn(
+            f"No row of the table is of a user or item of fit: its column {column!r} holds such as "
+            f"{ids.to_numpy()[0]!r}. Give ids of the same type as in the table of fit.",
+            stacklevel=3,
+        )
     _, first, count = np.unique(number[known], return_index=True, return_counts=True)
     if (count > 1).any():
         twice = known[first[np.argmax(count > 1)]]

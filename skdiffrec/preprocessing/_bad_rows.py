@@ -16,6 +16,10 @@ _ADVICE = {
     "of 0 or less": "A time must be > 0, and dates become seconds since 1970: add a constant to "
     "all times, for only their order matters.",
 }
+_NEGATIVE_RATING = (
+    "A rating must be > 0: add a constant to all of them, or leave those below 0 out by "
+    "min_weight=0."
+)
 
 
 def bad_rows_error(encoder, X, columns, names, values, backend):
@@ -58,7 +62,8 @@ def bad_rows_error(encoder, X, columns, names, values, backend):
             f"{_without_missing(keys, columns, backend)}, or fill it in."
         )
     texts = {what for _, _, what, *_ in faults}
-    lines += [advice for what, advice in _ADVICE.items() if what in texts]
+    advices = _ADVICE | ({"below 0": _NEGATIVE_RATING} if values == RATING else {})
+    lines += [advice for what, advice in advices.items() if what in texts]
     return ValueError("\n".join(lines))
 
 

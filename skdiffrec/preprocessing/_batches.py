@@ -120,6 +120,7 @@ def recommend_batches(
     ['bob' 'zoe'] ['tea' 'jam']
     """
     model, encoder = fitted_now(model), fitted_now(encoder)
+    model = model if hasattr(model, "recommend") else fitted_recommender(model)
     k, batch_size = check_k(k), check_k(batch_size, "batch_size")
     check_model_items(encoder, model)
     warn_of_other_values(encoder, fitted_recommender(model))

@@ -220,7 +220,8 @@ class InteractionEncoder(  # type: ignore[call-arg]
         )
         if not X_new.nnz:
             raise ValueError(
-                f"Of {n_events} events that count nothing is left. Give more events, or lower "
+                f"{n_events} events count (those of weight 0 or below min_weight do not), and of "
+                "them nothing is left. Give more events, or lower "
                 f"min_weight={self.min_weight}, min_user_interactions={self.min_user_interactions} "
                 f"or min_item_interactions={self.min_item_interactions}."
             )

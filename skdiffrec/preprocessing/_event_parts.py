@@ -7,7 +7,7 @@ import narwhals as nw
 import numpy as np
 
 from ._events import events_matrix, read_events
-from ._tables import read_columns
+from ._tables import read_columns, whole_table, without_view
 from ._values import ROLES, as_weights, resolved_values
 
 
@@ -60,13 +60,17 @@ def _timed_events(encoder, X, names, values):
 
 
 def _collected(X, names):
-    """The table, but of a lazy frame the columns that are named."""
-    frame = nw.from_native(X, pass_through=True)
-    if not isinstance(frame, nw.LazyFrame):
-        return X
-    if set(names.values()) <= set(frame.collect_schema().names()):
-        frame = frame.select(*dict.fromkeys(names.values()))
-    return frame.collect().to_native()
+    """The table as one that rows can be taken of; of a lazy frame the columns that are named."""
+    frame = nw.from_native(whole_table(X), pass_through=True)
+    if isinstance(frame, nw.LazyFrame):
+        if set(names.values()) <= set(frame.collect_schema().names()):
+            frame = frame.select(*dict.fromkeys(names.values()))
+        frame = frame.collect()
+    if isinstance(frame, nw.DataFrame):
+        return frame.with_columns(*map(without_view, frame.iter_columns())).to_native()
+    if hasattr(X, "__array__") and not np.ma.isMaskedArray(X):  # a tensor, for example
+        return np.asarray(X)
+    return X
 
 
 def _select(X, names, places):

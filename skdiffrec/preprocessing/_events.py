@@ -12,7 +12,7 @@ from ._interactions import to_csr
 from ._lists import table_form
 from ._lookup import kept_positions, own_users, reject_unknown
 from ._returns import net_events
-from ._tables import as_column, read_columns
+from ._tables import as_column, read_columns, without_view
 from ._values import (
     ROLES,
     BadRows,
@@ -67,7 +67,7 @@ def _events(encoder, table, names, values, fit, settle):
         order = np.flatnonzero(counted) if order is None else order[counted[order]]
         order = (np.cumsum(read) - 1)[order]  # among the rows that are read
         weight, time = _taken(places, weight, time)
-        table = {role: table[role][places] for role in ("user", "item")}
+        table = {role: without_view(table[role])[places] for role in ("user", "item")}
     rows, users = factorize(table["user"], names["user"])
     columns, items = factorize(table["item"], names["item"])
     for role, ids in (("user", users), ("item", items)):
@@ -91,7 +91,8 @@ def known_users_with_returns(encoder, X):
     names = {role: getattr(encoder, role) for role in ("user", "item", "weight")}
     table, _ = read_columns(X, names)
     returned = as_weights(table["weight"], names["weight"], negative=True)[0] < 0
-    users = factorize(table["user"][np.flatnonzero(returned)], names["user"])[1]
+    users = without_view(table["user"])[np.flatnonzero(returned)]
+    users = factorize(users, names["user"])[1]
     return users[kept_positions(encoder, "_users", users) >= 0]
 
 

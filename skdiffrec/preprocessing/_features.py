@@ -1,12 +1,15 @@
 """Tables of features with ids, read as rows of numbers in the order of users or items."""
 
 import inspect
+import warnings
 
 import narwhals as nw
 import numpy as np
+import scipy.sparse as sp
+from sklearn.base import clone
 
 from .._utils.condition_names import SAID_OF_USERS, USER_FEATURES
-from .._utils.features import feature_matrix
+from .._utils.features import column_names, feature_matrix
 from ._histories import rows_of
 from ._ids import factorize, positions
 from ._table_rows import find_name
@@ -70,12 +73,17 @@ class FeatureTable:
         """
         place = positions(self.ids, ids)
         place = np.where(place < 0, -1, self.row[place])
+        somebody = (place >= 0).any()
         # one row at least, which says what the columns are
-        chosen = np.unique(place[place >= 0]) if (place >= 0).any() else np.zeros(1, np.int64)
+        chosen = np.unique(place[place >= 0]) if somebody else np.zeros(1, np.int64)
         rows = self.rest[chosen.tolist()].to_native()
         if self.transform is not None:
             rows = self.transform(rows)
-        numbers, names = feature_matrix(self.name, rows, "a user or item")
+        if somebody:
+            numbers, names = feature_matrix(self.name, rows, "a user or item")
+        else:
+            numbers, names = sp.csr_array((1, rows.shape[1]), dtype=np.float32), column_names(rows)
+            self._warn_of_nobody(ids)
         at = np.where(place < 0, -1, np.searchsorted(chosen, place))
         numbers = rows_of(numbers, at)
         if names is None:
@@ -83,12 +91,23 @@ class FeatureTable:
         backend = nw.get_native_namespace(nw.from_native(rows))
         return nw.from_numpy(numbers.toarray(), list(names), backend=backend).to_native()
 
+    def _warn_of_nobody(self, ids):
+        if len(ids):
+            warnings.warn(
+                f"{self.name} has no row of anybody asked for: {self._ids_and(ids)} They count as "
+                "users of whom no features are known.",
+                stacklevel=2,
+            )
+
+    def _ids_and(self, ids):
+        own, other = self.ids.tolist()[0], np.asarray(ids).tolist()[0]
+        return f"its column {self.column!r} holds such as {own!r}, and they are such as {other!r}."
+
     def of_fit(self, ids):
         """As `of`, of the users or items of a fit, some of whom must have a row."""
         if (positions(self.ids, ids) < 0).all():
             raise ValueError(
-                f"{self.name} has no row of anybody in X: its column {self.column!r} holds such as "
-                f"{self.ids.tolist()[0]!r}, that of X such as {ids.tolist()[0]!r}. Give ids of the "
+                f"{self.name} has no row of anybody in X: {self._ids_and(ids)} Give ids of the "
                 "same type."
             )
         return self.of(ids)
@@ -132,7 +151,7 @@ def check_takes_user_features(recommender):
 
 def set_item_features(recommender, features):
     """Set the parameter `item_features` of a recommender, or of that in a search."""
-    names = [name for name in recommender.get_params() if name.split("__")[-1] == ITEM_FEATURES]
+    names = _names_of_item_features(recommender)
     if not names:
         raise ValueError(
             f"item_features were given, but {type(recommender).__name__} has no parameter of this "
@@ -140,3 +159,14 @@ def set_item_features(recommender, features):
             "CFGDiffusionRecommender."
         )
     recommender.set_params(**dict.fromkeys(names, features))
+
+
+def without_item_features(recommender):
+    """A clone without them: they are of the items of one fit, in their order."""
+    new = clone(recommender)
+    return new.set_params(**dict.fromkeys(_names_of_item_features(new)))
+
+
+def _names_of_item_features(recommender):
+    parameters = recommender.get_params() if hasattr(recommender, "get_params") else {}
+    return [name for name in parameters if name.split("__")[-1] == ITEM_FEATURES]

@@ -12,7 +12,7 @@ from ._events import events_matrix, known_users_with_returns
 from ._identity import check_model_rows
 from ._ids import factorize
 from ._lookup import kept_positions, look_up_ids
-from ._tables import as_column
+from ._tables import as_column, id_list
 
 _CHECKED_ROWS = 10_000
 
@@ -81,8 +81,8 @@ def _requested(model, encoder, X, users, history, unknown_users):
         raise TypeError(
             f"users must be a list of ids, got {type(users).__name__}. Give events as X=events."
         )
-    if users is not None and (isinstance(users, (str, bytes)) or not hasattr(users, "__len__")):
-        users = [users]
+    if users is not None:
+        users = id_list(users, "users")[0]
     if X is not None:
         return _given_histories(model, encoder, X, users, history, unknown_users)
     check_model_rows(encoder, model)
@@ -97,6 +97,8 @@ def _requested(model, encoder, X, users, history, unknown_users):
     if (known >= 0).all():
         return Histories(users, known)
     nothing = sp.csr_array((len(users), encoder.n_items_), dtype=np.float64)
+    if (known < 0).all():  # no row of the model is needed
+        return Histories(users, known, nothing)
     return Histories(users, known, nothing, _extender(model, encoder))
 
 

@@ -9,7 +9,13 @@ import numpy as np
 # what becomes of a gap where a column is converted to text, or of an empty cell of a CSV file
 _GAPS = ("", "nan", "NaN", "None", "<NA>", "NaT", "null", "NULL")
 
-_KINDS = {"T": "text", "i": "numbers", "u": "numbers", "f": "numbers"}
+_KINDS = {
+    "T": "text",
+    **dict.fromkeys("biuf", "numbers"),  # True is 1
+    "M": "dates",
+    "m": "durations",
+    "S": "bytes",
+}
 
 
 def check_ids(ids, name):
@@ -40,7 +46,7 @@ def check_ids(ids, name):
 
 
 def warn_of_other_type(ids, known, name):
-    """Warn if ids are numbers where those that `fit` saw are text, or the other way round."""
+    """Warn if ids are of a kind of which none can be equal to those that `fit` saw."""
     text = _other_type(ids, known)
     if text:
         warnings.warn(f"Column {name!r} {text}", stacklevel=2)
@@ -54,13 +60,28 @@ def reject_other_type(ids, known, argument, what):
 
 
 def _other_type(ids, known):
-    kind, known_kind = _KINDS.get(ids.dtype.kind), _KINDS.get(known.dtype.kind)
-    if not len(ids) or None in (kind, known_kind) or kind == known_kind:
+    if not len(ids) or ids.dtype == known.dtype and ids.dtype != object:
+        return None
+    kind, known_kind = _kind(ids), _kind(known)
+    if None in (kind, known_kind) or kind == known_kind:
         return None
     return (
         f"holds {kind}, but the ids of fit are {known_kind}, so none of them is known. Convert one "
         "to the type of the other, for example by astype."
     )
+
+
+def _kind(ids):
+    """What some ids are, in a word; None for a mixture, of which some may be equal to others."""
+    if ids.dtype != object:
+        return _KINDS.get(ids.dtype.kind)
+    types = set(map(type, ids))
+    if all(issubclass(kind, numbers.Number) for kind in types):
+        return "numbers"
+    if len(types) > 1:
+        return None
+    name = types.pop().__name__
+    return "text" if name == "str" else name
 
 
 def _check_floats(ids, name):

@@ -13,7 +13,7 @@ import narwhals as nw
 import numpy as np
 from numpy.dtypes import StringDType
 
-from ._tables import arrow_objects, is_arrow_extension
+from ._tables import arrow_objects, is_arrow_extension, without_view
 from ._values import BadRows, as_datetime64, is_int128, is_missing
 
 _TABLE_SHARE = 4  # largest size of a table over a range of integers, per id in the data
@@ -285,7 +285,8 @@ def missing_ids(column):
     missing = np.zeros(len(column), bool)
     if isinstance(column, nw.Series):
         missing |= column.is_null().to_numpy()
-        if (parts := _categories(column[np.flatnonzero(~missing)])) is not None:
+        filled = without_view(column)[np.flatnonzero(~missing)]
+        if (parts := _categories(filled)) is not None:
             missing[~missing] = parts[1].is_null().to_numpy()[parts[0]]
             return missing
         if isinstance(column.dtype, _TEXT):

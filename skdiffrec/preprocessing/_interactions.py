@@ -80,7 +80,14 @@ def _merged(data, starts, duplicates):
     if duplicates == "mean":
         return np.add.reduceat(data, starts) / (ends - starts)
     function = {"sum": np.add, "max": np.maximum, "min": np.minimum}[duplicates]
-    return function.reduceat(data, starts)
+    with np.errstate(over="ignore"):
+        merged = function.reduceat(data, starts)
+    if not np.isfinite(merged).all():
+        raise ValueError(
+            f"Weights of a user and an item are too large to be added up, such as {data.max()}. "
+            "Scale them down."
+        )
+    return merged
 
 
 def k_core(X, min_row, min_column):

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from ._id_checks import reject_other_type
 from ._ids import factorize, positions
 from ._lookup import kept_positions
-from ._tables import as_column, read_columns
+from ._tables import as_column, id_list, read_columns
 
 
 class ItemRules(NamedTuple):
@@ -79,18 +79,25 @@ def item_rules(encoder, users, items, filter_items, blocked, allowed, unknown_na
 
 def _columns(encoder, name, names, unknown_names):
     """Columns of items that are given by name, without those that have none."""
-    if sp.issparse(names) or np.ndim(names) > 1:
+    if sp.issparse(names) or _has_rows(encoder, names):
         other = "allowed" if name == "items" else "blocked"
         raise TypeError(
             f"{name} must be a list of items by name, for everybody, got {type(names).__name__} "
             f"of shape {np.shape(names)}. For each user's own give a table of users and items: "
             f"{other}=table."
         )
-    if isinstance(names, (str, bytes)) or not hasattr(names, "__len__"):
-        names = [names]
-    distinct = factorize(as_column(names), name)[1]
+    distinct = factorize(as_column(id_list(names, name)[0]), name)[1]
     columns = _column_of(encoder, name, distinct, unknown_names)
     return columns[columns >= 0]
+
+
+def _has_rows(encoder, names):
+    """Whether these are rows of a table rather than ids, which may be tuples."""
+    if not isinstance(names, (list, tuple)):
+        return getattr(names, "ndim", 1) > 1 or hasattr(names, "columns")
+    known = encoder._items
+    tuples = known.dtype == object and any(isinstance(item, tuple) for item in known)
+    return not tuples and any(isinstance(name, (list, tuple)) for name in names)
 
 
 def _own_items(encoder, argument, table, users, unknown_names):

@@ -4,7 +4,7 @@ import numpy as np
 
 from ._id_checks import check_ids
 from ._ids import factorize, id_index, missing_ids, positions
-from ._tables import as_column
+from ._tables import as_column, id_list
 
 
 def reject_unknown(what, unknown, instead):
@@ -50,8 +50,9 @@ def own_users(encoder, users):
 
 def with_new_ids(known, left_out, ids):
     """Ids of items with new ones behind them, of the same dtype."""
-    if isinstance(ids, (str, bytes)) or not hasattr(ids, "__len__"):
-        raise TypeError(f"ids must be a list of new items, got {ids!r}; give [{ids!r}] for one.")
+    ids, one = id_list(ids, "ids")
+    if one:
+        raise TypeError(f"ids must be a list of new items, got {ids[0]!r}; give {ids!r} for one.")
     column = as_column(ids)
     if missing_ids(column).any():
         raise ValueError("ids holds a missing one; leave it out.")
@@ -79,12 +80,11 @@ def look_up_ids(encoder, what, ids, unknown):
     """
     if isinstance(unknown, str) and unknown != "error":
         raise ValueError(f'unknown must be "error" or an int, got {unknown!r}.')
-    text = isinstance(ids, (str, bytes))
-    one = text or not hasattr(ids, "__len__")
-    if text:  # nothing to check, and by far the quickest
-        codes, distinct = np.zeros(1, np.int64), np.array([ids], object)
+    if isinstance(ids, (str, bytes)):  # nothing to check, and by far the quickest
+        one, codes, distinct = True, np.zeros(1, np.int64), np.array([ids], object)
     else:
-        codes, distinct = factorize(as_column([ids] if one else ids), what)
+        ids, one = id_list(ids, what)
+        codes, distinct = factorize(as_column(ids), what)
     place = kept_positions(encoder, f"_{what}", distinct)
     if unknown == "error" and (place < 0).any():
         shown = ", ".join(map(repr, distinct[place < 0][:3].tolist()))

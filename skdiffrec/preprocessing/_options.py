@@ -15,6 +15,8 @@ def _is_per_user(name, value):
 
 def check_options(options, n_users):
     """What is given for each user must be as many as the users."""
+    if "user_ids" in options:  # whose lists would stand beside the names of `users`
+        raise TypeError("user_ids numbers rows. Name users by users=, as in the table of fit.")
     for name, value in options.items():
         if isinstance(value, Mapping):
             named = {f"{name}[{key!r}]": entry for key, entry in value.items()}

@@ -23,6 +23,7 @@ from ._features import (
     in_order_of,
     set_item_features,
     tables_by_id,
+    without_item_features,
 )
 from ._identity import check_model_items, check_model_rows
 from ._table_recommender_file import packed_table_recommender, table_recommender_of_file
@@ -110,7 +111,7 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         super().set_params(**params)
         prefix, fitted = "recommender__", getattr(self, "recommender_", None)
         own = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
-        if fitted is not None and own:
+        if fitted is not None and own and "recommender" not in params:
             fitted.set_params(**own)
         return self
 
@@ -128,7 +129,8 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         model : TableRecommender
-            Fitted; it holds the two objects themselves.
+            Fitted; it holds the two objects themselves. Its parameter `recommender` is a clone
+            without `item_features`, which are those of the items of one fit: `fit` takes new ones.
 
         Raises
         ------
@@ -144,7 +146,7 @@ class TableRecommender(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(encoder)
         check_model_items(encoder, recommender)
         check_model_rows(encoder, recommender)
-        model = cls(clone(recommender), clone(encoder))
+        model = cls(without_item_features(recommender), clone(encoder))
         model.recommender_, model.encoder_, model.user_transformer_ = recommender, encoder, None
         return model
 

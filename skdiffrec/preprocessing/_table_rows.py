@@ -6,6 +6,8 @@ from collections.abc import Mapping, Set
 
 import numpy as np
 
+from ._values import refuse_one_for_two
+
 FORMS = (
     "a pandas, polars or pyarrow table, a dict of columns, a NumPy array of two dimensions or with "
     "named fields, or a list of tuples, of named tuples or of dicts"
@@ -26,7 +28,7 @@ def find_name(name, known, levels=()):
     """The name of a column, given by name or position; `levels` are those of an index."""
     if name in known:
         return name
-    if isinstance(name, int) and -len(known) <= name < len(known):
+    if isinstance(name, (int, np.integer)) and -len(known) <= name < len(known):
         return known[name]
     if name in levels:
         raise ValueError(f"{name!r} is in the index of X. Make it a column: X.reset_index().")
@@ -41,7 +43,9 @@ def find_name(name, known, levels=()):
 def columns_of_array(X, names):
     """Some columns of a NumPy array: by name if it has named fields, else by position."""
     if X.dtype.names:
-        return {role: X[find_name(name, X.dtype.names)] for role, name in names.items()}
+        names = {role: find_name(name, X.dtype.names) for role, name in names.items()}
+        refuse_one_for_two(names)
+        return {role: X[name] for role, name in names.items()}
     if X.ndim != 2:
         raise ValueError(f"X is an array of shape {X.shape}. Give {FORMS}.")
     return _placed(X.T, X.shape[1], names, len(X))
@@ -108,6 +112,7 @@ def _check_row(row):
 def _columns_of_dicts(rows, names):
     """Some columns of a sequence of dicts, such as the rows of csv.DictReader or JSON lines."""
     names = {role: find_name(name, list(next(iter(rows)))) for role, name in names.items()}
+    refuse_one_for_two(names)
     columns = {role: np.empty(len(rows), object) for role in names}
     for place, row in enumerate(rows):
         if not isinstance(row, Mapping):
@@ -125,7 +130,7 @@ def _columns_of_dicts(rows, names):
 def _placed(columns, width, names, n_rows):
     """The columns of some roles among all columns, which have no names, by position."""
     places = {
-        role: name if isinstance(name, int) else place
+        role: int(name) if isinstance(name, (int, np.integer)) else place
         for place, (role, name) in enumerate(names.items())
     }
     wide = max(place + 1 if place >= 0 else -place for place in places.values())
@@ -134,7 +139,7 @@ def _placed(columns, width, names, n_rows):
             f"X has {width} columns, but {wide} are needed: {', '.join(places)} are read from "
             f"columns {list(places.values())}."
         )
-    by_name = [name for name in names.values() if not isinstance(name, int)]
+    by_name = [name for name in names.values() if not isinstance(name, (int, np.integer))]
     if len(by_name) == len(names) and width > len(names):
         given = ", ".join(f"{role}={place}" for role, place in places.items())
         raise ValueError(
@@ -145,6 +150,7 @@ def _placed(columns, width, names, n_rows):
             f"and its items, {_EXPLODE}. Columns go into a dict. A users x items matrix needs no "
             "encoder: give it to the fit of a recommender."
         )
+    refuse_one_for_two({role: place % width for role, place in places.items()})
     found = {role: columns[place] for role, place in places.items()}
     _check_first_row(columns, found, by_name)
     return found

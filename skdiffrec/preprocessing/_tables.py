@@ -33,7 +33,7 @@ def read_columns(X, names):
         The library of `X` ("pandas", "polars", "pyarrow"), or None if it is not a data frame.
     """
     _refuse_what_is_read_first(X)
-    frame = nw.from_native(_whole_table(X), pass_through=True)
+    frame = nw.from_native(whole_table(X), pass_through=True)
     if isinstance(frame, nw.LazyFrame):
         known = frame.collect_schema().names()
         names = {role: find_name(name, known) for role, name in names.items()}
@@ -62,7 +62,7 @@ def read_columns(X, names):
 
 def column_keys(X, names):
     """The name of the column of each role, or its position if the columns have no names."""
-    frame = nw.from_native(_whole_table(X), pass_through=True)
+    frame = nw.from_native(whole_table(X), pass_through=True)
     if isinstance(frame, nw.LazyFrame):
         known = frame.collect_schema().names()
     elif isinstance(frame, nw.DataFrame):
@@ -72,12 +72,12 @@ def column_keys(X, names):
     if known:
         return {role: find_name(name, known) for role, name in names.items()}
     return {
-        role: name if isinstance(name, int) else place
+        role: int(name) if isinstance(name, (int, np.integer)) else place
         for place, (role, name) in enumerate(names.items())
     }
 
 
-def _whole_table(X):
+def whole_table(X):
     """`X`, but the Arrow table of a record batch, which is a part of one."""
     if type(X).__module__.partition(".")[0] != "pyarrow" or type(X).__name__ != "RecordBatch":
         return X
@@ -145,6 +145,17 @@ def _column_of_dict(values, name):
     return as_column(values)
 
 
+def without_view(column):
+    """A column, but of Arrow's views the type without, of which entries can be taken."""
+    if not isinstance(column, nw.Series) or not column.implementation.is_pyarrow():
+        return column
+    native, kind = column.to_native(), str(column.to_native().type)
+    if not kind.endswith("_view"):
+        return column
+    plain = native.cast(f"large_{kind.removesuffix('_view')}")
+    return nw.from_native(plain, series_only=True).rename(column.name)
+
+
 def is_arrow_extension(values):
     """Is it an Arrow column, of pandas too, of values such as UUIDs, which NumPy reads as bytes?"""
     dtype = getattr(values, "type", None)
@@ -156,6 +167,15 @@ def is_arrow_extension(values):
 def arrow_objects(values):
     """The values of an Arrow column as Python objects."""
     return np.fromiter(getattr(values, "to_pylist", values.__iter__)(), object, len(values))
+
+
+def id_list(ids, name):
+    """(ids as what has a length, whether it was one id); an iterator is read to its end."""
+    if isinstance(ids, Mapping):
+        raise TypeError(f"{name} must be a list of ids, or one, got {type(ids).__name__}.")
+    if isinstance(ids, (str, bytes)) or not hasattr(ids, "__iter__"):
+        return [ids], True
+    return ids if hasattr(ids, "__len__") else list(ids), False
 
 
 def as_column(values):

@@ -148,7 +148,7 @@ def is_missing(value):
     """Is a value None, NaN, NaT or null, or masked?"""
     try:
         return value is None or value is np.ma.masked or bool(value != value)
-    except (TypeError, ValueError):  # pandas.NA has no truth value
+    except (TypeError, ValueError, ArithmeticError):  # pandas.NA has no truth value
         return True
 
 
@@ -219,6 +219,8 @@ def warn_of_unused_weights(encoder, weight, counted):
 
 def warn_of_other_values(encoder, model):
     """Warn if the matrix of a fitted encoder holds something else than a model takes it for."""
+    while not hasattr(model, "values") and hasattr(model, "estimator"):  # of a search
+        model = model.estimator
     given, taken = encoder.values_, getattr(model, "values", None)
     unused = (given, taken) == ("time", "binary") and hasattr(model, "half_life")
     if encoder.min_weight is None and encoder.returns != "net":  # else read for something
@@ -235,9 +237,11 @@ def warn_of_other_values(encoder, model):
 
 
 def time_kind(column):
-    """What a column of times holds, in words; None if it has no entries."""
+    """What a column of times holds, in words; None if it has no entries, or text."""
     if isinstance(column, nw.Series) and column.dtype not in (nw.Object, nw.Unknown):
         dtype = column.dtype
+        if dtype in (nw.String, nw.Categorical, nw.Enum):
+            return None
         zoned = getattr(dtype, "time_zone", None) is not None
         kind = "M" if dtype in (nw.Datetime, nw.Date) else "m" if dtype == nw.Duration else "f"
         return _TIME_KINDS[kind, zoned]
@@ -245,7 +249,7 @@ def time_kind(column):
     if column.dtype != object:
         return _TIME_KINDS.get((column.dtype.kind, False), _TIME_KINDS["f", False])
     value = next((value for value in column if not is_missing(value)), None)
-    if value is None:
+    if value is None or isinstance(value, (str, bytes)):
         return None
     kind = "M" if isinstance(value, _DATES) else "m" if isinstance(value, _DURATIONS) else "f"
     return _TIME_KINDS[kind, getattr(value, "tzinfo", None) is not None]
@@ -289,6 +293,12 @@ def refuse_one_for_two(names):
 def resolved_values(encoder):
     """The values of an encoder's matrix, "binary", "weight" or "time"; checks its parameters."""
     refuse_one_for_two({role: getattr(encoder, role) for role in ROLES})
+    for role in ("user", "item"):
+        if getattr(encoder, role) in ("rank", "score"):
+            raise ValueError(
+                f"{role}={getattr(encoder, role)!r}: tables of lists have a column of this name of "
+                "their own. Rename the column."
+            )
     values = encoder.values
     if values == "auto":
         values = "weight" if encoder.weight is not None else "binary"
@@ -326,6 +336,11 @@ def _check_net(encoder, values):
     if encoder.duplicates == "error" or (
         values == RATING or (values == "weight" and encoder.duplicates not in ("auto", "sum"))
     ):
+        if values == RATING:
+            raise ValueError(
+                'returns="net" adds up quantities, and values="rating" holds opinions. Ratings '
+                "below 0 need another scale: add a constant to all of them."
+            )
         raise ValueError(
             'returns="net" adds up the weights of a user and item, which does not go together with '
             f'duplicates={encoder.duplicates!r}; leave duplicates at "auto".'

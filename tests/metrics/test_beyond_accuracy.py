@@ -292,3 +292,11 @@ IDS, HELD = [[0, 1], [1, 2]], [[1, 0, 0], [0, 1, 0]]
 def test_refusals(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("size", [1e-200, 1.0, 1e200])
+@pytest.mark.parametrize("form", [np.array, sp.csr_array])
+def test_diversity_of_vectors_of_any_length(size, form):
+    vectors = form(size * np.array([[1.0, 0], [1, 0], [0, 1]]))
+    found = intra_list_diversity_at_k([[0, 1], [0, 2]], 2, item_vectors=vectors, per_user=True)
+    assert_allclose(found, [0, 1], atol=1e-12)

@@ -136,3 +136,9 @@ class TestChoiceOfAScale:
         search = GuidanceScaleCV(guided(data), scales=self.scales, cv=CUT)
         search.fit(data.train, wanted=None)
         assert np.ptp(search.cv_results_["mean_test_score"]) == 0
+
+
+def test_scales_of_what_nobody_wants(data, model):
+    search = GuidanceScaleCV(model, scales={"wanted": SCALES}, cv="prefit")
+    with pytest.raises(ValueError, match="not told what is wanted"):
+        search.fit(data.train, data.test)

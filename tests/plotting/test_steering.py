@@ -75,6 +75,24 @@ class TestLists:
             expected, _ = model.recommend(7, 4, guidance_scale=scale)
             assert set(display.list_at(scale)) == set(expected)
 
+    def test_few_of_many_items_hold_all_that_can_be_wanted(self, steered, monkeypatch):
+        model, data = steered
+        monkeypatch.setattr("skdiffrec.plotting._steering._MAX_ITEMS", 10)
+        monkeypatch.setattr("skdiffrec.plotting._steering._MOST_ITEMS", 1000)
+        display = SteeringDisplay.from_estimator(model, 7, k=4)
+        added = display.features.toarray()
+        for feature in range(data.item_features.shape[1]):
+            for scale in (1.0, 3.0, 8.0):  # as the page has it
+                scores = display.scores_at() + scale * added[:, feature]
+                found = display.items[np.lexsort((display.items, -scores))[:4]]
+                options = {"wanted": {feature: 1}, "guidance_scale": {"wanted": scale}}
+                assert_array_equal(found, model.recommend(7, 4, **options)[0])
+
+    def test_scales_for_all_conditions(self, steered):
+        model, _ = steered
+        display = SteeringDisplay.from_estimator(model, 7, scales=[0, 1, 2])
+        assert set(display.scales) == {"user_features", "history", "disliked"}
+
     def test_picture(self, display):
         assert len(display.ax_) == 3
         labels = {text.get_text() for text in display.ax_[1].texts}
@@ -101,6 +119,9 @@ class TestLists:
             SteeringDisplay.from_estimator(plain)
         with pytest.raises(ValueError, match="n_sampling_steps=3"):
             SteeringDisplay.from_estimator(plain.set_params(n_sampling_steps=3), 7)
+        for scales in ({}, [], {"history": []}, {"history": 2.0}, 2.0):
+            with pytest.raises(ValueError, match="scales (is an empty dict|must be a 1-D)"):
+                SteeringDisplay.from_estimator(model, 7, scales=scales)
         for names in (["a"], np.array(["a", "b"]), pd.DataFrame({"a": ["b"]})):
             with pytest.raises(ValueError, match="one name for each item"):
                 SteeringDisplay.from_estimator(model, 7, names=names)
@@ -132,6 +153,29 @@ class TestPage:
             display._name(display.items[-1]),
         )
         assert_allclose(np.array(data["base"]) * data["step"], display.base, atol=data["step"])
+
+    def test_names_like_marks_of_the_page(self, steered, tmp_path):
+        model, data = steered
+        names = ["UNTITLED", "/*DATA*/null", *data.item_names[2:]]
+        display = SteeringDisplay.from_estimator(model, 7, names=names)
+        display.title = "/*DATA*/null TITLE"
+        display.to_html(tmp_path / "list.html")
+        text = (tmp_path / "list.html").read_text("utf-8")
+        assert json.loads(re.search(r"const data = (\{.*\});", text)[1])["names"] == [
+            display._name(item) for item in display.items
+        ]
+        assert "<title>/*DATA*/null TITLE</title>" in text
+
+    @pytest.mark.parametrize(
+        ("scales", "expected"), [([2, 3, 4], [1, 4]), ([0.33, 3], [0.3, 3]), ([0, 0.5], [0, 1])]
+    )
+    def test_sliders_can_stand_at_1(self, steered, tmp_path, scales, expected):
+        model, _ = steered
+        display = SteeringDisplay.from_estimator(model, 7, scales={"history": scales})
+        display.to_html(tmp_path / "list.html")
+        text = (tmp_path / "list.html").read_text("utf-8")
+        ranges = json.loads(re.search(r"const data = (\{.*\});", text)[1])["ranges"]
+        assert ranges["history"] == expected
 
     @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
     @pytest.mark.parametrize(

@@ -195,10 +195,11 @@ class TestRefused:
         with tempfile.TemporaryDirectory() as folder:
             model.save(Path(folder, "model"), include_data=False)
             model = EASERecommender.load(Path(folder, "model"))
-        for call in (dict(X=PAIRS[:1]), dict(users=["zoe"], unknown_users="popular")):
+        for call in (dict(X=PAIRS[:1]), dict(users=["zoe", "ann"], unknown_users="popular")):
             with pytest.raises(ValueError, match='it holds none.*history="replace"'):
                 recommend_batches(model, encoder, **call)
         assert next(recommend_batches(model, encoder, PAIRS, history="replace"))
+        assert next(recommend_batches(model, encoder, users=["zoe"], unknown_users="popular"))
         assert next(recommend_batches(model, encoder, [("zoe", "tea")]))["user"].tolist()
 
     @pytest.mark.parametrize("name", ["history", "unknown_users", "unknown_names"])

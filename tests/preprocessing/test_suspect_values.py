@@ -76,6 +76,14 @@ class TestTimesAsSomethingElse:
         assert not warned(lambda: PopularityRecommender().fit(with_values(8e8, 1.7e9)))
         assert warned(lambda: PopularityRecommender(values="weight").fit(with_values(8e8, 1.7e9)))
 
+    @pytest.mark.parametrize(("dtype", "warns"), [("f4", True), ("f8", False), ("i8", False)])
+    def test_times_that_float32_has_rounded(self, dtype, warns):
+        X = with_values(1.6e9, 1.7e9).astype(dtype)
+        found = warned(lambda: EASERecommender(values="time").fit(X))
+        assert [text for text in found if "as float32, which rounds" in text] == found
+        assert len(found) == warns
+        assert not warned(lambda: EASERecommender(values="time").fit(with_values(1, 9e6)))
+
     def test_an_encoder_and_a_model(self):
         encoders = {
             "binary": InteractionEncoder(user=0, item=1).fit(EVENTS),

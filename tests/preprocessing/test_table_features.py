@@ -153,9 +153,12 @@ class TestLists:
             table = fitted.recommend(self.asked, 5, unknown_users="popular", **nothing)
             np.testing.assert_allclose(table["score"], self.expected(fitted, U), atol=1e-4)
 
-    def test_of_a_table_that_knows_nobody(self, fitted):
-        given = pd.DataFrame({"town": ["graz"], "customer": ["other"], "age": [30]})
-        table = fitted.recommend(self.asked, 5, unknown_users="popular", user_features=given)
+    @pytest.mark.parametrize("age", [30, np.nan])
+    def test_of_a_table_that_knows_nobody(self, age, fitted):
+        """What it holds of others is of no effect, but may be a mistake."""
+        given = pd.DataFrame({"town": ["graz"], "customer": ["other"], "age": [age]})
+        with pytest.warns(UserWarning, match="no row of anybody asked for.*'other'.*'u07'"):
+            table = fitted.recommend(self.asked, 5, unknown_users="popular", user_features=given)
         expected = self.expected(fitted, np.zeros((4, 4)))
         np.testing.assert_allclose(table["score"], expected, atol=1e-4)
 

@@ -68,3 +68,44 @@ def test_a_search_of_scales_says_what_to_give():
 def test_what_is_wanted_is_no_text():
     with pytest.raises(TypeError, match="wanted must be a dict or hold one row.*'genre=crime'"):
         fitted().recommend(["u1"], wanted="genre=crime")
+
+
+def test_features_of_ids_of_another_type():
+    """Numbers in the events, text in the profiles, as from two files."""
+    events = EVENTS.assign(user=EVENTS["user"].str[1:].astype(int))
+    people = pd.DataFrame({"user": range(30), "age": [20.0 + i for i in range(30)]})
+    model = TableRecommender(tiny_cfg(max_epochs=1)).fit(events, user_features=people)
+    as_text = people.assign(user=people["user"].astype(str))
+    for ask in (
+        lambda: model.recommend([1, 2], k=2, user_features=as_text),
+        lambda: model.score(events, user_features=as_text),
+        lambda: next(model.recommend_batches(k=2, user_features=as_text)),
+        lambda: model.encoder_.align(as_text, on="user"),
+    ):
+        with pytest.warns(UserWarning, match="holds such as '0'"):
+            ask()
+
+
+def test_features_of_items_do_not_outlive_the_items(tmp_path):
+    """Loaded, and fitted to other items as many: the columns are not those of the features."""
+    names = sorted(EVENTS["item"].unique())
+    shelf = pd.DataFrame({"item": names, "even": [int(name[1:]) % 2 == 0 for name in names]})
+    model = TableRecommender(tiny_cfg(max_epochs=1)).fit(EVENTS, item_features=shelf * 1)
+    model.save(tmp_path / "model")
+    later = EVENTS.replace({"item": {"i0": "new"}})
+    for again in (
+        TableRecommender.load(tmp_path / "model"),
+        TableRecommender.from_fitted(model.recommender_, model.encoder_),
+    ):
+        assert len(again.recommend(["u1"], k=2, wanted={"even": 1})) == 2
+        with pytest.raises(ValueError, match="fitted without item_features"):
+            again.fit(later).recommend(["u1"], wanted={0: 1})
+        again.fit(later[later["item"] != "new"])
+
+
+def test_a_recommender_that_holds_no_weights_of_a_search():
+    """Also of a search the values that it takes are those of its estimator."""
+    events = EVENTS.assign(when=range(1, len(EVENTS) + 1))
+    search = GuidanceScaleCV(tiny_cfg(max_epochs=1), scales=[0.0, 1.0], cv=2)
+    with pytest.warns(UserWarning, match="holds times .* takes them for"):
+        TableRecommender(search, InteractionEncoder(timestamp="when")).fit(events)
