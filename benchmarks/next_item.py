@@ -164,7 +164,8 @@ def peer(name, path, task, options):
                     curve = [{"seconds": s, CHOSEN_BY: quality} for s, quality in points]
                 settings = json.loads(str(found["settings"]))
     valid, test, seconds, list_seconds = map(list, zip(*runs, strict=True))
-    return record_of(valid, test, seconds, list_seconds, curve, settings)
+    found = record_of(valid, test, seconds, list_seconds, curve, settings)
+    return found | {"max_minutes": options.max_minutes}
 
 
 def record_of(valid, test, fit_seconds, list_seconds, curve, settings):

@@ -44,5 +44,21 @@ def curve(data):
     return ""
 
 
+def limits(data):
+    """How far models came whose training is limited in time."""
+    found = []
+    for record in _records(data):
+        if "max_minutes" not in record:
+            continue
+        curve = [point["N@10"] for point in record["curve"]]
+        best = max(curve)
+        rising = "rising still" if best == curve[-1] else "its best"
+        found.append(
+            f"{record['model']} was trained for {fmt.amount(record['max_minutes'])} minutes, "
+            f"{len(curve)} epochs: N@10 on valid {fmt.score(best)}, {rising}"
+        )
+    return "; ".join(found) + ("." if found else "")
+
+
 def machine(data):
     return next((fmt.machine(record) for record in _records(data)), "")

@@ -141,7 +141,8 @@ class ALSRecommender(SimilarItemsRecommender):
     def _score_rows(self, X):
         n = X.shape[0]
         histories = pad_rows(history_weights(X, self.values, self.half_life), ROW_MULTIPLE)
-        if self._als.item_factors is None:  # loaded, perhaps as a memmap
+        factors = self._als.item_factors
+        if factors is None or not factors.flags.writeable:  # loaded, perhaps as a memmap
             self._als.item_factors = np.require(self.item_factors_, requirements="W")
         with blas_limit(1):
             self._als.YtY  # noqa: B018 - kept for the next block of rows

@@ -349,5 +349,5 @@ class TestRatings:
     def test_they_need_a_column(self):
         with pytest.raises(ValueError, match='values="rating" needs a column; name it by weight='):
             InteractionEncoder(values="rating").fit(self.frame())
-        with pytest.raises(ValueError, match="adds up the weights"):
+        with pytest.raises(ValueError, match="values=.rating. holds opinions"):
             InteractionEncoder(weight="stars", values="rating", returns="net").fit(self.frame())
