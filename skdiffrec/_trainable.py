@@ -27,7 +27,7 @@ from ._training.checkpoint import NoCheckpoint, open_checkpoint, remove_checkpoi
 from ._training.fit import fit_model, training_key
 from ._training.ranks import is_first, training_ranks
 from ._training.update import check_updatable, updated_model
-from ._training.user_weights import check_sample_weight
+from ._training.user_weights import check_sample_weight, check_something_left
 from ._utils.callbacks import CallbackSupportMixin, EpochCallbacks
 from ._utils.fitted_state import replaced_at_once
 from ._utils.flags import check_flag
@@ -263,7 +263,7 @@ default=None
         check_updatable(self._model, before, parameters)
         X = self._check_rows(X)
         if self._model.opinions is not None:
-            self._model.opinions.warn_of_others(X, stacklevel=6)
+            self._model.opinions.warn_of_others(X)
         ids = check_updated_users(user_ids, X.shape[0], before.shape[0])
         given_features = check_user_features(self, user_features, X.shape[0])
         weight = check_sample_weight(sample_weight, X.shape[0])
@@ -272,11 +272,10 @@ default=None
             weights = np.ones(before.shape[0]) if weights is None else weights
             weights = updated_array(weights, weight, ids)
         X = updated_csr(before, X, ids)
-        if not X.nnz:
-            raise ValueError("No interaction of any user is left: nothing to count. Fit again.")
         if features is not None:
             features = updated_features(features, given_features, ids, X.shape[0])
         rows = self._told_apart(X, features, self._model.opinions)
+        check_something_left(rows.history, weights, "Fit again.")
         model = self._model.to(resolve_device(self.device, fitting=True))
         all_weights = np.ones(X.shape[0]) if weights is None else weights
         self._adopt(updated_model(model, rows, ids, all_weights, parameters))
@@ -294,6 +293,7 @@ default=None
     def _fit(self, X, y=None, sample_weight=None, user_features=None):
         given_weight = sample_weight is not None
         sample_weight = check_sample_weight(sample_weight, X.shape[0])
+        check_something_left(X, sample_weight, "Give weights to users with interactions.")
         parameters = self._checked_parameters()
         user_features = check_user_features(self, user_features, X.shape[0], reset=True)
         opinions = learned_opinions(self.values, X, self.liked_from, sample_weight)
@@ -307,7 +307,7 @@ default=None
         given_seed = None if self.random_state is None else seed
         of_training = {k: v for k, v in vars(parameters).items() if k not in FREE_PARAMETERS}
         key = functools.cache(
-            lambda: training_key(rows, sample_weight, of_training, given_seed, device)
+            lambda: training_key(rows, opinions, sample_weight, of_training, given_seed, device)
         )
         if ranks.size > 1:
             ranks.agree(key())

@@ -168,7 +168,7 @@ class BaseRecommender(BaseEstimator):
         in_memory = not isinstance(X, RowView)
         if self.values == "time" and in_memory:
             instead = 'Give times, or values="binary".'
-            warn_without_order(X.data, 'values="time"', instead, stacklevel=5)
+            warn_without_order(X.data, 'values="time"', instead)
         self._fit_X = X if in_memory else None
         if self._keeps_popularity:
             self._item_popularity = item_popularity(X, self.values)
@@ -298,7 +298,7 @@ class BaseRecommender(BaseEstimator):
         self = fitted_now(self)
         alone = y is None or is_labels(y)
         X = self._check_rows(X, earliest=alone)  # as in splitters: a repeat is no new item
-        y = drop_labels(y, X.shape, stacklevel=3)
+        y = drop_labels(y, X.shape)
         if y is None:
             history, holdout = hide_for_score(X, self.values, self._asked_horizon())
         else:

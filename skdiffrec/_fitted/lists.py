@@ -80,7 +80,7 @@ class FittedDiffusion(BaseRecommender):
         features = check_user_features(self, user_features, X.shape[0])
         opinions = self._model.opinions
         if opinions is not None:
-            opinions.warn_of_others(X, stacklevel=3)
+            opinions.warn_of_others(X)
         return self._wanting(self._told_apart(X, features, opinions), wanted)
 
     def _wanting(self, rows, wanted):
@@ -396,5 +396,5 @@ default=None
             or no user has a holdout item; if `user_features` or `wanted` have other rows or
             columns.
         """
-        warn_without_features(self, {"user_features": user_features}, stacklevel=2)
+        warn_without_features(self, {"user_features": user_features})
         return self._score(X, y, user_features=user_features, wanted=wanted)

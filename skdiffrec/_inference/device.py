@@ -1,11 +1,10 @@
 """Which device to compute on, with how many threads and in which precision."""
 
-import warnings
-
 import torch
 
 from .._utils.host_state import own_state, torch_threads
 from .._utils.threads import side_by_side
+from .._utils.warning import warn_caller
 
 _MAX_WORKERS = 8
 
@@ -31,10 +30,9 @@ def resolve_device(device, *, fitting=False):
     if device.type == "cuda" and not torch.cuda.is_available():
         if fitting:
             raise ValueError(f'device={name!r}, but torch sees no GPU here. Use "auto" or "cpu".')
-        warnings.warn(
+        warn_caller(
             f"device={name!r}, but torch sees no GPU here; computing on the CPU. "
             'set_params(device="auto") silences this.',
-            stacklevel=2,
         )
         return torch.device("cpu")
     return device

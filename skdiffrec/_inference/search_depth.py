@@ -5,8 +5,6 @@ histories are an item and those whose vectors are most like its own: how much of
 is found?
 """
 
-import warnings
-
 import numpy as np
 import torch
 from scipy.sparse import csr_array
@@ -15,6 +13,7 @@ from torch.nn import functional as F
 from .._network.sparse_rows import UserRows
 from .._utils.host_state import in_own_state
 from .._utils.topk import EVERY_ITEM
+from .._utils.warning import warn_caller
 from .item_index import ItemIndex
 from .ranking import guided_lists, tile_starts
 from .search import searched_lists
@@ -48,11 +47,10 @@ def index_of(model):
         if index.n_searched == most:
             break
         index.n_searched = min(most, int(_DEEPER * index.n_searched))
-    warnings.warn(
+    warn_caller(
         f'search="approximate" finds only {found:.0%} of the items of exact lists in an eighth of '
         "the catalogue: what this model recommends to a user are not items that are alike. Lists "
         'are exact; search="exact" silences this.',
-        stacklevel=8,
     )
     return None
 

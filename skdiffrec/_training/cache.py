@@ -2,13 +2,13 @@
 
 import os
 import stat
-import warnings
 from contextlib import contextmanager
 
 from filelock import FileLock
 
 from .._utils import tensor_file
 from .._utils.tensor_file import PersistenceError
+from .._utils.warning import warn_caller
 
 _CLASS = "trained model"
 
@@ -81,9 +81,7 @@ def _locked(memory, folder, name):
             yield True
         return
     if not os.path.exists(os.path.join(folder, f"{name}.safetensors")):
-        warnings.warn(
-            f"memory={memory!r} cannot be written ({why}); training without it.", stacklevel=3
-        )
+        warn_caller(f"memory={memory!r} cannot be written ({why}); training without it.")
     yield False
 
 
@@ -98,10 +96,9 @@ def _warn_of_others(folder):
     elif found.st_mode & stat.S_IWOTH:
         whose = "may be written by everybody"
     if whose:
-        warnings.warn(
+        warn_caller(
             f"The folder {folder!r} of memory= {whose}, who may put other models there than yours. "
             "Use a folder that only you can write.",
-            stacklevel=3,
         )
 
 
@@ -118,7 +115,7 @@ def _read(path, unpack):
         )
         return (unpack(record["state"], tensors),)
     except (PersistenceError, OSError) as error:
-        warnings.warn(f"An entry of memory= is damaged and is trained again: {error}", stacklevel=3)
+        warn_caller(f"An entry of memory= is damaged and is trained again: {error}")
         return None
 
 
@@ -126,4 +123,4 @@ def _write(path, record, tensors):
     try:
         tensor_file.write(path, {"class": _CLASS, "state": record}, tensors)
     except (PersistenceError, OSError) as error:
-        warnings.warn(f"What was trained is not kept in memory=: {error}", stacklevel=3)
+        warn_caller(f"What was trained is not kept in memory=: {error}")

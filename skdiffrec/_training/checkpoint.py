@@ -2,10 +2,10 @@
 
 import os
 import time
-import warnings
 
 from .._utils import tensor_file
 from .._utils.tensor_file import PersistenceError, check_record, is_integer, is_number
+from .._utils.warning import warn_caller
 
 _CLASS = "training checkpoint"
 # at the end of an epoch a checkpoint is written early, if that takes at most this share of the time
@@ -112,10 +112,9 @@ class Checkpoint:
         except PersistenceError:
             pass  # weights that are not finite: training itself will say so
         except OSError as error:
-            warnings.warn(
+            warn_caller(
                 f"checkpoint={self.path!r} could not be written ({error}); training goes on, and "
                 "an earlier checkpoint stays.",
-                stacklevel=2,
             )
         self.written = time.monotonic()
         self.spent += self.written - begun
@@ -148,10 +147,9 @@ def remove_checkpoint(path, key):
     try:
         os.remove(path)
     except OSError as error:
-        warnings.warn(
+        warn_caller(
             f"checkpoint={path!r} could not be removed ({error}). The fit has ended well; remove "
             "the file before another fit with this path.",
-            stacklevel=2,
         )
 
 

@@ -1,6 +1,7 @@
 """From rows to a fitted model: what lies between the estimator and the network."""
 
 import copy
+import dataclasses
 import functools
 import importlib.metadata
 import numbers
@@ -62,11 +63,15 @@ _FEW_HELD_OUT = 0.01  # of all interactions, for which the closed form is not so
 _VERSIONED = ("torch", "numpy", "scipy", "scikit-learn")
 
 
-def training_key(rows, sample_weight, parameters, seed, device):
+def training_key(rows, opinions, sample_weight, parameters, seed, device):
     """All that training depends on, {what: hash or version}; of equal ones one training will do."""
     given = rows.history, rows.user_features, rows.disliked
     parts = [_content(X) for X in given if X is not None]
-    weight = np.ascontiguousarray(sample_weight)  # of equal ones the hash depends on strides too
+    if opinions is not None:  # the same rows can come from other ratings, which are read anew
+        parts.append(dataclasses.astuple(opinions))
+    weight = None  # where all are 1
+    if (sample_weight != 1).any():
+        weight = np.ascontiguousarray(sample_weight)  # of equal ones the hash depends on strides
     key = {"X": parts, "sample_weight": weight, "random_state": seed, "device": str(device)}
     key |= {name: _plain(value) for name, value in parameters.items()}
     key = {name: joblib.hash(value) for name, value in key.items()}

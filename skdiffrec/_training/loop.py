@@ -1,7 +1,6 @@
 """Training: the losses, an epoch generator, and the loop around it."""
 
 import math
-import warnings
 from functools import partial
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ import torch
 from tqdm.auto import tqdm
 
 from .._utils.training_parameters import one_cycle
+from .._utils.warning import warn_caller
 from .checkpoint import NoCheckpoint
 from .ema import EMA
 from .losses import loss_blocks, multinomial_loss
@@ -253,9 +253,7 @@ def train(
 
 def _warn_interrupted(n_epochs, best):
     weights = "weights of the last one" if best is None else "best weights so far"
-    warnings.warn(
-        f"Interrupted after {n_epochs} whole epochs: fit keeps the {weights}.", stacklevel=3
-    )
+    warn_caller(f"Interrupted after {n_epochs} whole epochs: fit keeps the {weights}.")
 
 
 def diverged(record, ema):
@@ -277,20 +275,18 @@ def _stop_diverged(why, state, learning_rate):
     if state.last_good is None:
         raise divergence_error(why, learning_rate)
     state.best = state.last_good
-    warnings.warn(
+    warn_caller(
         f"Training diverged: {why}, with learning_rate={learning_rate}. fit keeps the "
         f"{'best' if state.monitor is not None else 'last good'} weights; lower learning_rate.",
-        stacklevel=3,
     )
 
 
 def _warn_of_growth(state, learning_rate):
     first, last = state.position.first_loss, state.log[-1]["loss"] if state.log else 0.0
     if first is not None and last > _GROWTH * abs(first):
-        warnings.warn(
+        warn_caller(
             f"The loss grew from {first:.3g} to {last:.3g}, with learning_rate={learning_rate}: "
             "the network has learned nothing. Lower it.",
-            stacklevel=3,
         )
 
 

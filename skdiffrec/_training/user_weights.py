@@ -3,12 +3,22 @@
 import numpy as np
 
 from .._utils.hashing import hash64, row_keys
+from .._utils.missing import reject_masked
 from .._utils.row_view import blocks_of, row_parts
 from .._utils.rows import small_ints, unit_free
 
 _KEY_SEED = 0
 _MAX_VISITS = 4
 _MOST_WEIGHT = 1e12  # beyond it numbers of float32 overflow
+
+
+def check_something_left(X, sample_weight, advice):
+    """Raise an error if no user with a weight above 0 has an interaction (with ratings, a like)."""
+    weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
+    if not weight[np.diff(X.indptr) > 0].any():
+        raise ValueError(
+            f"No interaction of any user with a weight above 0 is left: nothing to learn. {advice}"
+        )
 
 
 def check_sample_weight(sample_weight, n_users):
@@ -18,6 +28,7 @@ def check_sample_weight(sample_weight, n_users):
     """
     if sample_weight is None:
         return np.broadcast_to(1.0, n_users)
+    reject_masked("sample_weight", sample_weight, "Fill them: filled(0) leaves users out.")
     try:
         weight = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError):

@@ -44,7 +44,7 @@ def check_blocks(estimator, X, *, values, reset):
             low, high = min(low, block.data.min()), max(high, block.data.max())
     if values == "time":
         times = np.array([low, high]) if low <= high else np.zeros(0)
-        warn_without_order(times, 'values="time"', 'Give times, or values="binary".', stacklevel=7)
+        warn_without_order(times, 'values="time"', 'Give times, or values="binary".')
     return RowView(rows, X.shape[1], np.concatenate(lengths))
 
 

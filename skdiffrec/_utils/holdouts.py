@@ -1,13 +1,12 @@
 """Checks of holdout items, which are handed over as `y`."""
 
-import warnings
-
 import numpy as np
 import scipy.sparse as sp
 
 from .canonical import RATING, canonical_csr, refuse_contradictions
 from .missing import MISSING, raise_clearer, reject_masked
 from .validation import column_names
+from .warning import warn_caller
 
 _HOLDOUT = (
     "y must be a matrix of X's shape. If it is a table of events, make a matrix of it, y = "
@@ -21,14 +20,13 @@ def is_labels(y):
     return y is not None and not sp.issparse(y) and np.ndim(y) == 1
 
 
-def drop_labels(y, shape, stacklevel):
+def drop_labels(y, shape):
     """`y`, but None in place of labels that a tool passes along, with a warning."""
     if not is_labels(y):
         return y
-    warnings.warn(
+    warn_caller(
         f"y of shape {np.shape(y)} holds no holdout items and is ignored; give a matrix of shape "
         f"{shape}, or None to hide a part of X.",
-        stacklevel=stacklevel + 1,
     )
     return None
 

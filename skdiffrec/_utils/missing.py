@@ -15,11 +15,11 @@ _NAN = ("contains NaN", "fill value must be 0")  # of scikit-learn, which name X
 _NA = ("'NAType'", "'NaTType'")  # of pandas, among objects
 
 
-def reject_masked(name, X):
+def reject_masked(name, X, advice=MISSING):
     """A masked array has values under its mask, which would count."""
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         raise ValueError(
-            f"{name} is a masked array with {np.ma.count_masked(X)} masked entries. {MISSING}"
+            f"{name} is a masked array with {np.ma.count_masked(X)} masked entries. {advice}"
         )
 
 

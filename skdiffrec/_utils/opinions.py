@@ -1,6 +1,5 @@
 """What ratings say: which items of a row are liked, which are disliked, and how much."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +7,7 @@ from scipy.sparse import csr_array
 
 from .canonical import RATING
 from .rows import entry_rows, rounded_share, select_entries
+from .warning import warn_caller
 
 _FEWEST = 5  # ratings that have a mean to go by
 # of the highest rating: what a mean may be off by rounding, or a rating that was stored in float32
@@ -63,20 +63,18 @@ class Opinions:
                 'among them, or "auto".'
             )
         if self.lowest >= self.liked_from:
-            warnings.warn(
+            warn_caller(
                 f"Nothing is disliked: {seen}, and all from {self.liked_from:g} on are likes. Give "
                 'another liked_from, or values="binary".',
-                stacklevel=7,
             )
 
-    def warn_of_others(self, X, stacklevel):
+    def warn_of_others(self, X):
         """Warn if canonical ratings lie outside of those of `fit`."""
         low, high = self.lowest - self.tolerance, self.highest + self.tolerance
         if X.nnz and not low <= X.data.min() <= X.data.max() <= high:
-            warnings.warn(
+            warn_caller(
                 f"X has ratings from {X.data.min():g} to {X.data.max():g}, but fit saw "
                 f"{self.lowest:g} to {self.highest:g}: those beyond count as the nearest of these.",
-                stacklevel=stacklevel + 1,
             )
 
     def thresholds(self, X):

@@ -69,7 +69,7 @@ class RowBlocks:
             self._folder = Path(os.path.expanduser(blocks)).absolute()
             parts = _opened(self._folder)
         else:
-            parts = [_checked(block, i) for i, block in enumerate(blocks)]
+            parts = [_checked(block, i) for i, block in enumerate(_listed(blocks))]
         if not parts:
             raise ValueError("There is no block of rows. Give one matrix of shape (n, n_items).")
         _check_widths(parts)
@@ -141,9 +141,14 @@ class RowBlocks:
     def __getitem__(self, rows: Any) -> sp.csr_array:
         if isinstance(rows, slice) and rows.step in (None, 1):
             return self._slice(*rows.indices(self.shape[0])[:2])
-        rows = np.arange(self.shape[0])[rows] if isinstance(rows, slice) else np.asarray(rows)
-        if rows.ndim != 1 or rows.dtype.kind not in "iu":
-            raise TypeError("Rows are picked by a slice or a 1-D array of integers.")
+        if isinstance(rows, slice):
+            rows = np.arange(self.shape[0])[rows]
+        if isinstance(rows, tuple) or np.ndim(rows) != 1 or np.asarray(rows).dtype.kind not in "iu":
+            raise TypeError(
+                "Rows of RowBlocks are picked by a slice or a 1-D array of integers. Where a "
+                "matrix is needed, as in a search over parameters, give rows: blocks[first:last]."
+            )
+        rows = np.asarray(rows)
         if rows.size and not (rows.min() >= 0 and rows.max() < self.shape[0]):
             raise IndexError(f"Rows lie between 0 and {self.shape[0] - 1}.")
         part = np.searchsorted(self._starts, rows, "right") - 1
@@ -160,13 +165,29 @@ class RowBlocks:
         for part, at in zip(self._parts[first:], self._starts[first:].tolist(), strict=False):
             if at >= stop:
                 break
-            found.append(part[max(start - at, 0) : stop - at])
+            found.append(_rows_between(part, max(start - at, 0), min(stop - at, part.shape[0])))
         return self._stacked(found)
 
     def _stacked(self, found):
         if not found:
             return sp.csr_array((0, self.shape[1]), dtype=self._parts[0].dtype)
+        for part in found:  # of a damaged file; what reads them would read outside of arrays
+            refuse_contradictions("A block of rows", part)
         return found[0] if len(found) == 1 else sp.csr_array(sp.vstack(found, format="csr"))
+
+
+def _rows_between(part, start, stop):
+    """Rows of a block, with all that is stored of them: SciPy would drop what has no column."""
+    stop = max(start, stop)
+    indptr = part.indptr[start : stop + 1]
+    stored = slice(int(indptr[0]), int(indptr[-1]))
+    parts = part.data[stored].copy(), part.indices[stored].copy(), indptr - indptr[0]
+    return sp.csr_array(parts, shape=(stop - start, part.shape[1]))
+
+
+def _listed(blocks):
+    """Blocks, of which one matrix is one."""
+    return [blocks] if sp.issparse(blocks) else blocks
 
 
 def _checked(block, i):
@@ -202,7 +223,7 @@ def _of_dask(array: Any) -> Iterator[Any]:
 
 def _grouped(blocks: Iterable[Any]) -> Iterator[sp.csr_array]:
     """Blocks, small ones put together."""
-    blocks = _of_dask(blocks) if hasattr(blocks, "to_delayed") else blocks
+    blocks = _of_dask(blocks) if hasattr(blocks, "to_delayed") else _listed(blocks)
     group: list[sp.csr_array] = []
     n_items = None
     for i, block in enumerate(blocks):
@@ -257,7 +278,8 @@ def _mapped(folder, i, n_rows, n_items, n_entries):
         for name in _PARTS
     )
     lengths = len(indptr) == n_rows + 1, len(indices) == n_entries, len(data) == n_entries
-    if not all(lengths) or int(indptr[-1]) != n_entries or data.dtype.kind not in "biuf":
+    whole = all(lengths) and indptr[0] == 0 and indptr[-1] == n_entries
+    if not whole or (np.diff(indptr) < 0).any() or data.dtype.kind not in "biuf":
         raise ValueError(
             f"Part {i} does not have the {n_rows} rows and {n_entries} entries it had."
         )

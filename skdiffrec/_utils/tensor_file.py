@@ -146,7 +146,7 @@ def read(path):
     """
     from safetensors import SafetensorError, safe_open
 
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     if not os.path.exists(path):
         raise FileNotFoundError(f"There is no file {path!r}.")
     if not os.path.isfile(path):

@@ -1,12 +1,11 @@
 """Checks of `user_features`: what is known of users beside their histories."""
 
-import warnings
-
 import numpy as np
 
 from .condition_names import USER_FEATURES
 from .features import check_columns, feature_matrix
 from .rows import scale_columns, select_entries
+from .warning import warn_caller
 
 # As they are read, where an entry is about 1: what is beyond counts as so much.
 LARGEST = 1e4
@@ -74,13 +73,12 @@ def scaled_features(features, factor):
     return select_entries(scaled, scaled.data != 0)
 
 
-def warn_without_features(recommender, known, stacklevel=4):
+def warn_without_features(recommender, known):
     """Warn if a model that was fitted with features is evaluated without any, {name: value}."""
     if hasattr(recommender, "n_user_features_in_") and known.get(USER_FEATURES) is None:
-        warnings.warn(
+        warn_caller(
             "The model was fitted with user_features, but is evaluated without: nothing is known "
             "of the users but their rows. Give user_features= here too; scikit-learn's tools "
             "cut and pass them with metadata routing, where the recommender, or RankingScorer() "
             "as scoring, has set_score_request(user_features=True).",
-            stacklevel=stacklevel + 1,
         )

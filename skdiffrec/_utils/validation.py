@@ -4,7 +4,6 @@ Every error says which parameter, the value received, what is valid, and what to
 """
 
 import numbers
-import warnings
 from collections.abc import Callable, Mapping
 from itertools import product
 
@@ -33,6 +32,7 @@ from .missing import raise_clearer, reject_masked
 from .suspect_values import warn_of_adjacency, warn_of_times
 from .topk import EVERY_ITEM, ItemFilter
 from .typing import Method
+from .warning import warn_caller
 
 __all__ = [
     "HasMethods",
@@ -127,8 +127,8 @@ def check_interactions(estimator, X, *, values, reset, earliest=False):
     X = canonical_csr(X, values, earliest)
     if reset:
         if values == "weight" or hasattr(estimator, "half_life"):  # else times change nothing
-            warn_of_times(entries, values, given, stacklevel=7)
-        warn_of_adjacency(X, stacklevel=7)
+            warn_of_times(entries, values, given)
+        warn_of_adjacency(X)
     return X
 
 
@@ -152,13 +152,12 @@ def check_list_length(k, n_items):
         )
 
 
-def warn_without_order(times, name, instead, stacklevel=4):
+def warn_without_order(times, name, instead):
     """Warn if all values (nnz,) that should be times are the same."""
     if len(times) > 1 and times.min() == times.max():
-        warnings.warn(
+        warn_caller(
             f"All values of X are {times[0]:g}, but {name} takes them for times: nothing is later "
             f"than anything else. {instead}",
-            stacklevel=stacklevel + 1,
         )
 
 
@@ -166,6 +165,7 @@ def _integer_ids(name, ids, n, what):
     """`ids` as a 1-D int64 array with every entry in [0, n)."""
     if sp.issparse(ids):
         raise TypeError(f"{name} must be ids, got a sparse matrix; give one int or a 1-D array.")
+    reject_masked(name, ids, "Leave them out: ids.compressed().")
     array = np.asarray(ids)
     if array.ndim > 1:
         raise ValueError(
@@ -331,6 +331,7 @@ def check_condition_scales(guidance_scale, n_users, conditions):
 
 def check_guidance_scale(scale, n_users, name="guidance_scale"):
     """Finite scales, float64 (n_users,), from one number or one per user."""
+    reject_masked(name, scale, "Fill them, such as by filled(1).")
     try:
         array = np.asarray(scale)
         valid = array.dtype.kind in "iuf" or (array.dtype == object and array.size)

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import os
 import time
-import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from .._utils.warning import warn_caller
 from ._sources import Source
 
 __all__ = ["DamagedFile", "get_data_home", "open_source"]
@@ -122,11 +122,10 @@ def check_file(source: Source, path: Path) -> str:
                 f"{record.name}; if not, delete both and call again."
             )
     elif actual != expected:
-        warnings.warn(
+        warn_caller(
             f"{path} has the checksum {actual}, but {expected} is expected for {source.name}. The "
             "expected one is unverified, so the file is used; compare it with what the source "
             f"publishes. Its own checksum is recorded in {record.name} and checked from now on.",
-            stacklevel=5,
         )
     return digest
 

@@ -66,8 +66,9 @@ def make_interactions(
     n_items : int, default=600
         Number of items, at least 10.
     n_interactions_per_user : int, default=40
-        Mean length of a history, between 5 and ``n_items // 2``. Lengths are log-normal, at least 5
-        and at most three quarters of the items.
+        Mean length of a history, between 5 and ``n_items // 2``. Lengths are log-normal, then cut
+        to at least 5 and at most three quarters of the items: towards ``n_items // 2`` that leaves
+        the mean up to a tenth lower.
     n_tastes : int, default=12
         Number of tastes, between 1 and `n_items`.
     popularity_exponent : float, default=0.8

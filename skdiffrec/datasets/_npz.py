@@ -206,6 +206,8 @@ def _read_array(archive, name, filename):
         array = archive[name]
     except UNREADABLE as error:  # including object arrays, which would need pickle
         raise ValueError(f"The array {name!r} of {filename} is not readable: {error}") from error
+    if not isinstance(array, np.ndarray):  # NumPy gives what is no array as bytes
+        raise ValueError(f"The array {name!r} of {filename} is not readable: it is no .npy file.")
     if array.ndim != 1:
         raise ValueError(
             f"The array {name!r} of {filename} must be one-dimensional, got shape {array.shape}."

@@ -60,8 +60,13 @@ def run(
     import_package("pyarrow.parquet", caller, extra)
     k, batch_size = check_k(k), check_k(batch_size, "batch_size")
     check_device_name(device)
+    if not isinstance(model_path, (str, bytes, os.PathLike)):
+        raise TypeError(
+            f"model_path must be the path of a file, got {type(model_path).__name__}. Save the "
+            "model where all workers can read it: model.save(path)."
+        )
     with output_folder(out_folder) as (folder, name):
-        model_path = os.path.abspath(os.fspath(model_path))
+        model_path = os.path.abspath(os.fsdecode(model_path))
         model, own_encoder = load_model(model_path, "cpu")
         known, encoder_path = _encoder(encoder, folder)
         known = own_encoder if known is None else known

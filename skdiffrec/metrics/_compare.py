@@ -1,11 +1,11 @@
 """Paired bootstrap over users: is the difference between two models more than chance?"""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 
 from .._utils.typing import ArrayLike, RandomState
+from .._utils.warning import warn_caller
 from ._checks import check_k
 
 _FEW_USERS = 10
@@ -182,10 +182,9 @@ def _check_pairs(metric_a, metric_b):
             f" {len(a)}; check the holdout."
         )
     if known.sum() < _FEW_USERS:
-        warnings.warn(
+        warn_caller(
             f"{known.sum()} users are too few for a bootstrap: the interval is too narrow and the"
             " p-value too small.",
-            stacklevel=3,
         )
     return a[known], b[known]
 

@@ -191,7 +191,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         scales, scorer = self._check_search(fit_params)
         if not hasattr(self.estimator, "steps") and not hasattr(X, "shape"):
             X = np.asarray(X)  # a pipeline may begin with rows of a table
-        y = drop_labels(y, np.shape(X), stacklevel=3)
+        y = drop_labels(y, np.shape(X))
         if isinstance(self.cv, str):  # "prefit"
             check_is_fitted(self.estimator)
             known = known_of(fit_params)

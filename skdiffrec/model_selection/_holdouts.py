@@ -322,7 +322,7 @@ class TimeCut(BaseHoldout):
     def _hide(self, X):
         self._check_one_cut()
         X = canonical_csr(check_matrix(X), "time", earliest=True)
-        warn_without_order(X.data, "TimeCut", "Give times.", stacklevel=3)
+        warn_without_order(X.data, "TimeCut", "Give times.")
         held_out = X.data >= self._cut(X.data)
         return select_entries(X, ~held_out), select_entries(X, held_out)
 

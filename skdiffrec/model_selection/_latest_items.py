@@ -1,13 +1,12 @@
 """The latest items of every row, by their values or by the order in which they are stored."""
 
-import warnings
-
 import numpy as np
 import scipy.sparse as sp
 
 from .._utils.cuts import OrderedRows
 from .._utils.rows import hide_last, unit_free_keys
 from .._utils.validation import canonical_csr, warn_without_order
+from .._utils.warning import warn_caller
 from ._holdout_base import check_matrix
 
 _TIE_SEED = 0  # as in `score`, so that both hold out the same items
@@ -37,7 +36,7 @@ def _in_sequence(X, by):
     if by == "order":
         return _as_stored(X)
     X = canonical_csr(check_matrix(X), "time", earliest=True)
-    warn_without_order(X.data, 'by="value"', "Give times, or hold out random items.", 5)
+    warn_without_order(X.data, 'by="value"', "Give times, or hold out random items.")
     return X, X.data, unit_free_keys(X, "time", _TIE_SEED)
 
 
@@ -56,10 +55,9 @@ def _as_stored(X):
     places = canonical_csr(places, "time", earliest=True).data
     X = canonical_csr(X, "weight")
     if (np.diff(X.indptr) > 1).any() and (np.diff(places) > 0).all():
-        warnings.warn(
+        warn_caller(
             'Every row of X is stored in ascending order of item id, so by="order" holds out the '
             "items with the highest ids. Was X sorted? Give a matrix in order of time, or times as "
             'values and by="value".',
-            stacklevel=6,
         )
     return X, places

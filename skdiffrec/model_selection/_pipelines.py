@@ -9,6 +9,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
 from .._utils.validation import canonical_csr
+from .._utils.warning import warn_caller
 
 
 def fitted_parts(estimator):
@@ -196,10 +197,9 @@ def _encoded(encoder, X):
     if not matrix.shape[0]:
         return matrix, users
     reason = error or 'The encoder leaves out all users of X, by unknown_users="ignore".'
-    warnings.warn(
+    warn_caller(
         f"{reason} The evaluation keeps new users and leaves out new items, which cannot be "
         'recommended: set unknown_users="keep" and unknown_items="ignore" to say so.',
-        stacklevel=5,
     )
     return matrix, users
 
@@ -215,11 +215,10 @@ def _warn_of_known_users(encoder, matrix, users, rows, recommender):
     seen = fitted[place[known]].astype(bool)
     n_cut = int((np.diff((given != seen).tocsr().indptr) > 0).sum())
     if n_cut:
-        warnings.warn(
+        warn_caller(
             f"{n_cut} of the {len(users)} users of X were in fit with other events. They are "
             "evaluated by the events of X alone, as if they were new: what they have in fit may "
             'be listed, and is no hit. Split events by user, cv=GroupKFold() with groups=events["'
             f'{encoder.user}"]; to predict later events of known users, encode all events first '
             "and give the recommender history and holdout as matrices.",
-            stacklevel=5,
         )

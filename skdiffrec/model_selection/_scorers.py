@@ -304,7 +304,7 @@ def split_for(scorer, estimator, X, y):
     new_users = y is None or np.ndim(y) == 1
     X, recommender = as_matrix(estimator, X, new_users=new_users)
     values, horizon = asked_of(recommender)
-    y = drop_labels(y, np.shape(X), stacklevel=4)
+    y = drop_labels(y, np.shape(X))
     if y is None:
         if scorer.holdout is not None:
             return recommender, *told_apart(recommender, *scorer.holdout.hide(X))

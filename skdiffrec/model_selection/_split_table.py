@@ -146,7 +146,7 @@ def _divide(splitter, repeats, rows, columns, times, taken):
     if isinstance(splitter, TimeCut):
         splitter._validate_params()
         splitter._check_one_cut()
-        warn_without_order(times, "TimeCut", "Give times.", stacklevel=5)
+        warn_without_order(times, "TimeCut", "Give times.")
         counted = times
         if splitter.time is None:
             counted = units[1].data

@@ -174,7 +174,7 @@ class ActivityDisplay:
         if scales is None:
             names = [type(unwrap(recommender)[0]).__name__]
         else:
-            names = [f"guidance scale {scale:g}" for scale in np.asarray(scales, np.float64)]
+            names = [f"guidance scale {scale}" for scale in _short(np.asarray(scales, np.float64))]
         lists = dict(zip(names, lists, strict=True))
         display = cls._from_lists(lists, history, held_out, scorer, bins)
         return display.plot(ax, line_kw=line_kw, band_kw=band_kw, bar_kw=bar_kw)
@@ -330,6 +330,12 @@ class ActivityDisplay:
         look = styled(PolyCollection, band_kw, color=line.get_color(), alpha=0.15, linewidth=0)
         self.lines_.append(line)
         self.bands_.append(self.ax_.fill_between(positions, mean - error, mean + error, **look))
+
+
+def _short(scales):
+    """Scales as text, no two that differ the same."""
+    short = [f"{scale:g}" for scale in scales]
+    return short if len(set(short)) == len(set(scales)) else [repr(float(s)) for s in scales]
 
 
 def _one_metric(metric, k, holdout):

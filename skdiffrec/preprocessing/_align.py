@@ -1,10 +1,9 @@
 """Tables of features, brought into the order of a matrix's rows or columns."""
 
-import warnings
-
 import narwhals as nw
 import numpy as np
 
+from .._utils.warning import warn_caller
 from ._tables import read_columns
 
 _ROW = "row of the matrix"
@@ -39,10 +38,9 @@ def aligned(table, column, index, n):
     number = np.asarray(index(ids))
     known = np.flatnonzero(number >= 0)
     if not len(known) and len(number):
-        warnings.warn(
+        warn_caller(
             f"No row of the table is of a user or item of fit: its column {column!r} holds such as "
             f"{ids.to_numpy()[0]!r}. Give ids of the same type as in the table of fit.",
-            stacklevel=3,
         )
     _, first, count = np.unique(number[known], return_index=True, return_counts=True)
     if (count > 1).any():

@@ -1,5 +1,6 @@
 """Events of more than memory holds: some users at a time, from Parquet files or a lazy frame."""
 
+import glob
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -83,7 +84,9 @@ class _Parts:
         self.encoder, self.frame = encoder, _lazy(X)
         self.column = find_name(encoder.user, self.frame.collect_schema().names())
         self._refuse_missing()
-        counts = self.frame.group_by(self.column).agg(nw.len().alias("_n_events")).sort(self.column)
+        self.user = _in_order(self.frame, self.column)
+        counts = self.frame.select(self.user.alias(self.column)).group_by(self.column)
+        counts = counts.agg(nw.len().alias("_n_events")).sort(self.column)
         counts = counts.filter(~nw.col(self.column).is_null()).collect()
         users, sizes = counts[self.column], counts["_n_events"].to_numpy().cumsum()
         if not len(users):
@@ -95,12 +98,17 @@ class _Parts:
             for first, last in zip([0, *(end + 1 for end in ends[:-1])], ends, strict=True)
         ]
 
+    @property
+    def _weight(self):
+        return nw.col(find_name(self.encoder.weight, self.frame.collect_schema().names()))
+
     def _refuse_missing(self):
         """An event without a user is an error, if it counts."""
         missing, encoder = self.frame.filter(nw.col(self.column).is_null()), self.encoder
         if encoder.min_weight is not None and encoder.returns == "error":
-            weight = find_name(encoder.weight, self.frame.collect_schema().names())
-            missing = missing.filter(nw.col(weight) >= encoder.min_weight)
+            missing = missing.filter(self._weight >= encoder.min_weight)
+        if encoder.weight is not None:
+            missing = missing.filter(self._weight != 0)
         if len(missing.head(1).collect()):
             raise ValueError(
                 f"Column {self.column!r} has missing ids. Leave such rows out, or fill in an id."
@@ -109,12 +117,21 @@ class _Parts:
     def events(self, values: str) -> Iterator[Any]:
         """What `read_events` reads of each part."""
         for low, high in self.ranges:
-            user = nw.col(self.column)
-            part = self.frame.filter((user >= low) & (user <= high)).collect()
+            part = self.frame.filter((self.user >= low) & (self.user <= high)).collect()
             try:
                 yield read_events(self.encoder, part.to_native(), values, fit=True)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"Events of users {low!r} to {high!r}: {error}") from None
+
+
+def _in_order(frame, column):
+    """A column of ids as an expression that can be compared, as categories of pandas cannot."""
+    ids, native = nw.col(column), frame.to_native()
+    if frame.collect_schema()[column] != nw.Categorical or not hasattr(native, "dtypes"):
+        return ids
+    categories = getattr(native.dtypes[column], "categories", None)
+    kind = getattr(getattr(categories, "dtype", None), "kind", "O")
+    return ids.cast({"i": nw.Int64, "u": nw.UInt64, "f": nw.Float64}.get(kind, nw.String))
 
 
 def _lazy(X):
@@ -144,7 +161,10 @@ def _pattern(path):
     """The files of a folder, or the one file."""
     path = os.path.expanduser(os.fspath(path))
     if os.path.isdir(path):
-        return os.path.join(path, "*.parquet")
+        pattern = os.path.join(path, "*.parquet")
+        if not glob.glob(pattern):
+            raise FileNotFoundError(f"There is no Parquet file in the folder {path!r}.")
+        return pattern
     if not os.path.exists(path) and "*" not in path:
         raise FileNotFoundError(f"There is no file {path!r}.")
     return path

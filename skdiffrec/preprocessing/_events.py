@@ -1,10 +1,9 @@
 """The steps from a table of events to a matrix, by the parameters of an encoder."""
 
-import warnings
-
 import numpy as np
 
 from .._utils.canonical import RATING
+from .._utils.warning import warn_caller
 from ._bad_rows import bad_rows_error
 from ._id_checks import check_ids, warn_of_other_type
 from ._ids import factorize, missing_ids, positions
@@ -154,11 +153,10 @@ def without_small_users(encoder, rows, columns, found, warn):
     kept[left_out[n_items < encoder.min_user_interactions]] = False
     if warn and not kept.all():
         small, least = found[~kept], encoder.min_user_interactions
-        warnings.warn(
+        warn_caller(
             f"{len(small)} users of X get no list, such as "
             f"{', '.join(map(repr, small[:3].tolist()))}: fit left them out, and X has fewer than "
             f"min_user_interactions={least} of its items of theirs. Name them in users, which "
             "lists for them, too.",
-            stacklevel=6,
         )
     return np.where(kept, np.cumsum(kept) - 1, -1)[rows], found[kept]

@@ -1,7 +1,6 @@
 """Tables of features with ids, read as rows of numbers in the order of users or items."""
 
 import inspect
-import warnings
 
 import narwhals as nw
 import numpy as np
@@ -10,6 +9,7 @@ from sklearn.base import clone
 
 from .._utils.condition_names import SAID_OF_USERS, USER_FEATURES
 from .._utils.features import column_names, feature_matrix
+from .._utils.warning import warn_caller
 from ._histories import rows_of
 from ._ids import factorize, positions
 from ._table_rows import find_name
@@ -93,10 +93,9 @@ class FeatureTable:
 
     def _warn_of_nobody(self, ids):
         if len(ids):
-            warnings.warn(
+            warn_caller(
                 f"{self.name} has no row of anybody asked for: {self._ids_and(ids)} They count as "
                 "users of whom no features are known.",
-                stacklevel=2,
             )
 
     def _ids_and(self, ids):

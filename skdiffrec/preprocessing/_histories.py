@@ -1,6 +1,5 @@
 """Histories to recommend from: rows that a model was fitted to, new events, or both together."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +7,7 @@ import scipy.sparse as sp
 
 from .._utils.condition_names import USER_FEATURES
 from .._utils.rows import entry_rows
+from .._utils.warning import warn_caller
 from ._events import events_matrix, known_users_with_returns
 from ._identity import check_model_rows
 from ._ids import factorize
@@ -148,11 +148,10 @@ def _warn_of_left_out(encoder, users):
     left_out = users[kept_positions(encoder, "_left_out_users", users) >= 0]
     if len(left_out):
         shown = ", ".join(map(repr, left_out[:3].tolist()))
-        warnings.warn(
+        warn_caller(
             f"{len(left_out)} users were left out by fit (minimum counts or weights), such as "
             f"{shown}. What they had then is not known, and may be listed. Give all their events "
             'and history="replace" to leave it out.',
-            stacklevel=5,
         )
 
 

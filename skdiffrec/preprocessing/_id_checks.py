@@ -2,9 +2,10 @@
 
 import bisect
 import numbers
-import warnings
 
 import numpy as np
+
+from .._utils.warning import warn_caller
 
 # what becomes of a gap where a column is converted to text, or of an empty cell of a CSV file
 _GAPS = ("", "nan", "NaN", "None", "<NA>", "NaT", "null", "NULL")
@@ -38,10 +39,9 @@ def check_ids(ids, name):
             if len(kinds) > 1:
                 _check_mixed(ids, texts, name)
     if gaps:
-        warnings.warn(
+        warn_caller(
             f"Column {name!r} holds {' and '.join(map(repr, gaps))} as an id, perhaps a missing "
             "one that became text. If so, leave such rows out, or they count as one id.",
-            stacklevel=2,
         )
 
 
@@ -49,7 +49,7 @@ def warn_of_other_type(ids, known, name):
     """Warn if ids are of a kind of which none can be equal to those that `fit` saw."""
     text = _other_type(ids, known)
     if text:
-        warnings.warn(f"Column {name!r} {text}", stacklevel=2)
+        warn_caller(f"Column {name!r} {text}")
 
 
 def reject_other_type(ids, known, argument, what):
@@ -110,11 +110,10 @@ def _check_mixed(ids, texts, name):
     """Warn if an id stands there both as a number and as one of the `texts`, as 5 and "5"."""
     both = [value for value in ids if isinstance(value, numbers.Real) and _as_text(value) in texts]
     if both:
-        warnings.warn(
+        warn_caller(
             f"Column {name!r} holds {len(both)} ids both as numbers and as text, such as "
             f"{both[0]!r} and {_as_text(both[0])!r}, which count as two. If they are one, convert "
             "the column to text, or read it so: pandas.read_csv(path, dtype=str).",
-            stacklevel=2,
         )
 
 

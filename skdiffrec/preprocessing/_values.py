@@ -1,12 +1,12 @@
 """Convert columns of weights and times to float64."""
 
 import datetime
-import warnings
 
 import narwhals as nw
 import numpy as np
 
 from .._utils.canonical import RATING
+from .._utils.warning import warn_caller
 
 _DATES = (datetime.date, np.datetime64)
 _SMALL_FLOATS = ("float16", "float32", "halffloat")
@@ -209,11 +209,10 @@ def warn_of_unused_weights(encoder, weight, counted):
         return
     weight = weight[counted]
     if len(weight) and weight.min() < weight.max():
-        warnings.warn(
+        warn_caller(
             f"The weights of column {encoder.weight!r} are not used: with times, "
             'values="auto" gives a matrix of the times. Set values="time" if that is right, '
             'values="weight" for the weights, or leave out weight=.',
-            stacklevel=2,
         )
 
 
@@ -229,10 +228,9 @@ def warn_of_other_values(encoder, model):
     others = (("time", "weight"), ("weight", "time"), ("time", RATING), (RATING, "time"))
     if unused or summed or (given, taken) in (*others, ("binary", RATING)):
         held = {"binary": "ones", "time": "times", RATING: "ratings"}.get(given, "sums of weights")
-        warnings.warn(
+        warn_caller(
             f'The matrix of encoder holds {held} (values_="{given}"), but model takes them for '
             f'values="{taken}". Set values="{given}" of the recommender, or values of the encoder.',
-            stacklevel=3,
         )
 
 
@@ -259,11 +257,10 @@ def warn_of_other_times(encoder, table):
     """Warn if times are of another kind than those of `fit`, and so not comparable with them."""
     given, known = time_kind(table["timestamp"]), encoder._form["times"]
     if None not in (given, known) and given != known:
-        warnings.warn(
+        warn_caller(
             f"Column {encoder.timestamp!r} holds {given}, but that of fit {known}: dates become "
             "seconds since 1970, without a time zone as if in UTC, and numbers stay. Convert them "
             "to what fit was given.",
-            stacklevel=2,
         )
 
 

@@ -126,3 +126,41 @@ def test_rows_are_picked_by_integers(rows):
     for wrong in (60, -1):
         with pytest.raises(IndexError, match="between 0 and 59"):
             RowBlocks([X])[np.array([wrong])]
+
+
+def test_one_matrix_is_one_block(folder):
+    for form in (sp.csr_array, sp.csr_matrix, sp.coo_array):
+        assert same(RowBlocks(form(X))[:], X)
+    blocks = RowBlocks.write(folder, X)
+    assert len(blocks) == 1 and same(blocks[:], X)
+
+
+@pytest.mark.parametrize("place", [1, 30, -2])
+def test_a_damaged_part_is_refused(folder, place):
+    """Rows of it would be read outside of its arrays."""
+    RowBlocks.write(folder, X)
+    path = folder / "indptr-00000.npy"
+    indptr = np.load(path)
+    indptr[place] += 1_000_000
+    np.save(path, indptr)
+    with pytest.raises(ValueError, match="no whole folder of rows"):
+        RowBlocks(folder)
+
+
+def test_columns_out_of_range_are_refused(folder):
+    RowBlocks.write(folder, X)
+    path = folder / "indices-00000.npy"
+    indices = np.load(path)
+    indices[-1] = 1_000_000
+    np.save(path, indices)
+    blocks = RowBlocks(folder)
+    assert same(blocks[:30], X[:30])
+    for rows in (slice(50, 60), [59], slice(None)):
+        with pytest.raises(ValueError, match="A block of rows"):
+            blocks[rows]
+
+
+@pytest.mark.parametrize("rows", [(0, 1), (slice(None), 2), [[0], [1]], "a", 1.5])
+def test_what_picks_no_rows(rows):
+    with pytest.raises(TypeError, match="by a slice or a 1-D array of integers"):
+        RowBlocks([X])[rows]

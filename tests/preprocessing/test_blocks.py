@@ -117,3 +117,33 @@ def test_what_cannot_be_encoded(change, given, kind, message, tmp_path):
     with pytest.raises(kind, match=message):
         encoder.fit_transform_blocks(**{"X": TABLE, "folder": tmp_path / "rows"} | given)
     assert not list(tmp_path.iterdir()) and not hasattr(encoder, "n_users_")
+
+
+@pytest.mark.parametrize("library", ["pandas", "dask"])
+@pytest.mark.parametrize("ids", ["text", "integers", "floats"])
+def test_categories_without_an_order(library, ids, tmp_path):
+    frame = USERS[ids].to_pandas().astype({"user": "category", "item": "category"})
+    expected = InteractionEncoder().fit(frame)
+    X = frame
+    if library == "dask":
+        X = pytest.importorskip("dask.dataframe").from_pandas(frame, npartitions=2)
+    encoder = InteractionEncoder()
+    found = encoder.fit_transform_blocks(X, tmp_path / "rows", n_events=500)
+    assert (found[:] != expected.transform(frame)).nnz == 0
+    assert encoder.users_.tolist() == expected.users_.tolist()
+
+
+def test_events_that_do_not_count_may_lack_a_user(tmp_path):
+    events = pl.DataFrame(
+        {"user": ["a", "a", None, "b"], "item": ["x", "y", "x", "x"], "weight": [1.0, 2, 0, 1]}
+    )
+    for i, given in enumerate(({}, {"returns": "net"}, {"min_weight": 1.0})):
+        encoder = InteractionEncoder(weight="weight", **given)
+        found = encoder.fit_transform_blocks(events, tmp_path / str(i))
+        assert (found[:] != encoder.fit_transform(events)).nnz == 0
+
+
+def test_a_folder_without_files(tmp_path):
+    (tmp_path / "files").mkdir()
+    with pytest.raises(FileNotFoundError, match="no Parquet file in the folder"):
+        InteractionEncoder().fit_transform_blocks(tmp_path / "files", tmp_path / "rows")

@@ -349,3 +349,22 @@ def test_who_asks_meanwhile_waits_and_others_do_not(tmp_path):
     for thread in threads:
         thread.join(20)
     assert found == {"first": 1, "second": 1, "other": 2} and order == ["slow"]
+
+
+@pytest.mark.parametrize("change", [lambda r: 2 * r, lambda r: r + 10])
+@pytest.mark.parametrize("liked_from", ["auto", 3])
+def test_ratings_on_another_scale_are_other_ratings(change, liked_from, tmp_path):
+    """The rows that are learned from are the same: what is liked, and how much."""
+    stars = make_interactions(60, 40, n_interactions_per_user=10, values="rating", random_state=0)
+    stars = stars.train
+    other = stars.copy()
+    other.data = change(stars.data)
+    parameters = {"values": "rating", "max_epochs": 1, "memory": str(tmp_path)}
+    first, second = tiny_cfg(**parameters).fit(stars), tiny_cfg(**parameters).fit(other)
+    alone = tiny_cfg(**parameters | {"memory": None}).fit(other)
+    assert second.liked_from_ == alone.liked_from_ != first.liked_from_
+    assert_array_equal(second.recommend(k=5)[1], alone.recommend(k=5)[1])
+    given = {"liked_from": liked_from} | parameters
+    model = tiny_cfg(**given).fit(stars)
+    assert len(entries(tmp_path)) == 2 + (liked_from != "auto")
+    assert model.recommend(0, 3)[0].shape == (3,)

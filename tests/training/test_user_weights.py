@@ -198,3 +198,29 @@ def test_early_stopping_weighs_users_too():
     ids = np.array([[3, 1, 2, 4, 5], [0, 2, 3, 4, 5], [0, 1, 3, 4, 5]])
     expected = np.average(ndcg_at_k(ids, holdout, 5, per_user=True), weights=weight)
     assert_allclose(monitor.evaluate()[0], expected)
+
+
+LEFT = "No interaction of any user with a weight above 0 is left"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"values": "rating"}, {"ranking_head": False}, {"values": "time", "horizon": 1}],
+)
+def test_weights_of_users_without_interactions_alone(parameters):
+    X = sp.csr_array([[1.0, 2, 0], [0, 1, 3], [0, 0, 0]])
+    with pytest.raises(ValueError, match=LEFT):
+        tiny_cfg(**parameters).fit(X, sample_weight=[0, 0, 1])
+
+
+@pytest.mark.parametrize("closed_form", ["auto", None])
+def test_an_update_after_which_nothing_is_left(closed_form):
+    X = sp.csr_array([[1.0, 2, 0], [0, 1, 3]])
+    model = tiny_cfg(closed_form=closed_form, max_epochs=1).fit(X, sample_weight=[1, 0])
+    with pytest.raises(ValueError, match=LEFT):
+        model.partial_fit(sp.csr_array((1, 3)), user_ids=[0])
+    assert model.recommend(0, 1)[0].shape == (1,)
+    rated = tiny_cfg(values="rating", liked_from=4, closed_form=closed_form, max_epochs=1)
+    rated.fit(np.array([[5.0, 1, 4], [1, 5, 3]]))
+    with pytest.raises(ValueError, match=LEFT):  # nobody likes anything any more
+        rated.partial_fit(np.array([[1.0, 1, 1], [1, 1, 1]]), user_ids=[0, 1])

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from conftest import tiny_cfg
 
 from skdiffrec.baselines import EASERecommender
 from skdiffrec.metrics import ndcg_at_k, ranking_report
@@ -91,3 +92,25 @@ def test_a_table_of_events_is_no_matrix(call):
     events = events if call in ("fit", "hide", "unseen users") else events.to_numpy()
     with pytest.raises(ValueError, match="X holds text.*InteractionEncoder makes a matrix of it"):
         CALLS[call](events)
+
+
+MASKED = np.ma.array([3, 1], mask=[False, True])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m: m.recommend(MASKED, k=2),
+        lambda m: m.similar_items(MASKED, k=2),
+        lambda m: m.partial_fit(FILLED[:2], user_ids=MASKED),
+        lambda m: m.recommend([0, 1], k=2, guidance_scale=MASKED.astype(float)),
+        lambda m: m.fit(FILLED, sample_weight=np.ma.masked_equal(np.arange(30.0), 3)),
+        lambda m: m.recommend(0, k=2, items=MASKED),
+    ],
+)
+def test_masked_ids_weights_and_scales(call):
+    model = tiny_cfg(max_epochs=1).fit(FILLED)
+    before = model._fit_X
+    with pytest.raises(ValueError, match="is a masked array with 1 masked entries"):
+        call(model)
+    assert model._fit_X is before

@@ -121,10 +121,10 @@ def test_what_lies_beyond_counts_as_the_nearest():
     for one, other in zip(opinions.split(inside), opinions.split(outside), strict=True):
         assert_array_equal(one.toarray(), other.toarray())
     with pytest.warns(UserWarning, match="0.1 to 50, but fit saw 1 to 5"):
-        opinions.warn_of_others(outside, stacklevel=0)
+        opinions.warn_of_others(outside)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        opinions.warn_of_others(inside, stacklevel=0)
+        opinions.warn_of_others(inside)
 
 
 def test_the_ratings_of_fit_in_float32_are_no_others():
@@ -132,4 +132,4 @@ def test_the_ratings_of_fit_in_float32_are_no_others():
     X = to_csr([{0: float(np.float32(0.7)), 1: float(np.float32(4.3))}])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        opinions.warn_of_others(X, stacklevel=0)
+        opinions.warn_of_others(X)
