@@ -253,7 +253,10 @@ class TestDirection:
         inside = {module for module in below("metrics") if part(module) != "metrics"}
         rows = {
             f"_utils.{name}"
-            for name in ("canonical", "flags", "hashing", "memory", "opinions", "rows", "typing")
+            for name in (
+                *("canonical", "flags", "hashing", "memory", "opinions", "rows", "typing"),
+                "warning",
+            )
         }
         assert inside <= rows  # what ratings are, and how rows are stored
         assert set().union(*map(external, below("metrics"))) <= {

@@ -294,7 +294,7 @@ class TestRefusals:
     @pytest.mark.parametrize("kind", ["binary", "no closed form"])
     def test_nobody_has_anything_left(self, kind):
         model, _, _ = fitted(kind)
-        with pytest.raises(ValueError, match="No interaction of any user is left"):
+        with pytest.raises(ValueError, match="No interaction of any user with a weight"):
             model.partial_fit(sp.csr_array((N_KNOWN, N_ITEMS)), user_ids=np.arange(N_KNOWN))
 
     def test_a_horizon_that_was_not_there(self):

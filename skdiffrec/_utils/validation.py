@@ -163,9 +163,9 @@ def warn_without_order(times, name, instead):
 
 def _integer_ids(name, ids, n, what):
     """`ids` as a 1-D int64 array with every entry in [0, n)."""
-    if sp.issparse(ids):
-        raise TypeError(f"{name} must be ids, got a sparse matrix; give one int or a 1-D array.")
-    reject_masked(name, ids, "Leave them out: ids.compressed().")
+    if sp.issparse(ids) or np.ma.is_masked(ids):
+        what = "a sparse matrix" if sp.issparse(ids) else "some that are masked"
+        raise TypeError(f"{name} must be ids, got {what}; give one int or a 1-D array.")
     array = np.asarray(ids)
     if array.ndim > 1:
         raise ValueError(
@@ -331,12 +331,11 @@ def check_condition_scales(guidance_scale, n_users, conditions):
 
 def check_guidance_scale(scale, n_users, name="guidance_scale"):
     """Finite scales, float64 (n_users,), from one number or one per user."""
-    reject_masked(name, scale, "Fill them, such as by filled(1).")
     try:
         array = np.asarray(scale)
         valid = array.dtype.kind in "iuf" or (array.dtype == object and array.size)
-        valid = valid and not (array.dtype == object and None in array.ravel().tolist())
-        array = array.astype(np.float64) if valid else None
+        none = array.dtype == object and None in array.ravel().tolist()
+        array = array.astype(np.float64) if valid and not (none or np.ma.is_masked(scale)) else None
     except (TypeError, ValueError):
         array = None
     if array is None:

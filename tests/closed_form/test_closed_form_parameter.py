@@ -330,7 +330,7 @@ class TestEstimator:
 
 def key_of(X, form):
     parameters = {k: v for k, v in vars(quick(form)).items() if k[0] != "_"}
-    return joblib.hash(training_key(UserRows(X), np.ones(X.shape[0]), parameters, 0, "cpu"))
+    return joblib.hash(training_key(UserRows(X), None, np.ones(X.shape[0]), parameters, 0, "cpu"))
 
 
 class TestMemory:
