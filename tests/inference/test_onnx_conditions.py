@@ -61,3 +61,23 @@ def test_nothing_to_want(tmp_path):
     model = tiny_cfg(max_epochs=1).fit(rated_data().train)
     with pytest.raises(ValueError, match="wanted=True needs item_features"):
         model.export_onnx(tmp_path / "m.onnx", wanted=True)
+
+
+def test_what_is_wanted_of_users_of_whom_nothing_is_known(tmp_path):
+    data = rated_data()
+    model = tiny_cfg(max_epochs=1, item_features=data.item_features)
+    model.fit(data.train.astype(bool).astype(np.float32), user_features=data.user_features)
+    rows = data.train[:4].astype(bool).astype(np.float32)
+    rows.data[: rows.indptr[3]] = 0
+    rows.eliminate_zeros()  # the last user has a history, the first nothing at all
+    features = data.user_features[:4].toarray()
+    features[[0, 3]] = 0
+    wanted = np.zeros((4, data.item_features.shape[1]), np.float32)
+    wanted[:, 2] = 1
+    scale = np.ones((4, 3), np.float32) * [1, 1, 3]
+    given = inputs(model, rows, 1.0)
+    given |= {"user_features": features, "wanted": wanted}
+    given["guidance_scale"] = scale.astype(np.float32)
+    found = session(model, tmp_path / "m.onnx", k=7, wanted=True).run(None, given)
+    options = {"user_features": features, "wanted": wanted, "guidance_scale": {"wanted": 3.0}}
+    assert_same_lists(found, model.recommend(X=rows, k=7, **options))
