@@ -146,7 +146,7 @@ def test_items_that_are_tuples():
 
 class TestTablesOfArrow:
     def table(self):
-        pa = pytest.importorskip("pyarrow", "16")
+        pa = pytest.importorskip("pyarrow", "18")  # before, it could not convert views
         ids = {"user": ["a", "b", "a"], "item": ["x", "y", "z"]}
         numbers = {"w": [1.0, 2.0, 3.0], "t": [1, 2, 3]}
         return pa.table({k: pa.array(v, pa.string_view()) for k, v in ids.items()} | numbers)
