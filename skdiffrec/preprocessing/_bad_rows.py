@@ -62,8 +62,8 @@ def bad_rows_error(encoder, X, columns, names, values, backend):
             f"{_without_missing(keys, columns, backend)}, or fill it in."
         )
     texts = {what for _, _, what, *_ in faults}
-    advices = _ADVICE | ({"below 0": _NEGATIVE_RATING} if values == RATING else {})
-    lines += [advice for what, advice in advices.items() if what in texts]
+    advice = _ADVICE | ({"below 0": _NEGATIVE_RATING} if values == RATING else {})
+    lines += [line for what, line in advice.items() if what in texts]
     return ValueError("\n".join(lines))
 
 
