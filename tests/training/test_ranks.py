@@ -162,7 +162,7 @@ def test_rows_on_disk_and_features_of_users(tmp_path):
 
 WRONG = {
     "parameters": ("tiny_cfg(max_epochs=2 + rank).fit(X)", "max_epochs of process 1 is not"),
-    "rows": ("tiny_cfg().fit(X if rank else X[:599])", "X, sample_weight of process 1 are not"),
+    "rows": ("tiny_cfg().fit(X if rank else X[:599])", "X of process 1 is not"),
     "few rows": ("tiny_cfg().fit(X[:1])", "fewer than the 2 processes"),
     "bad rows": ("tiny_cfg(closed_form_weight=-1.0).fit(X)", "closed_form_weight"),
 }
