@@ -181,8 +181,8 @@ def _rows_between(part, start, stop):
     stop = max(start, stop)
     indptr = part.indptr[start : stop + 1]
     stored = slice(int(indptr[0]), int(indptr[-1]))
-    parts = part.data[stored].copy(), part.indices[stored].copy(), indptr - indptr[0]
-    return sp.csr_array(parts, shape=(stop - start, part.shape[1]))
+    parts = part.data[stored], part.indices[stored], indptr - indptr[0]
+    return sp.csr_array(tuple(map(np.array, parts)), shape=(stop - start, part.shape[1]))
 
 
 def _listed(blocks):

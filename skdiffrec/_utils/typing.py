@@ -18,6 +18,7 @@ __all__ = [
     "Average",
     "Axes",
     "AxesLike",
+    "BaselineValues",
     "DataFrame",
     "DoubleArray",
     "Empty",
@@ -34,7 +35,6 @@ __all__ = [
     "Search",
     "Style",
     "Values",
-    "BaselineValues",
     "Wanted",
 ]
 

@@ -167,8 +167,12 @@ def _unit_rows(vectors):
     """Rows scaled to length 1; zero rows stay zero."""
     largest = np.abs(vectors).max(axis=1)  # first, lest squares be 0 or infinite
     largest = np.ravel(largest.toarray() if sp.issparse(largest) else largest)
-    scale = ratio(np.ones(len(largest)), largest)
-    vectors = sp.diags_array(scale) @ vectors if sp.issparse(vectors) else vectors * scale[:, None]
+    largest[largest == 0] = 1.0
+    if sp.issparse(vectors):
+        data = vectors.data / np.repeat(largest, np.diff(vectors.indptr))
+        vectors = sp.csr_array((data, vectors.indices, vectors.indptr), shape=vectors.shape)
+    else:
+        vectors = vectors / largest[:, None]
     norms = np.sqrt(_row_sums(vectors * vectors))
     scale = ratio(np.ones(len(norms)), norms)
     return sp.diags_array(scale) @ vectors if sp.issparse(vectors) else vectors * scale[:, None]

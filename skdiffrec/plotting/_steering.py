@@ -346,14 +346,14 @@ def _candidates(base, parts, seen, k, features):
         chosen[_best_of(unseen, part, each)] = True
     if features is None:
         return np.flatnonzero(chosen)
-    by_feature = features.tocsc()
+    by_feature, listable = features.tocsc(), np.zeros(len(base), bool)
+    listable[unseen] = True
     for j in np.argsort(-np.diff(by_feature.indptr), kind="stable"):
         if chosen.sum() > _MOST_ITEMS:
             break
         entries = slice(*by_feature.indptr[j : j + 2])
         own, added = by_feature.indices[entries], by_feature.data[entries]
-        listable = np.isin(own, unseen)
-        own, added = own[listable], added[listable]
+        own, added = own[listable[own]], added[listable[own]]
         for scale in _WANTED_SCALES:
             for part in (base, total):
                 chosen[own[_best_of(np.arange(len(own)), part[own] + scale * added, k)]] = True

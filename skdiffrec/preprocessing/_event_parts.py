@@ -67,7 +67,9 @@ def _collected(X, names):
             frame = frame.select(*dict.fromkeys(names.values()))
         frame = frame.collect()
     if isinstance(frame, nw.DataFrame):
-        return frame.with_columns(*map(without_view, frame.iter_columns())).to_native()
+        if frame.implementation.is_pyarrow():
+            frame = frame.with_columns(*map(without_view, frame.iter_columns()))
+        return frame.to_native()
     if hasattr(X, "__array__") and not np.ma.isMaskedArray(X):  # a tensor, for example
         return np.asarray(X)
     return X

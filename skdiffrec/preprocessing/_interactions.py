@@ -77,17 +77,15 @@ def _merged(data, starts, duplicates):
         return data[starts]
     if duplicates == "last":
         return data[ends - 1]
-    if duplicates == "mean":
-        return np.add.reduceat(data, starts) / (ends - starts)
-    function = {"sum": np.add, "max": np.maximum, "min": np.minimum}[duplicates]
+    functions = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimum}
     with np.errstate(over="ignore"):
-        merged = function.reduceat(data, starts)
+        merged = functions[duplicates].reduceat(data, starts)
     if not np.isfinite(merged).all():
         raise ValueError(
             f"Weights of a user and an item are too large to be added up, such as {data.max()}. "
             "Scale them down."
         )
-    return merged
+    return merged / (ends - starts) if duplicates == "mean" else merged
 
 
 def k_core(X, min_row, min_column):

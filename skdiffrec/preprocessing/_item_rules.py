@@ -95,9 +95,10 @@ def _has_rows(encoder, names):
     """Whether these are rows of a table rather than ids, which may be tuples."""
     if not isinstance(names, (list, tuple)):
         return getattr(names, "ndim", 1) > 1 or hasattr(names, "columns")
+    if not any(isinstance(name, (list, tuple)) for name in names):
+        return False
     known = encoder._items
-    tuples = known.dtype == object and any(isinstance(item, tuple) for item in known)
-    return not tuples and any(isinstance(name, (list, tuple)) for name in names)
+    return known.dtype != object or not any(isinstance(item, tuple) for item in known)
 
 
 def _own_items(encoder, argument, table, users, unknown_names):

@@ -294,7 +294,7 @@ def test_refusals(call, error, message):
         call()
 
 
-@pytest.mark.parametrize("size", [1e-200, 1.0, 1e200])
+@pytest.mark.parametrize("size", [1e-310, 1e-200, 1.0, 1e200])
 @pytest.mark.parametrize("form", [np.array, sp.csr_array])
 def test_diversity_of_vectors_of_any_length(size, form):
     vectors = form(size * np.array([[1.0, 0], [1, 0], [0, 1]]))

@@ -203,8 +203,9 @@ def test_a_private_file_stays_private(model, tmp_path):
 
 def test_weights_too_large_to_be_added_up():
     events = {"user": ["a", "a"], "item": ["x", "x"], "w": [1e308, 1e308]}
-    with pytest.raises(ValueError, match="too large to be added up"):
-        InteractionEncoder(weight="w").fit_transform(events)
+    for duplicates in ("sum", "mean"):
+        with pytest.raises(ValueError, match="too large to be added up"):
+            InteractionEncoder(weight="w", duplicates=duplicates).fit_transform(events)
     with pytest.raises(ValueError, match="0 events count .those of weight 0"):
         InteractionEncoder(weight="w").fit_transform(events | {"w": [0, 0]})
 

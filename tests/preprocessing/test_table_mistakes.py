@@ -103,7 +103,7 @@ def test_features_of_items_do_not_outlive_the_items(tmp_path):
         again.fit(later[later["item"] != "new"])
 
 
-def test_a_recommender_that_holds_no_weights_of_a_search():
+def test_a_search_that_takes_times_for_ones():
     """Also of a search the values that it takes are those of its estimator."""
     events = EVENTS.assign(when=range(1, len(EVENTS) + 1))
     search = GuidanceScaleCV(tiny_cfg(max_epochs=1), scales=[0.0, 1.0], cv=2)
