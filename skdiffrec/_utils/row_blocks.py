@@ -1,5 +1,6 @@
 """Rows of more interactions than memory holds, in blocks that are read when they are needed."""
 
+import errno
 import json
 import os
 import shutil
@@ -104,11 +105,14 @@ class RowBlocks:
         folder = Path(os.path.expanduser(folder)).absolute()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise FileExistsError(
+                errno.EEXIST,
                 f"{str(folder)!r} is there already, and not an empty folder. Give another path, or "
-                "remove it."
+                "remove it.",
             )
         if not folder.parent.is_dir():
-            raise FileNotFoundError(f"There is no folder {str(folder.parent)!r}; make it.")
+            raise FileNotFoundError(
+                errno.ENOENT, f"There is no folder {str(folder.parent)!r}; make it."
+            )
         partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.partial")
         partial.mkdir()
         try:

@@ -41,9 +41,13 @@ def replacing(path):
     path = os.path.realpath(os.fsdecode(path))
     folder, name = os.path.split(path)
     if not os.path.isdir(folder):
-        raise FileNotFoundError(f"There is no folder {folder!r} to write {name!r} to; make it.")
+        raise FileNotFoundError(
+            errno.ENOENT, f"There is no folder {folder!r} to write {name!r} to; make it."
+        )
     if os.path.isdir(path):
-        raise IsADirectoryError(f"{path!r} is a folder; give the path of a file in it.")
+        raise IsADirectoryError(
+            errno.EISDIR, f"{path!r} is a folder; give the path of a file in it."
+        )
     if os.path.lexists(path) and not os.path.isfile(path):
         raise OSError(errno.EINVAL, "This is a device, a pipe or the like, and no file", path)
     prefix = f".{name[:100]}.{socket.gethostname()[:50]}-"
@@ -125,7 +129,9 @@ def write(path, record, tensors):
         except SafetensorError as error:
             number = _OS_ERROR.search(str(error))
             if number is None:
-                raise OSError(f"{os.fspath(path)!r} cannot be written: {error}") from error
+                raise OSError(
+                    errno.EIO, f"It cannot be written: {error}", os.fspath(path)
+                ) from error
             number = int(number[1])
             raise OSError(number, os.strerror(number), os.fspath(path)) from error
 
@@ -148,7 +154,7 @@ def read(path):
 
     path = os.fsdecode(path)
     if not os.path.exists(path):
-        raise FileNotFoundError(f"There is no file {path!r}.")
+        raise FileNotFoundError(errno.ENOENT, f"There is no file {path!r}.")
     if not os.path.isfile(path):
         raise PersistenceError(f"{path!r} is not a file.")
     if not os.access(path, os.R_OK):

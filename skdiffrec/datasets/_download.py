@@ -1,5 +1,6 @@
 """Files of public data sets: location, download and checksums."""
 
+import errno
 import gzip
 import hashlib
 import os
@@ -79,7 +80,9 @@ def open_source(
     fresh = not path.is_file()
     if fresh:
         if not download_if_missing:
-            raise FileNotFoundError(f"{source.name} is not at {path}. {_by_hand(source, path)}")
+            raise FileNotFoundError(
+                errno.ENOENT, f"{source.name} is not at {path}. {_by_hand(source, path)}"
+            )
         _download(source, path, n_retries, delay, verbose)
     digest = check_file(source, path)
     try:

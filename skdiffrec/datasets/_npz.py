@@ -1,5 +1,6 @@
 """Load interactions that are already split into train, valid and test."""
 
+import errno
 import os
 import zipfile
 import zlib
@@ -105,8 +106,9 @@ def load_npz(
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
+            errno.ENOENT,
             f"There is no data file at {str(path)!r}. Give the full path of an .npz file, ending "
-            "included; make_interactions generates data that needs no file."
+            "included; make_interactions generates data that needs no file.",
         )
     if rows_in_time_order is None:
         rows_in_time_order = path.name.startswith(TIME_ORDERED_PREFIXES)

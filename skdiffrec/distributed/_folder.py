@@ -1,5 +1,6 @@
 """The folder of a run: nobody else's, and whole or without `_SUCCESS`."""
 
+import errno
 import os
 import time
 import uuid
@@ -52,8 +53,9 @@ def _made(path):
     """Whether the folder had to be made."""
     if not os.path.isdir(os.path.dirname(path)):
         raise FileNotFoundError(
+            errno.ENOENT,
             f"out_folder={path!r} cannot be made: there is no folder {os.path.dirname(path)!r}. "
-            "Make that one first."
+            "Make that one first.",
         )
     try:
         os.mkdir(path)
@@ -61,7 +63,8 @@ def _made(path):
     except FileExistsError:
         if not os.path.isdir(path):
             raise NotADirectoryError(
-                f"out_folder={path!r} is a file; give a folder that is empty or not there yet."
+                errno.ENOTDIR,
+                f"out_folder={path!r} is a file; give a folder that is empty or not there yet.",
             ) from None
     names = os.listdir(path)
     if names:
@@ -71,8 +74,9 @@ def _made(path):
         elif _MARK in names or any(name.startswith(_PART) for name in names):
             what = "parts of a run that goes on, or was killed before its end"
         raise FileExistsError(
+            errno.EEXIST,
             f"out_folder={path!r} is not empty: it holds {what}. Give another folder, one a run; "
-            "or remove this one first, if nobody needs it or writes to it."
+            "or remove this one first, if nobody needs it or writes to it.",
         )
     return False
 
@@ -94,9 +98,10 @@ def finish(path, names):
             time.sleep(0.2)
             continue
         raise FileNotFoundError(
+            errno.ENOENT,
             f"{len(missing)} of {len(names)} parts are not in out_folder={path!r}, such as "
             f"{missing[0]!r}, though workers have written them. Give a folder on a disk that all "
-            "workers and this process share."
+            "workers and this process share.",
         )
     _clear(path, but=names)
     with replacing(os.path.join(path, _SUCCESS)):

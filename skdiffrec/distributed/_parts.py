@@ -1,5 +1,6 @@
 """What a worker does: load the model once, recommend to some users, write one Parquet file."""
 
+import errno
 import importlib
 import os
 import pickle
@@ -193,8 +194,9 @@ def _check_worker(job):
             continue
         if not os.path.isfile(path):
             raise FileNotFoundError(
+                errno.ENOENT,
                 f"{where} finds no file {path!r}. Put it on a disk that all workers share, under "
-                "the same path."
+                "the same path.",
             )
         if checksum_of(path) != checksum:
             raise ValueError(
@@ -206,9 +208,10 @@ def _check_worker(job):
 def _check_open(job):
     if not is_open(job.folder, job.run):
         raise FileNotFoundError(
+            errno.ENOENT,
             f"The worker on {socket.gethostname()!r} finds no folder {job.folder!r} of this run: "
             "either the run has ended without this part, or the folder is not on a disk that all "
-            "workers share, under the same path."
+            "workers share, under the same path.",
         )
 
 

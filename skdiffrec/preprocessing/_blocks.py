@@ -1,5 +1,6 @@
 """Events of more than memory holds: some users at a time, from Parquet files or a lazy frame."""
 
+import errno
 import glob
 import importlib.util
 import os
@@ -163,8 +164,10 @@ def _pattern(path):
     if os.path.isdir(path):
         pattern = os.path.join(path, "*.parquet")
         if not glob.glob(pattern):
-            raise FileNotFoundError(f"There is no Parquet file in the folder {path!r}.")
+            raise FileNotFoundError(
+                errno.ENOENT, f"There is no Parquet file in the folder {path!r}."
+            )
         return pattern
     if not os.path.exists(path) and "*" not in path:
-        raise FileNotFoundError(f"There is no file {path!r}.")
+        raise FileNotFoundError(errno.ENOENT, f"There is no file {path!r}.")
     return path
