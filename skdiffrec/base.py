@@ -366,7 +366,8 @@ class BaseRecommender(BaseEstimator):
         model : estimator
             Fitted; its scores are those of the model that was saved, bit by bit on the same device.
             Parameters are as they were, but for `device`, `memory` and `checkpoint` (None), a
-            `random_state` that was no int (None), and lists, which come back as tuples.
+            `random_state` that was no int (None), lists, which come back as tuples, and
+            `item_features`, which come back as a csr_array.
 
         Raises
         ------

@@ -27,6 +27,7 @@ _SPANS = (0.125, 0.5, 2.0)  # half-lives of the bags in which an aged history is
 N_TABLES = len(_SPANS)
 _VECTOR_DEVIATION = 0.1  # of items' vectors, where they have some of their own, at first
 _START_LENGTH = 2.0  # of rows that start as directions, over what is drawn
+_VECTOR_START_LENGTH = 0.7  # of items' vectors
 _TURNS = 4 * math.pi  # angle that the fastest part of the time embedding covers
 
 
@@ -100,17 +101,17 @@ class BagReader(nn.Module):
 
 
 @torch.no_grad()
-def _start_alike(table, V):
+def _start_alike(table, V, length=_START_LENGTH):
     """Let items that the same users have start with rows of a table (n_items, H) that are alike.
 
-    The first columns become the directions of the items' singular vectors V (n_items, dim), some
-    times as long as what was drawn.
+    The first columns become the directions of the items' singular vectors V (n_items, dim),
+    `length` times as long as what was drawn.
     """
     n_columns = min(V.shape[1], table.shape[1])
     directions = F.normalize(V[:, :n_columns])  # an item that nobody has stays without
     spread = directions.std() if directions.numel() > 1 else 0.0
     if spread > 0:
-        table[:, :n_columns] = directions * (_START_LENGTH * table.std() / spread)
+        table[:, :n_columns] = directions * (length * table.std() / spread)
 
 
 def sinusoidal(share, dim):
@@ -208,12 +209,18 @@ class Denoiser(nn.Module):
                 nn.init.xavier_normal_(parameter, gain, generator=generator)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
-        tables = list(getattr(self.read_history, "tables", []))
-        if len(tables) == 1 and isinstance(self.space, LatentSpace):  # of times no gain was seen
-            _start_alike(tables[0], self.space.V)
-            if self.head.ranks:
-                _start_alike(self.head.write.weight, self.space.V)
+        if isinstance(self.space, LatentSpace):
+            self._start_alike(self.space.V)
         self.head.initialize(item_counts, n_users)
+
+    def _start_alike(self, V):
+        """Let items that the same users have be read and scored alike, by singular vectors V."""
+        if self.item_dim is not None:
+            _start_alike(self.head.items, V, _VECTOR_START_LENGTH)
+        elif len(self.read_history.tables) == 1:  # of bags by age no gain was seen
+            _start_alike(self.read_history.tables[0], V)
+            if self.head.ranks:
+                _start_alike(self.head.write.weight, V)
 
     def condition(self, history, known=None, generator=None):
         """U·c (n, H) of histories; the null token where `known` (n,) is false."""

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skdiffrec._network.denoiser import BagReader, Denoiser
 from skdiffrec._network.heads import EstimateHead, RankingHead
+from skdiffrec._network.order_reader import OrderReader
 from skdiffrec._network.spaces import ItemSpace, LatentSpace
 
 
@@ -97,3 +98,18 @@ def test_items_that_the_same_users_have_start_alike():
         lengths = start.norm(dim=1)
         assert_allclose(lengths[[0, 1, *range(3, N_ITEMS)]], float(lengths[0]), rtol=1e-5)
         assert 1.5 < start.std() / drawn.std() < 2.5
+
+
+def test_vectors_of_items_that_the_same_users_have_start_alike():
+    X = random_csr(30, seed=3).toarray()
+    X[:, 1] = X[:, 0]
+    space = LatentSpace(np.linalg.svd(X)[2][:LATENT].T, np.zeros(LATENT), np.ones(LATENT))
+    for head in (RankingHead(10, N_ITEMS, LATENT + 3), EstimateHead(N_ITEMS, LATENT + 3)):
+        reader = OrderReader(10, LATENT + 3, 3.0, 0.0)
+        options = {"n_timesteps": T, "dropout": 0.0, "head": head}
+        denoiser = Denoiser(N_ITEMS, reader, space, (10,), **options)
+        denoiser.initialize(torch.Generator().manual_seed(0), X.sum(0), 30)
+        start, drawn = denoiser.head.items.detach().split([LATENT, 3], dim=1)
+        assert_allclose(start[0], start[1], rtol=1e-4)
+        assert not torch.equal(drawn[0], drawn[1])
+        assert 0.4 < start.std() / drawn.std() < 1.0

@@ -1,16 +1,20 @@
 """Files that take the place of others at once: what may be written to, and what is left behind."""
 
+import ast
+import builtins
 import errno
 import os
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors import SafetensorError
 
+import skdiffrec
 from skdiffrec._utils import tensor_file
 from skdiffrec.baselines import EASERecommender
 
@@ -110,3 +114,38 @@ def test_an_error_without_a_number(tmp_path, monkeypatch):
     monkeypatch.setattr("safetensors.numpy.save_file", fails)
     with pytest.raises(OSError, match="cannot be written: Something else"):
         tensor_file.write(tmp_path / "model", {}, {})
+
+
+class TestErrorsOfFiles:
+    """Errors of the operating system's kinds have its numbers, as Python's own have."""
+
+    def raised(self):
+        """Of all that the package raises: (file, kind, first argument in source)."""
+        for path in Path(skdiffrec.__file__).parent.rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                    kind = getattr(builtins, ast.unparse(node.exc.func), None)
+                    if isinstance(kind, type) and issubclass(kind, OSError):
+                        yield path.name, kind, ast.unparse(node.exc.args[0])
+
+    def test_all_have_a_number(self):
+        raised = list(self.raised())
+        assert len(raised) > 10
+        for file, kind, number in raised:
+            if number.startswith("errno."):
+                found = type(OSError(getattr(errno, number.removeprefix("errno.")), ""))
+                assert issubclass(found, kind), (file, number)
+            else:  # what a server does has no number
+                assert kind is ConnectionError or number == "number", (file, number)
+
+    def test_missing_folders_and_files(self, tmp_path):
+        for path, kind, number in (
+            (tmp_path / "none" / "model", FileNotFoundError, errno.ENOENT),
+            (tmp_path, IsADirectoryError, errno.EISDIR),
+        ):
+            with pytest.raises(kind) as raised:
+                MODEL.save(path)
+            assert raised.value.errno == number
+        with pytest.raises(FileNotFoundError) as raised:
+            EASERecommender.load(tmp_path / "none")
+        assert raised.value.errno == errno.ENOENT
