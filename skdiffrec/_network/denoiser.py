@@ -211,6 +211,8 @@ class Denoiser(nn.Module):
                 nn.init.zeros_(parameter)
         if isinstance(self.space, LatentSpace):
             self._start_alike(self.space.V)
+        if self.item_dim and self.head.ranks and self.hidden_dims[0] == self.hidden_dims[-1]:
+            self.head.look_for(self.read_history.weights_of_sums())
         self.head.initialize(item_counts, n_users)
 
     def _start_alike(self, V):

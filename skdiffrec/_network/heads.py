@@ -51,6 +51,12 @@ class RankingHead(nn.Module):
         self.write.bias.copy_(0.5 * torch.log(share + 1e-4))
 
     @torch.no_grad()
+    def look_for(self, read):
+        """Start by looking for items like those that were read by weights (H, item_dim)."""
+        weight = self.narrow.weight
+        weight.copy_(read.T * (weight.std() / read.std()))
+
+    @torch.no_grad()
     def calibrate(self, h, item_counts):
         """Let the scores of a hidden layer h (1, H), that of the null token, be popularity."""
         scores = self.write(self.narrow(h))[0]

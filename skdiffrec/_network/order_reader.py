@@ -40,6 +40,11 @@ class OrderReader(nn.Module):
         self.mix = Linear(n_parts * item_dim, width, bias=False)
         self.dropout = Dropout(dropout)
 
+    def weights_of_sums(self):
+        """By which the sums are read, Σ_r S_r (H, item_dim)."""
+        weights = self.mix.weight.detach().unflatten(1, (-1, self.item_dim))
+        return weights[:, _N_LATEST:].sum(1)
+
     def forward(self, history, items, generator=None):
         """What is read (n, H) of `AgedRows`, or of `Prefixes` at each of their cuts.
 

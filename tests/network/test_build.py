@@ -12,6 +12,7 @@ from skdiffrec._network.denoiser import BagReader, Denoiser
 from skdiffrec._network.heads import EstimateHead, RankingHead
 from skdiffrec._network.order_reader import OrderReader
 from skdiffrec._network.spaces import ItemSpace, LatentSpace
+from skdiffrec._network.sparse_rows import AgedRows
 
 
 @pytest.mark.parametrize("latent_dim", [None, LATENT, 500])
@@ -113,3 +114,21 @@ def test_vectors_of_items_that_the_same_users_have_start_alike():
         assert_allclose(start[0], start[1], rtol=1e-4)
         assert not torch.equal(drawn[0], drawn[1])
         assert 0.4 < start.std() / drawn.std() < 1.0
+
+
+def test_untrained_a_reader_of_order_looks_for_items_like_those_of_the_history():
+    X = np.kron(
+        np.eye(2), np.ones((30, N_ITEMS // 2))
+    )  # two kinds of users, with half of the items
+    space = LatentSpace(np.linalg.svd(X)[2][:2].T, np.zeros(2), np.ones(2))
+    reader, head = OrderReader(40, 2, 3.0, 0.0), RankingHead(40, N_ITEMS, 2)
+    denoiser = Denoiser(N_ITEMS, reader, space, (40,), n_timesteps=T, dropout=0.0, head=head)
+    denoiser.initialize(torch.Generator().manual_seed(0), X.sum(0), len(X))
+    half = N_ITEMS // 2
+    latest, offsets = torch.tensor([0, 1, half, half + 1]), torch.tensor([0, 2, 4])
+    history = AgedRows(latest, torch.tensor([2.0, 1.0, 2.0, 1.0]), offsets)
+    with torch.no_grad():
+        h = denoiser.hidden(denoiser.condition(history))
+        scores = head.write(head.narrow(h))
+    own, other = scores[0, :half] - scores[1, :half], scores[1, half:] - scores[0, half:]
+    assert own.mean() > 0 < other.mean()
