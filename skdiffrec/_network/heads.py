@@ -53,7 +53,7 @@ class RankingHead(nn.Module):
     @torch.no_grad()
     def look_for(self, read):
         """Start by looking for items like those that were read by weights (H, item_dim)."""
-        weight = self.narrow.weight
+        weight = self.get_parameter("narrow.weight")
         weight.copy_(read.T * (weight.std() / read.std()))
 
     @torch.no_grad()
