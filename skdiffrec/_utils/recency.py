@@ -7,6 +7,7 @@ from .canonical import canonical_csr, refuse_contradictions
 from .missing import MISSING, raise_clearer, reject_masked
 from .row_view import sum_over_rows
 from .rows import unit_free
+from .suspect_values import warn_of_rounded_times
 from .typing import MatrixLike
 
 RECENCY_FLOOR = 0.1
@@ -51,7 +52,9 @@ def recency_weights(
     if not 0 <= floor <= 1:
         raise ValueError(f"floor must lie in [0, 1], got {floor}.")
     refuse_contradictions("times", times)
+    given = times
     times = canonical_csr(times if sp.issparse(times) else _dense_times(times), "time")
+    warn_of_rounded_times(times.data, given, "times")
     if not (times.data > 0).all():
         bad = times.data[~(times.data > 0)][0]
         advice = MISSING if np.isnan(bad) else "Shift them so that the first is above 0."

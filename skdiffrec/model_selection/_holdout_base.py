@@ -10,6 +10,7 @@ from sklearn.utils import check_array
 from .._utils.canonical import refuse_contradictions
 from .._utils.holdouts import check_holdout
 from .._utils.missing import raise_clearer, reject_masked
+from .._utils.suspect_values import warn_of_rounded_dates
 from .._utils.typing import IntArray, MatrixLike
 from .._utils.validation import canonical_csr, with_float_data
 
@@ -106,7 +107,7 @@ def check_matrix(X):
     reject_masked("X", X)
     refuse_contradictions("X", X)
     try:
-        X = check_array(
+        found = check_array(
             with_float_data(X),
             accept_sparse=("csr", "csc", "coo"),
             dtype=np.float64,
@@ -117,12 +118,13 @@ def check_matrix(X):
     except (TypeError, ValueError) as error:
         raise_clearer("X", error)
         raise
-    entries = X.data if sp.issparse(X) else X
+    entries = found.data if sp.issparse(found) else found
     if entries.size and entries.min() < 0:
         raise ValueError(
             f"X holds {entries.min()}. A value must be >= 0, and 0 where there is no interaction."
         )
-    return X
+    warn_of_rounded_dates(entries, X)  # float64 hides it from whoever reads history or holdout
+    return found
 
 
 def seed_of(random_state):
