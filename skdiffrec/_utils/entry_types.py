@@ -15,16 +15,17 @@ _SMALL_FLOATS = {
 }
 
 
-def refuse_no_numbers(X):
+def refuse_no_numbers(name, X, if_table=TABLE):
     """Dates, spans of time and text are no numbers, though NumPy makes numbers of them."""
     types = _entry_types(X)
     if any(map(_DATES.search, types)):
         raise ValueError(
-            "X holds dates or spans of time. Give numbers, for example seconds since 1970 "
-            "(X.astype('datetime64[s]').astype(float)) with values=\"time\"."
+            f"{name} holds dates or spans of time. Give numbers, for example seconds since 1970 "
+            f"({name}.astype('datetime64[s]').astype(float)); models take them for times with "
+            'values="time".'
         )
     if any(map(_TEXT.search, types)):
-        raise ValueError(f"X holds text, but its values must be numeric. {TABLE}")
+        raise ValueError(f"{name} holds text, but its values must be numeric. {if_table}")
 
 
 def small_float(X):

@@ -58,10 +58,10 @@ def warn_of_rounded_times(times, given, name="X"):
     )
 
 
-def warn_of_rounded_dates(entries, given):
+def warn_of_rounded_dates(entries, given, name):
     """`warn_of_rounded_times` of a matrix that may hold something else than times."""
     if _unit_of_dates(entries) is not None:
-        warn_of_rounded_times(entries, given)
+        warn_of_rounded_times(entries, given, name)
 
 
 def warn_of_adjacency(X):

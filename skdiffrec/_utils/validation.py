@@ -104,7 +104,7 @@ def check_interactions(estimator, X, *, values, reset, earliest=False):
     """
     dtypes = (np.float32, np.float64) if values == "binary" else (np.float64,)
     reject_masked("X", X)
-    refuse_no_numbers(X)
+    refuse_no_numbers("X", X)
     refuse_contradictions("X", X)
     try:
         found = validate_data(

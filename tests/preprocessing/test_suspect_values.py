@@ -13,7 +13,7 @@ import torch
 
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 from skdiffrec.datasets import load_npz
-from skdiffrec.model_selection import LastFraction, LastN, TimeCut
+from skdiffrec.model_selection import LastFraction, LastN, SampleN, TimeCut
 from skdiffrec.preprocessing import (
     InteractionEncoder,
     TableRecommender,
@@ -178,12 +178,23 @@ class TestTimesThatFloatsHaveRounded:
         assert not self.rounded(lambda: load_npz(path))
 
 
-@pytest.mark.parametrize("frame", [v for k, v in FRAMES.items() if k in ("list", "lists")])
-def test_dates_and_text_in_lists(frame):
+@pytest.mark.parametrize("form", [np.asarray, list, lambda X: [list(row) for row in X]])
+def test_dates_and_text_are_no_numbers(form):
+    dense = SOME.toarray()
+    X, Y = (dense > 0.5).astype(int), ((dense > 0) & (dense < 0.5)).astype(int)
+    model = PopularityRecommender().fit(X)
     for dtype, what in (("M8[s]", "dates"), ("m8[s]", "spans of time"), ("U", "text")):
-        X = frame(SOME.astype(int).toarray().astype(dtype))
-        with pytest.raises(ValueError, match=f"X holds .*{what}"):
-            PopularityRecommender().fit(X)
+        readers = [
+            ("X", lambda x: PopularityRecommender().fit(x)),
+            ("X", lambda x: model.recommend(X=x)),
+            *(("X", lambda x, s=s: s.hide(x)) for s in (LastN(1), SampleN(1), TimeCut())),
+            ("times", recency_weights),
+        ]
+        for name, read in readers:
+            with pytest.raises(ValueError, match=f"{name} holds .*{what}"):
+                read(form(X.astype(dtype)))
+        with pytest.raises(ValueError, match=f"y holds .*{what}"):
+            model.score(X, form(Y.astype(dtype)))
 
 
 @pytest.mark.parametrize(
