@@ -77,9 +77,10 @@ def refuse_contradictions(name, X):
 
 
 def with_float_data(X, dtypes=(np.float64,)):
-    """A sparse matrix whose data is of one of `dtypes`, with the same entries; others as they are.
+    """A sparse matrix whose data is of one of `dtypes`, or else float64; others as they are.
 
-    SciPy's `astype` first adds up duplicate entries, such as two times, and does so in X itself.
+    It has the same entries: SciPy's `astype` first adds up duplicate ones, such as two times, and
+    does so in X itself.
     """
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "biu":
         X = sp.csr_array(X)  # no copy of all zeros as floats
@@ -87,7 +88,7 @@ def with_float_data(X, dtypes=(np.float64,)):
         return X
     if X.dtype in dtypes or X.dtype.kind not in "biuf":
         return X
-    data, X = X.data.astype(dtypes[-1]), X.copy()
+    data, X = X.data.astype(np.float64), X.copy()
     X.data = data
     return X
 

@@ -13,6 +13,10 @@ _SMALL_FLOATS = {
     np.float16: re.compile("(?<!b)float16|halffloat"),
     np.float32: re.compile(r"float32|^float(\[pyarrow\])?$"),
 }
+# types of which float32 rounds no number to 0 or to infinity
+_WITHIN_FLOAT32 = re.compile(
+    r"^(sparse\[)?(bool|u?int|float16|float32|halffloat|float(\[pyarrow\])?$)"
+)
 
 
 def refuse_no_numbers(name, X, if_table=TABLE):
@@ -38,6 +42,12 @@ def small_float(X):
         if any(map(pattern.search, types)):
             return small
     return None
+
+
+def within_float32(X):
+    """Whether float32 tells all numbers that X may hold from 0 and from infinity."""
+    types = _entry_types(X)
+    return bool(types) and all(map(_WITHIN_FLOAT32.search, types))
 
 
 def _entry_types(X):

@@ -26,7 +26,7 @@ from .canonical import (
     refuse_contradictions,
     with_float_data,
 )
-from .entry_types import refuse_no_numbers
+from .entry_types import refuse_no_numbers, within_float32
 from .item_filters import user_item_matrix
 from .missing import raise_clearer, reject_masked
 from .suspect_values import warn_of_adjacency, warn_of_times
@@ -102,7 +102,9 @@ def check_interactions(estimator, X, *, values, reset, earliest=False):
         for "weight" and "time" (seconds since 1970 need more than float32's 24 bits).
         Never shares memory that a caller could see change.
     """
-    dtypes = (np.float32, np.float64) if values == "binary" else (np.float64,)
+    dtypes = (np.float64,)  # what is of none of these becomes the first
+    if values == "binary":  # float32 takes less, but 1e-50 is an interaction too
+        dtypes = (np.float32, np.float64) if within_float32(X) else (np.float64, np.float32)
     reject_masked("X", X)
     refuse_no_numbers("X", X)
     refuse_contradictions("X", X)
