@@ -1,5 +1,6 @@
 """What the parameters of CFGDiffusionRecommender may be, and what "auto" stands for."""
 
+import inspect
 import numbers
 import os
 
@@ -13,6 +14,7 @@ from ._utils.canonical import RATING, VALUES
 from ._utils.rows import is_dense
 from ._utils.training_parameters import check_hidden_dims, check_target_share
 from ._utils.validation import Interval, StrOptions, check_values
+from ._utils.warning import warn_caller
 from .baselines import ItemItemRecommender
 
 # Shares of a row that are the target: the latest items for times, else any.
@@ -245,13 +247,32 @@ def check_early_stopping(parameters):
         )
 
 
-def check_closed_form(closed_form, ranking_head):
+def check_closed_form(parameters):
     """A recommender that is given as closed form, with valid parameters."""
+    p, closed_form = parameters, parameters.closed_form
     if closed_form is None or isinstance(closed_form, str):
         return
     closed_form._validate_params()
-    if not ranking_head:
+    if not p.ranking_head:
         raise ValueError(
             f"closed_form={closed_form!r} joins the scores of a ranking head, but "
             "ranking_head=False. Use ranking_head=True, or closed_form=None."
         )
+    if closed_form.values not in ("binary", "weight" if p.values == RATING else p.values):
+        warn_caller(
+            f'closed_form={closed_form!r} learns from values="{closed_form.values}", but '
+            f'values="{p.values}" of the model says what X holds. Give the closed form the same, '
+            'or "binary", which learns from who took what.'
+        )
+    others = closed_form.half_life not in (_default(closed_form, "half_life"), p.half_life)
+    if p.values == "time" and others:
+        warn_caller(
+            f"half_life={closed_form.half_life!r} of closed_form={closed_form!r} is not used: "
+            f"histories are read by the model's own half_life={p.half_life!r}. Set that one."
+        )
+
+
+def _default(estimator, name):
+    """The default of a parameter, in the class of an estimator."""
+    parameter = inspect.signature(type(estimator)).parameters.get(name)
+    return getattr(type(estimator), name, None) if parameter is None else parameter.default

@@ -113,7 +113,9 @@ class CFGDiffusionRecommender(TrainableDiffusion):
         Closed-form item-item model whose scores are added to those of the ranking head after
         training. A recommender of `skdiffrec.baselines` (`EASERecommender`,
         `NeighborhoodRecommender`, `ItemKNNRecommender`) is cloned and fitted; its parameters are
-        ``closed_form__reg`` and so on in searches. "auto" is EASE where at least 1.5 % of X is
+        ``closed_form__reg`` and so on in searches; its `values` say what it learns from ("binary"
+        is who took what), and its `half_life` is not used, for that of the model says how histories
+        are read. "auto" is EASE where at least 1.5 % of X is
         filled and there are at most 5,000 items, else the neighbourhood form; from 0.4 % on popular
         items get less, and cosines of the nearest items join. Where less than 1.5 % is filled, the
         held-out items of early stopping are asked: EASE with much ridge takes its place if it is

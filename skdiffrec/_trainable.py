@@ -244,7 +244,7 @@ default=None
         """All parameters as a namespace, those checked that depend on one another."""
         alpha_bar = resolve_noise_schedule(self.noise_schedule, self.n_timesteps)
         self._settings(len(alpha_bar) - 1)
-        check_closed_form(self.closed_form, self.ranking_head)
+        check_closed_form(self)
         check_horizon(self)
         check_early_stopping(self)
         # get_params leaves out what a subclass fixes

@@ -30,6 +30,7 @@ from ._utils.validation import (
     VALUES,
     check_interactions,
     check_k,
+    check_parameters,
     fit_context,
     fitted_now,
     item_filter,
@@ -91,6 +92,7 @@ class BaseRecommender(BaseEstimator):
     _keeps_popularity = True
     _item_popularity: FloatArray | None = None
     _fits_blocks = False  # of rows, `RowBlocks`
+    _read_late: tuple[str, ...] = ("values", "half_life")  # at prediction, after `set_params` too
 
     def fit(self, X: MatrixLike, y: object = None) -> Self:
         """Fit to the rows of X.
@@ -145,6 +147,8 @@ class BaseRecommender(BaseEstimator):
 
     def _scores(self, X):
         """Scores of a block of canonical rows: popularity where there is no history."""
+        late = (name for name in self._read_late if name in self._parameter_constraints)
+        check_parameters(self, late)
         scores = self._score_rows(X)
         empty = np.diff(X.indptr) == 0
         if self._item_popularity is not None and empty.any():

@@ -76,31 +76,11 @@ def refuse_contradictions(name, X):
     )
 
 
-def refuse_no_numbers(X):
-    """Dates, spans of time and text are no numbers, though NumPy makes numbers of them."""
-    kinds = {dtype.kind for dtype in _dtypes(X)}
-    if kinds & set("mM"):
-        raise ValueError(
-            "X holds dates or spans of time. Give numbers, for example seconds since 1970 "
-            "(X.astype('datetime64[s]').astype(float)) with values=\"time\"."
-        )
-    if kinds & set("SUT"):
-        raise ValueError(
-            "X holds text. Give numeric values: a row for each user, a column for each item."
-        )
-
-
-def _dtypes(data):
-    """Types of an array or a sparse matrix, or of the columns of a data frame."""
-    found = getattr(data, "dtypes", None)
-    found = [getattr(data, "dtype", None)] if found is None else np.ravel(found)
-    return [dtype for dtype in found if hasattr(dtype, "kind")]
-
-
 def with_float_data(X, dtypes=(np.float64,)):
-    """A sparse matrix whose data is of one of `dtypes`, with the same entries; others as they are.
+    """A sparse matrix whose data is of one of `dtypes`, or else float64; others as they are.
 
-    SciPy's `astype` first adds up duplicate entries, such as two times, and does so in X itself.
+    It has the same entries: SciPy's `astype` first adds up duplicate ones, such as two times, and
+    does so in X itself.
     """
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "biu":
         X = sp.csr_array(X)  # no copy of all zeros as floats
@@ -108,7 +88,7 @@ def with_float_data(X, dtypes=(np.float64,)):
         return X
     if X.dtype in dtypes or X.dtype.kind not in "biuf":
         return X
-    data, X = X.data.astype(dtypes[-1]), X.copy()
+    data, X = X.data.astype(np.float64), X.copy()
     X.data = data
     return X
 

@@ -4,6 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .canonical import RATING, canonical_csr, refuse_contradictions
+from .entry_types import refuse_no_numbers
 from .missing import MISSING, raise_clearer, reject_masked
 from .validation import column_names
 from .warning import warn_caller
@@ -37,6 +38,7 @@ def check_holdout(X, y, values="binary"):
     Its values are kept where they are ratings.
     """
     reject_masked("y", y)
+    refuse_no_numbers("y", y, _HOLDOUT)
     refuse_contradictions("y", y)
     if not sp.issparse(y):
         y = np.asarray(y)

@@ -6,7 +6,7 @@ MISSING = (
     "Missing means no interaction: use fillna(0) (polars: fill_null(0), masked arrays: filled(0)) "
     "on a pivoted table, and leave such entries out of a sparse matrix."
 )
-_TABLE = (
+TABLE = (
     "A users x items matrix holds numbers. If it is a table of events, "
     "skdiffrec.preprocessing.InteractionEncoder makes a matrix of it; in a pipeline that begins "
     "with one, split by user, cv=GroupKFold() with groups=the column of users."
@@ -23,7 +23,7 @@ def reject_masked(name, X, advice=MISSING):
         )
 
 
-def raise_clearer(name, error, if_table=_TABLE):
+def raise_clearer(name, error, if_table=TABLE):
     """Raise scikit-learn's or NumPy's error about entries with the advice for interactions."""
     text = str(error)
     if any(words in text for words in _NAN):

@@ -1,10 +1,12 @@
 """What recent interactions weigh."""
 
+import numbers
+
 import numpy as np
 import scipy.sparse as sp
 
-from .canonical import canonical_csr, refuse_contradictions
-from .missing import MISSING, raise_clearer, reject_masked
+from .canonical import canonical_csr
+from .matrices import check_matrix
 from .row_view import sum_over_rows
 from .rows import unit_free
 from .typing import MatrixLike
@@ -38,7 +40,10 @@ def recency_weights(
     Raises
     ------
     ValueError
-        If `half_life` is not positive, `floor` is outside [0, 1], or a time is negative or NaN.
+        If `half_life` is not positive, `floor` is outside [0, 1], a time is negative, infinite or
+        NaN, or `times` holds dates or text or is not a matrix.
+    TypeError
+        If `half_life` or `floor` is no number.
 
     Examples
     --------
@@ -46,26 +51,18 @@ def recency_weights(
     >>> recency_weights([[10.0, 30.0, 20.0, 0.0]], half_life=1).toarray()
     array([[0.25, 1.  , 0.5 , 0.  ]], dtype=float32)
     """
-    if not half_life > 0:
+    if not _number("half_life", half_life) > 0:
         raise ValueError(f"half_life must be > 0 (in items), got {half_life}.")
-    if not 0 <= floor <= 1:
+    if not 0 <= _number("floor", floor) <= 1:
         raise ValueError(f"floor must lie in [0, 1], got {floor}.")
-    refuse_contradictions("times", times)
-    times = canonical_csr(times if sp.issparse(times) else _dense_times(times), "time")
-    if not (times.data > 0).all():
-        bad = times.data[~(times.data > 0)][0]
-        advice = MISSING if np.isnan(bad) else "Shift them so that the first is above 0."
-        raise ValueError(f"times must be > 0, got {bad}. {advice}")
+    times = canonical_csr(check_matrix(times, "times", times=True), "time")
     return recency_of_canonical(times, half_life, floor)
 
 
-def _dense_times(times):
-    reject_masked("times", times)
-    try:
-        return np.asarray(times, float)
-    except (TypeError, ValueError) as error:
-        raise_clearer("times", error)
-        raise
+def _number(name, value):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r:.200}.")
+    return value
 
 
 def recency_of_canonical(times, half_life, floor):

@@ -24,9 +24,9 @@ from .canonical import (
     VALUES,
     canonical_csr,
     refuse_contradictions,
-    refuse_no_numbers,
     with_float_data,
 )
+from .entry_types import refuse_no_numbers, within_float32
 from .item_filters import user_item_matrix
 from .missing import raise_clearer, reject_masked
 from .suspect_values import warn_of_adjacency, warn_of_times
@@ -102,13 +102,14 @@ def check_interactions(estimator, X, *, values, reset, earliest=False):
         for "weight" and "time" (seconds since 1970 need more than float32's 24 bits).
         Never shares memory that a caller could see change.
     """
-    dtypes = (np.float32, np.float64) if values == "binary" else (np.float64,)
+    dtypes = (np.float64,)  # what is of none of these becomes the first
+    if values == "binary":  # float32 takes less, but 1e-50 is an interaction too
+        dtypes = (np.float32, np.float64) if within_float32(X) else (np.float64, np.float32)
     reject_masked("X", X)
-    refuse_no_numbers(X)
+    refuse_no_numbers("X", X)
     refuse_contradictions("X", X)
-    given = getattr(X, "dtype", None)
     try:
-        X = validate_data(
+        found = validate_data(
             estimator,
             with_float_data(X, dtypes),
             accept_sparse=("csr", "csc", "coo"),
@@ -118,16 +119,16 @@ def check_interactions(estimator, X, *, values, reset, earliest=False):
     except (TypeError, ValueError) as error:
         raise_clearer("X", error)
         raise
-    entries = X.data if sp.issparse(X) else X
+    entries = found.data if sp.issparse(found) else found
     if entries.size and entries.min() < 0:
         raise ValueError(
             f"Negative values in data passed to {type(estimator).__name__}: X holds "
             f"{entries.min()}. A value must be >= 0, and 0 where there is no interaction."
         )
-    X = canonical_csr(X, values, earliest)
+    if values == "weight" or hasattr(estimator, "half_life"):  # else times change nothing
+        warn_of_times(entries, values, X, reset)
+    X = canonical_csr(found, values, earliest)
     if reset:
-        if values == "weight" or hasattr(estimator, "half_life"):  # else times change nothing
-            warn_of_times(entries, values, given)
         warn_of_adjacency(X)
     return X
 

@@ -97,7 +97,7 @@ class FlowRecommender(GuidedRecommender):
         "n_sampling_steps": [Interval(numbers.Integral, 1, None, closed="left")],
         "temperature": [Interval(numbers.Real, 0, 100, closed="both")],
     }
-    _sampling = ("guidance_scale", "n_sampling_steps", "temperature")
+    _read_late = (*GuidedRecommender._read_late, "n_sampling_steps", "temperature")
     _fixed = ("latent.vectors", "latent.mean", "latent.deviation")
 
     def __init__(

@@ -82,7 +82,7 @@ class GuidedRecommender(BaseRecommender):
     `_guided_scores`.
     """
 
-    _sampling: tuple[str, ...] = ("guidance_scale",)  # parameters that are read at prediction
+    _read_late = (*BaseRecommender._read_late, "guidance_scale")
     _fixed: tuple[str, ...] = ()  # weights that are not trained
 
     guidance_scale: float
@@ -172,7 +172,6 @@ class GuidedRecommender(BaseRecommender):
         return weights | self._given(rows)
 
     def _score_rows(self, X):
-        check_parameters(self, self._sampling)
         # products of so many rows, always: their number decides how they are rounded
         histories = pad_rows(history_weights(X, self.values, self.half_life), ROW_MULTIPLE)
         scores = np.empty(histories.shape, np.float32)

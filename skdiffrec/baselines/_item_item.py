@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from .._utils.recency import history_weights
 from .._utils.rows import entry_rows
 from .._utils.similarity import stored_similarity
+from ._constraints import HISTORY_CONSTRAINTS
 from ._similar_items import SimilarItemsRecommender
 
 
@@ -35,6 +36,7 @@ class ItemItemRecommender(SimilarItemsRecommender):
     """
 
     half_life: float | None = 5.0
+    _parameter_constraints = dict(HISTORY_CONSTRAINTS)
     _weights_name: str
 
     def _solve(self, rows: sp.csr_array) -> Any:

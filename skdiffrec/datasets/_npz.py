@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from sklearn.utils import Bunch
 
 from .._utils.canonical import refuse_many_rows
+from .._utils.suspect_values import warn_of_rounded_times
 from .._utils.typing import Values
 
 UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -256,7 +257,10 @@ def _interaction_values(arrays, user, values, rows_in_time_order, filename):
             )
         return _positive(arrays["rating"], np.float32, "rating", filename)
     if "timestamp" in arrays:
-        return _positive(arrays["timestamp"], np.float64, "timestamp", filename)
+        given = arrays["timestamp"]
+        times = _positive(given, np.float64, "timestamp", filename)
+        warn_of_rounded_times(times, given, f"The array 'timestamp' of {filename}")
+        return times
     if rows_in_time_order:
         return _positions(user)
     raise ValueError(

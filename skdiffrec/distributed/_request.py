@@ -10,13 +10,13 @@ import scipy.sparse as sp
 
 from .._utils.condition_names import USER_FEATURES, WANTED
 from .._utils.item_filters import user_item_matrix
+from .._utils.user_options import check_options, options_of
 from .._utils.validation import check_item_ids, check_user_ids, requested_rows
 from ..preprocessing._features import in_order_of
 from ..preprocessing._histories import Histories, requested_histories
 from ..preprocessing._identity import check_model_items
 from ..preprocessing._item_rules import ItemRules, item_rules
 from ..preprocessing._lists import _user_ids as user_ids_of
-from ..preprocessing._options import check_options, options_of
 from ..preprocessing._values import warn_of_other_values
 
 _OWN = ("self", "user_ids", "k", "X")  # arguments of `recommend` that are no options here

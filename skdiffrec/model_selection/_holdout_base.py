@@ -5,13 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array
 
-from .._utils.canonical import refuse_contradictions
+from .._utils.canonical import canonical_csr
 from .._utils.holdouts import check_holdout
-from .._utils.missing import raise_clearer, reject_masked
+from .._utils.matrices import check_matrix
 from .._utils.typing import IntArray, MatrixLike
-from .._utils.validation import canonical_csr, with_float_data
 
 
 class BaseHoldout(BaseEstimator):
@@ -36,8 +34,8 @@ class BaseHoldout(BaseEstimator):
         Raises
         ------
         ValueError
-            If `X` has negative, missing or infinite values or is not a matrix, or a parameter is
-            out of range.
+            If `X` has negative, missing or infinite values, dates or text, or is not a matrix, or a
+            parameter is out of range.
         """
         self._validate_params()
         return self._hide(X)
@@ -97,32 +95,6 @@ class BaseHoldout(BaseEstimator):
             1.
         """
         return 1
-
-
-def check_matrix(X):
-    """`X` as float64 CSR, CSC, COO or ndarray, checked for NaN, infinite and negative values."""
-    if sp.issparse(X) and X.ndim != 2:
-        raise ValueError(f"X has shape {X.shape}; it must be a matrix of users and items.")
-    reject_masked("X", X)
-    refuse_contradictions("X", X)
-    try:
-        X = check_array(
-            with_float_data(X),
-            accept_sparse=("csr", "csc", "coo"),
-            dtype=np.float64,
-            ensure_min_samples=0,
-            ensure_min_features=0,
-            input_name="X",
-        )
-    except (TypeError, ValueError) as error:
-        raise_clearer("X", error)
-        raise
-    entries = X.data if sp.issparse(X) else X
-    if entries.size and entries.min() < 0:
-        raise ValueError(
-            f"X holds {entries.min()}. A value must be >= 0, and 0 where there is no interaction."
-        )
-    return X
 
 
 def seed_of(random_state):

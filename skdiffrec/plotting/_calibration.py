@@ -10,7 +10,8 @@ from sklearn.base import BaseEstimator
 from .._utils.holdouts import check_any_holdout, check_holdout
 from .._utils.topk import masked_topk
 from .._utils.typing import ArrayLike, AxesLike, HasHide, MatrixLike, Style
-from .._utils.validation import canonical_csr, check_k, safe_indexing
+from .._utils.user_options import check_options, options_of
+from .._utils.validation import canonical_csr, check_k
 from ..model_selection._holdout_base import check_matrix
 from ._axes import (
     BAND_FACTOR,
@@ -141,8 +142,9 @@ class TopKCalibrationDisplay:
         line_kw : dict, default=None
             Keyword arguments for ``Axes.plot``.
         **sampling
-            Further arguments of `sample_summary`: guidance_scale, temperature, eta,
-            n_sampling_steps.
+            Further arguments of `sample_summary`: wanted, guidance_scale, temperature, eta,
+            n_sampling_steps. What holds something for each user has a value or row for each row
+            of the histories.
 
         Returns
         -------
@@ -164,15 +166,16 @@ class TopKCalibrationDisplay:
         estimator, history, held_out, _ = split_rows(scorer, estimator, X, y)
         recommender, history = unwrap(estimator, history)
         require(recommender, "sample_summary", "which samples scores")
+        if user_features is not None:
+            sampling["user_features"] = user_features
+        check_options(sampling, history.shape[0])
         users = np.flatnonzero(np.diff(held_out.indptr))  # those with held-out items
-        history, held_out = history[users], held_out[users]
         sums = _PairSums(check_k(n_bins, "n_bins"))
         step = max(1, _BLOCK_ELEMENTS // history.shape[1])
         for start in range(0, len(users), step):
-            block = slice(start, start + step)
-            if user_features is not None:
-                sampling["user_features"] = safe_indexing(user_features, users[block])
-            summary = recommender.sample_summary(history[block], k, n_samples, **sampling)
+            block = users[start : start + step]
+            options = options_of(sampling, block)
+            summary = recommender.sample_summary(history[block], k, n_samples, **options)
             sums.add(summary, history[block], held_out[block], k)
         return cls._from_sums(sums, n_spread_bins, k).plot(ax, line_kw=line_kw)
 

@@ -5,13 +5,13 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from .._utils.user_options import check_options, options_of
 from .._utils.validation import check_k, fitted_now
 from ._encoder import InteractionEncoder
 from ._features import in_order_of
 from ._histories import fitted_recommender, requested_histories
 from ._identity import check_model_items
 from ._item_rules import item_rules
-from ._options import check_options, options_of
 from ._values import warn_of_other_values
 
 

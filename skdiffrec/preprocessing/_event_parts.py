@@ -45,7 +45,8 @@ def encode_parts(encoder, X, divide, by_order):
 
 def _timed_events(encoder, X, names, values):
     """(row, column, value, place in the table of each event that counts; which are no returns)."""
-    reader = copy.copy(encoder).set_params(duplicates="auto")  # events in the order of the table
+    # a sum needs no order of time, so that events stay in the order of the table
+    reader = copy.copy(encoder).set_params(duplicates="sum")
     rows, columns, numbers, *_ = read_events(reader, X, values, settle=False)
     places, taken = np.arange(len(rows)), np.ones(len(rows), bool)
     if "weight" in names:

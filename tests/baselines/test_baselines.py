@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import tiny_als
+from conftest import tiny_als, tiny_flow, tiny_vae
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import clone
@@ -15,6 +15,7 @@ from skdiffrec import base, baselines
 from skdiffrec.baselines import (
     ALSRecommender,
     EASERecommender,
+    ItemItemRecommender,
     ItemKNNRecommender,
     NeighborhoodRecommender,
     PopularityRecommender,
@@ -268,6 +269,47 @@ class TestParameters:
     def test_public_names(self):
         for name in baselines.__all__:
             assert issubclass(getattr(baselines, name), base.BaseRecommender)
+
+
+class OwnRecommender(ItemItemRecommender):
+    """Somebody's, whose parameters are those of the base class."""
+
+    _weights_name = "own_"
+
+    def __init__(self, *, values="binary", half_life=5.0):
+        self.values = values
+        self.half_life = half_life
+
+    def _solve(self, rows):
+        return rows.T @ rows
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        EASERecommender(),
+        ItemKNNRecommender(),
+        NeighborhoodRecommender(),
+        tiny_als(),
+        tiny_vae(max_epochs=1),
+        tiny_flow(max_epochs=1),
+        OwnRecommender(),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_what_is_read_at_prediction_is_checked_there_as_in_fit(model, interactions):
+    model = clone(model).set_params(values="time").fit(interactions)
+    before = model.recommend()[1]
+    for name, bad, good in (
+        *(("half_life", bad, 5.0) for bad in (0, -1, float("nan"), "a", True)),
+        ("values", "rating", "time"),
+    ):
+        model.set_params(**{name: bad})
+        calls = model.recommend, lambda: model.decision_function(interactions)
+        for call in (*calls, lambda: model.recommend(X=interactions)):
+            with pytest.raises(ValueError, match=rf"{name}.* must be .*(G|g)ot '?{bad}"):
+                call()
+        assert_array_equal(model.set_params(**{name: good}).recommend()[1], before)
 
 
 class TestLearning:

@@ -8,11 +8,13 @@ matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import tiny_cfg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
 
 from skdiffrec._inference import reverse_process
@@ -198,6 +200,37 @@ class TestDisplay:
         found = TopKCalibrationDisplay.from_estimator(plain, interactions, holdout, **options)
         for name in ("predicted", "observed", "n_pairs", "spread", "hit_rate", "n_listed"):
             assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-6)
+
+    def test_what_is_given_for_each_user_stays_with_the_user(self, interactions, monkeypatch):
+        """Where some have no holdout, and block by block."""
+        n = N_USERS
+        holdout = (interactions.toarray() == 0).astype(float)
+        holdout[::3] = 0
+        features = np.eye(2)[np.arange(n) % 2]
+        model = tiny_cfg(item_features=np.eye(N_ITEMS)[:, :3])
+        model.fit(interactions, user_features=features)
+        scale = np.linspace(0.5, 2.0, n)
+        wanted = csr_array(np.eye(3)[np.arange(n) % 3])
+        for of_each in (
+            dict(guidance_scale=scale),
+            dict(guidance_scale=scale.tolist()),
+            dict(guidance_scale={"history": scale, "wanted": 2.0}, wanted=wanted),
+            dict(wanted=wanted.toarray().tolist()),
+            dict(wanted={0: 1.0}, guidance_scale={"wanted": pd.Series(scale, scale)}),
+        ):
+            options = dict(k=5, n_samples=3, n_sampling_steps=2, user_features=features, **of_each)
+            summary = model.sample_summary(interactions, **options)
+            expected = TopKCalibrationDisplay.from_predictions(summary, interactions, holdout, k=5)
+            with monkeypatch.context() as patch:
+                patch.setattr("skdiffrec.plotting._calibration._BLOCK_ELEMENTS", 16 * N_ITEMS)
+                found = TopKCalibrationDisplay.from_estimator(
+                    model, interactions, holdout, **options
+                )
+            for name in ("predicted", "observed", "n_pairs", "spread", "hit_rate"):
+                assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-6)
+        for name, value in (("guidance_scale", scale[1:]), ("user_features", features[1:])):
+            with pytest.raises(ValueError, match=f"{name} has {n - 1} values for {n} users"):
+                TopKCalibrationDisplay.from_estimator(model, interactions, holdout, **{name: value})
 
     def test_what_is_drawn(self, plain, interactions, holdout):
         _, axes = plt.subplots(1, 2)

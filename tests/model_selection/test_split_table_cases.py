@@ -90,7 +90,16 @@ def test_low_ratings_are_no_events():
     assert cells(holdout, encoder) == {("u", "a"): 1}
 
 
-@pytest.mark.parametrize("names", [{}, {"timestamp": "when"}])
+@pytest.mark.parametrize(
+    "names",
+    [
+        {},
+        {"timestamp": "when"},
+        {**ROLES, "values": "rating"},  # of which an encoder keeps the last in time
+        {**ROLES, "values": "rating", "duplicates": "first"},
+        {**ROLES, "values": "weight", "duplicates": "last"},
+    ],
+)
 def test_the_order_of_the_rows(names):
     """Of a table without times, or whatever its times are."""
     events = frame_of(EVENTS).assign(when=range(9, 0, -1))

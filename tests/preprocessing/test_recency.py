@@ -104,10 +104,39 @@ def test_floor_must_lie_between_0_and_1(floor):
         recency_weights([[1.0]], floor=floor)
 
 
-@pytest.mark.parametrize("bad", [-2.0, math.nan, -math.inf])
-def test_times_must_be_positive(bad):
-    with pytest.raises(ValueError, match=f"times must be > 0, got {bad}"):
-        recency_weights([[1.0, bad, 3.0]])
+@pytest.mark.parametrize("half_life", ["5", None, [5, 2], True, 5j])
+def test_half_life_and_floor_must_be_numbers(half_life):
+    for name in ("half_life", "floor"):
+        with pytest.raises(TypeError, match=f"{name} must be a number, got"):
+            recency_weights([[1.0]], **{name: half_life})
+
+
+TIMES = np.array([[1.0, 2.0, 3.0]])
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ([[1.0, -2.0]], "times holds -2.0. A value must be >= 0"),
+        ([[1.0, math.nan]], "times contains NaN.*no interaction"),
+        ([[1.0, math.inf]], "times contains infinity"),
+        ([[1.0, -math.inf]], "times contains infinity"),
+        (TIMES.astype(str), "times holds text"),
+        (TIMES.astype(str).tolist(), "times holds text"),
+        (TIMES.astype("M8[s]"), "times holds dates"),
+        (np.array([["NaT", "2020-01-01"]], "M8[s]"), "times holds dates"),
+        (TIMES * 1j, "Complex"),
+        (sp.csr_array(TIMES * 1j), "Complex"),
+        (TIMES[0], "2D array"),
+        (TIMES[None], "dim 3"),
+        (None, "2D array"),
+        (sp.coo_array(TIMES[0]), r"times has shape \(3,\)"),
+    ],
+    ids=str,
+)
+def test_times_are_checked_as_by_fit(times, message):
+    with pytest.raises(ValueError, match=message):
+        recency_weights(times)
 
 
 def test_nothing_at_all():

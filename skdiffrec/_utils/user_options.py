@@ -1,12 +1,12 @@
-"""Arguments of `recommend` that hold something for each user, cut into batches."""
+"""Arguments of `recommend` that hold something for each user, cut with the users."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import scipy.sparse as sp
 
-from .._utils.condition_names import SAID_OF_USERS
-from .._utils.validation import safe_indexing
+from .condition_names import SAID_OF_USERS
+from .validation import safe_indexing
 
 
 def _is_per_user(name, value):
@@ -32,18 +32,16 @@ def check_options(options, n_users):
                 )
 
 
-def options_of(options, batch):
-    """The options of some users, a slice."""
-    return {name: _of(name, value, batch) for name, value in options.items()}
+def options_of(options, users):
+    """The options of some users, a slice or an array of their numbers."""
+    return {name: _of(name, value, users) for name, value in options.items()}
 
 
-def _of(name, value, batch):
+def _of(name, value, users):
     if isinstance(value, Mapping):  # numbers by condition, one of which may have the same name
-        return {key: entry[batch] if np.ndim(entry) == 1 else entry for key, entry in value.items()}
+        return {k: safe_indexing(v, users) if np.ndim(v) == 1 else v for k, v in value.items()}
     if value is None or not _is_per_user(name, value):
         return value
     if sp.issparse(value):
-        return value.tocsr()[batch]
-    if name in SAID_OF_USERS and not isinstance(value, list):
-        return safe_indexing(value, batch)
-    return value[batch]
+        return value.tocsr()[users]
+    return safe_indexing(value, users)
