@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import scipy.sparse as sp
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from .._utils.validation import canonical_csr
 from .._utils.warning import warn_caller
@@ -104,6 +104,18 @@ def with_guidance_scale(estimator, scale):
         changed.steps = [*steps, (name, with_guidance_scale(last, scale))]
     else:
         changed.set_params(**{nested_recommender(changed)[1]: scale})
+    return changed
+
+
+def without_names(estimator):
+    """A recommender or pipeline that asks for no column names, and shares what was fitted."""
+    if hasattr(estimator, "steps"):
+        steps = [(name, without_names(step)) for name, step in estimator.steps]
+        return Pipeline(steps)
+    if "feature_names_in_" not in vars(estimator):
+        return estimator
+    changed = copy.copy(estimator)
+    del changed.feature_names_in_
     return changed
 
 

@@ -15,8 +15,9 @@ from .._utils.condition_names import (
     condition_names,
 )
 from .._utils.validation import check_scale_points, safe_indexing
+from ._evaluated import recommend_at_scales, split_for
 from ._pipelines import with_guidance_scale
-from ._scorers import LOWER_IS_BETTER, RankingScorer, recommend_at_scales, split_for
+from ._scorers import LOWER_IS_BETTER, RankingScorer
 
 
 def is_multimetric(scorer):
