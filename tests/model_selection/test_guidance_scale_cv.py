@@ -199,6 +199,32 @@ class TestResults:
         )
 
 
+def guided_score(estimator, X, y=None):
+    """nDCG, NaN without guidance."""
+    return RankingScorer()(estimator, X, y) if estimator.guidance_scale else np.nan
+
+
+class TestUndefinedScores:
+    def test_nan_is_the_last(self, interactions):
+        model, scales = tiny_cfg(max_epochs=1), [0.0, 1.0, 2.0]
+        options = dict(cv=KFold(2), scoring=guided_score)
+        with pytest.warns(UserWarning, match="scores are non-finite"):
+            found = GuidanceScaleCV(model, scales=scales, **options).fit(interactions)
+        with pytest.warns(UserWarning, match="scores are non-finite"):
+            grid = GridSearchCV(model, {"guidance_scale": scales}, **options).fit(interactions)
+        ranks = found.cv_results_["rank_test_score"]
+        assert np.isnan(found.cv_results_["mean_test_score"][0]) and ranks[0] == 3
+        assert_array_equal(ranks, grid.cv_results_["rank_test_score"])
+        assert found.best_guidance_scale_ == grid.best_params_["guidance_scale"] != 0
+
+    @pytest.mark.filterwarnings("ignore:One or more")
+    def test_all_nan_is_the_first(self, interactions):
+        scoring = RankingScorer(lambda ids, holdout, k: np.nan)
+        found = searched(interactions, scoring=scoring)
+        assert_array_equal(found.cv_results_["rank_test_score"], 1)
+        assert found.best_index_ == 0 and np.isnan(found.best_score_)
+
+
 class TestAsAnEstimator:
     def test_within_other_tools(self, interactions):
         """Nested: the scale is chosen inside each outer fold."""
