@@ -1,15 +1,18 @@
 """What an estimator is evaluated on, histories and holdouts, and its lists of them."""
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils.validation import validate_data
 
 from .._utils.canonical import RATING
 from .._utils.holdouts import check_holdout, check_holdout_names, drop_labels
+from .._utils.rows import entry_rows
 from .._utils.topk import masked_topk
 from .._utils.user_features import warn_without_features
 from .._utils.validation import VALUES, canonical_csr
 from ..base import hide_for_score
 from ._holdout_base import check_matrix
+from ._latest_items import places_stored
 from ._pipelines import as_matrix, fitted_parts, transformed, without_names
 
 _BLOCK_ELEMENTS = 2**22  # scores in memory at a time
@@ -30,7 +33,7 @@ def split_for(scorer, estimator, X, y):
     y = drop_labels(y, np.shape(X))
     if y is None:
         if scorer.holdout is not None:
-            return recommender, *told_apart(recommender, *scorer.holdout.hide(X))
+            return recommender, *told_apart(recommender, *scorer.holdout.hide(merged(X, values)))
         rows = canonical_csr(check_matrix(X), values, earliest=True)  # as splitters do
         history, holdout = hide_for_score(rows, values, horizon)
     else:
@@ -50,6 +53,24 @@ def _of_named_columns(estimator, X, y):
         validate_data(first, X, reset=False, skip_check_array=True)  # names and number alone
         check_holdout_names(first, y)
     return without_names(estimator)
+
+
+def merged(X, values):
+    """`X` with one entry for repeated times or ratings, which a holdout may not know to be such.
+
+    It is the earliest time or the mean rating. Rows of a CSR stay in the order of their storage.
+    """
+    repeatable = sp.issparse(X) and X.format in ("csr", "csc", "coo")
+    if values not in ("time", RATING) or not repeatable:
+        return X
+    X = check_matrix(X)
+    once = canonical_csr(X, values, earliest=True)
+    if once.nnz == np.count_nonzero(X.data):
+        return X
+    if X.format != "csr":
+        return once.asformat(X.format)
+    order = np.lexsort((places_stored(X), entry_rows(once)))
+    return sp.csr_array((once.data[order], once.indices[order], once.indptr), shape=X.shape)
 
 
 def told_apart(estimator, history, holdout):

@@ -55,7 +55,7 @@ class RankingScorer:
         Holdout to apply if there is no `y`, such as ``LastN(1)``. None holds out the items that the
         estimator's `score` does: a fifth of each row, the latest items if its values are times,
         else items drawn by a hash of the row; with a `horizon` as many of the latest. Of several
-        times of an entry the earliest counts, as in the splitters. A `random_state` that is not an
+        times of an entry the earliest counts, of several ratings the mean, whatever the holdout. A `random_state` that is not an
         int is replaced by one drawn seed when the scorer is created.
     convention : str or Convention, default="skdiffrec"
         The library whose definitions to use where they differ; see `skdiffrec.metrics`.

@@ -109,6 +109,7 @@ class UnseenUsers(BaseEstimator):
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
             Finite, non-negative values; a stored non-zero is an interaction.
+            Duplicate entries are merged as `hide` of the holdout does.
 
         Yields
         ------
