@@ -55,8 +55,9 @@ class RankingScorer:
         Holdout to apply if there is no `y`, such as ``LastN(1)``. None holds out the items that the
         estimator's `score` does: a fifth of each row, the latest items if its values are times,
         else items drawn by a hash of the row; with a `horizon` as many of the latest. Of several
-        times of an entry the earliest counts, of several ratings the mean, whatever the holdout. A `random_state` that is not an
-        int is replaced by one drawn seed when the scorer is created.
+        times of an entry the earliest counts, of several ratings the mean, whatever the holdout. A
+        `random_state` that is not an int is replaced by one drawn seed when the scorer is created;
+        a holdout without `set_params` stays as it is and must itself hide the same on every call.
     convention : str or Convention, default="skdiffrec"
         The library whose definitions to use where they differ; see `skdiffrec.metrics`.
 
@@ -300,7 +301,7 @@ def _with_fixed_seed(holdout):
             f"{holdout!r}."
         )
     random_state = getattr(holdout, "random_state", 0)
-    if isinstance(random_state, (int, np.integer)):
+    if isinstance(random_state, (int, np.integer)) or not hasattr(holdout, "set_params"):
         return holdout
     return copy.copy(holdout).set_params(random_state=draw_seed(seed_of(random_state)))
 

@@ -318,3 +318,14 @@ def test_repeated_ratings_have_their_mean():
     model.values = "rating"
     history, held_out = RankingScorer(k=1, holdout=SampleN(1, random_state=0)).split(model, X)
     assert_array_equal((history + held_out).toarray(), [[4.5, 2, 3, 0]])
+
+
+def test_a_holdout_needs_hide_alone(ease, interactions):
+    class Unseeded:
+        random_state = None
+
+        def hide(self, X):
+            return LastN(1).hide(X)
+
+    expected = RankingScorer(holdout=LastN(1))(ease, interactions)
+    assert RankingScorer(holdout=Unseeded())(ease, interactions) == expected
