@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import tiny_cfg
 from numpy.testing import assert_allclose, assert_array_equal
@@ -223,6 +224,35 @@ class TestUndefinedScores:
         found = searched(interactions, scoring=scoring)
         assert_array_equal(found.cv_results_["rank_test_score"], 1)
         assert found.best_index_ == 0 and np.isnan(found.best_score_)
+
+
+class TestSecondFit:
+    """Nothing of an earlier fit stays."""
+
+    def test_without_names(self, interactions):
+        frame = pd.DataFrame(interactions.toarray()).add_prefix("item")
+        found = searched(frame, model=TINY, scales=[1.0], cv=2)
+        assert list(found.feature_names_in_) == list(frame.columns)
+        assert not hasattr(found.fit(interactions), "feature_names_in_")
+
+    def test_without_refit(self, interactions):
+        scoring = RankingScorer(["ndcg", "neg_gini"])
+        options = dict(model=TINY, scales=[1.0], cv=2)
+        found = searched(interactions, **options, scoring=scoring, refit="ndcg@10")
+        found.set_params(refit=False).fit(interactions)
+        for name in ("estimator_", "index_", "score_", "guidance_scale_"):
+            assert not hasattr(found, f"best_{name}")
+        assert not hasattr(found, "n_features_in_")
+        with pytest.raises(NotFittedError):
+            found.score(interactions)
+        found.set_params(scoring=None).fit(interactions)
+        assert found.best_index_ == 0 and not hasattr(found, "best_estimator_")
+
+    def test_names_of_a_fitted_estimator(self, interactions):
+        frame = pd.DataFrame(interactions.toarray()).add_prefix("item")
+        fitted = clone(TINY).fit(frame)
+        found = searched(frame, model=fitted, scales=[1.0], cv="prefit")
+        assert list(found.feature_names_in_) == list(frame.columns)
 
 
 class TestAsAnEstimator:
