@@ -42,7 +42,8 @@ def checked_scorer(scoring, refit):
             f"refit must be one of {valid} if scoring has "
             f"{'several metrics' if several else 'one metric'}; got {refit!r}."
         )
-    if several and str(refit).startswith(LOWER_IS_BETTER):
+    metric, at, _ = str(refit).partition("@")  # callables have keys without "@"
+    if several and at and metric in LOWER_IS_BETTER:
         raise ValueError(f"refit={refit!r} would select the worst scale; use 'neg_{refit}'.")
     return scorer
 

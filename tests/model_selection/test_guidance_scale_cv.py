@@ -205,6 +205,16 @@ def guided_score(estimator, X, y=None):
     return RankingScorer()(estimator, X, y) if estimator.guidance_scale else np.nan
 
 
+def gini_weighted(ids, holdout, k):
+    return float(ids.shape[1] == k)
+
+
+def test_a_callable_may_have_any_name(interactions):
+    scoring = RankingScorer(["recall", gini_weighted])
+    options = dict(model=TINY, scales=[1.0], cv=2, scoring=scoring)
+    assert searched(interactions, **options, refit="gini_weighted").best_score_ == 1
+
+
 class TestUndefinedScores:
     def test_nan_is_the_last(self, interactions):
         model, scales = tiny_cfg(max_epochs=1), [0.0, 1.0, 2.0]
