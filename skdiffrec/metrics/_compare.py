@@ -6,7 +6,7 @@ import numpy as np
 
 from .._utils.typing import ArrayLike, RandomState
 from .._utils.warning import warn_caller
-from ._checks import check_k
+from ._checks import as_numbers, check_k
 
 _FEW_USERS = 10
 _CHUNK = 2**21  # random numbers drawn at a time
@@ -191,7 +191,7 @@ def _check_pairs(metric_a, metric_b):
 
 def _check_values(name, values):
     hint = "pass one number per user, from per_user=True"
-    array = np.asarray(values)
+    array = as_numbers(values)
     if array.ndim != 1:
         raise ValueError(f"{name} must be 1-D, got shape {array.shape}; {hint}.")
     if array.dtype.kind not in "biuf":
