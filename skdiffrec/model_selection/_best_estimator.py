@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from scipy.sparse import csr_array
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,12 +26,20 @@ class AsBestEstimator:
 
     refit: bool | str
     best_estimator_: Any
+    _left_out: csr_array | None = None  # of the rows of `fit`, by steps of a pipeline
+
+    def _inside(self, options, user_ids):
+        """(recommender, options of its `recommend`) for those of this search."""
+        return inside_pipeline(self.best_estimator_, options, user_ids, self._left_out)
 
     @_if_refitted
     def recommend(
         self, user_ids: ArrayLike | None = None, k: int = 10, **options: Any
     ) -> tuple[IntArray, FloatArray]:
         """Recommend with the best estimator, at the best scale.
+
+        Items of a history are not listed, as in `score`, also where a step of a pipeline leaves
+        them out; with ``cv="prefit"`` that holds of lists for `X`.
 
         Parameters
         ----------
@@ -54,7 +63,7 @@ class AsBestEstimator:
             Before `fit`. With ``refit=False`` the method does not exist.
         """
         check_is_fitted(self, "best_estimator_")
-        recommender, options = inside_pipeline(self.best_estimator_, options)
+        recommender, options = self._inside(options, user_ids)
         return recommender.recommend(user_ids, k, **options)
 
     @_if_refitted
@@ -91,7 +100,7 @@ class AsBestEstimator:
             Before `fit`. With ``refit=False`` the method does not exist.
         """
         check_is_fitted(self, "best_estimator_")
-        recommender, options = inside_pipeline(self.best_estimator_, options)
+        recommender, options = self._inside(options, user_ids)
         return recommender.recommend_scales(scales, user_ids, k, **options)
 
     @_if_refitted

@@ -22,7 +22,7 @@ from .._utils.typing import (
 )
 from .._utils.validation import HasMethods, StrOptions, fit_context
 from ._best_estimator import AsBestEstimator
-from ._pipelines import check_has_scales, with_guidance_scale
+from ._pipelines import check_has_scales, left_out_in_fit, with_guidance_scale
 from ._scale_scores import (
     checked_scales,
     checked_scorer,
@@ -38,7 +38,7 @@ from ._scorers import RankingScorer
 
 __all__ = ["GuidanceScaleCV"]
 
-_OF_THE_BEST = ("best_estimator_", "best_index_", "best_score_", "best_guidance_scale_")
+_OF_THE_BEST = "best_index_", "best_score_", "best_guidance_scale_", "best_estimator_", "_left_out"
 
 
 class GuidanceScaleCV(AsBestEstimator, MetaEstimatorMixin, BaseEstimator):
@@ -209,6 +209,7 @@ class GuidanceScaleCV(AsBestEstimator, MetaEstimatorMixin, BaseEstimator):
         if self.refit:
             best = with_guidance_scale(clone(self.estimator), self.best_guidance_scale_)
             self.best_estimator_ = best.fit(X, **fit_params)
+            self._left_out = left_out_in_fit(best, X)
         return self
 
     def get_metadata_routing(self) -> MetadataRouter:
