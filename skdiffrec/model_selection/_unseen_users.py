@@ -154,7 +154,7 @@ class UnseenUsers(BaseEstimator):
                 f"holdout must have a method hide(X) -> (history, holdout), got {holdout!r}. Give "
                 "one of skdiffrec.model_selection, such as SampleFraction(0.2)."
             )
-        return holdout.hide(X)
+        return tuple(map(csr_array, holdout.hide(X)))  # of any format, if it is not one of ours
 
     def _folds(self, holdout):
         users = np.flatnonzero(np.diff(holdout.indptr))  # those with held-out items
