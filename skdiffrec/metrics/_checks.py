@@ -115,7 +115,7 @@ def as_2d(name, value, kinds, hint):
             " masked means no interaction, use filled(0)."
         )
     try:
-        array = value if name != "ids" and sp.issparse(value) else np.asarray(value)
+        array = value if name != "ids" and sp.issparse(value) else as_numbers(value)
     except ValueError as error:
         raise ValueError(
             f"{name} must be a 2-D array, got uneven rows ({error}); {hint}."
@@ -128,6 +128,23 @@ def as_2d(name, value, kinds, hint):
             hint += "; in a pivoted table, missing means no interaction: use fillna(0)"
         raise TypeError(f"{name} must hold {what}, got dtype {array.dtype}; {hint}.")
     return array
+
+
+def as_numbers(value):
+    """`value` as an array, of numbers where a data frame or a column says that it holds these.
+
+    NumPy makes objects of nullable and Arrow's types, and of columns of several types.
+    """
+    array = np.asarray(value)
+    if array.dtype != object or not hasattr(value, "dtypes"):
+        return array
+    kinds = {getattr(dtype, "kind", "O") for dtype in np.atleast_1d(np.array(value.dtypes, object))}
+    if not kinds <= set("biuf"):
+        return array
+    try:
+        return array.astype(np.float64 if "f" in kinds else np.int64)
+    except (TypeError, ValueError):  # a missing entry
+        return array
 
 
 def _check_range(ids, n_items, source):

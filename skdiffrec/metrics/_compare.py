@@ -6,7 +6,7 @@ import numpy as np
 
 from .._utils.typing import ArrayLike, RandomState
 from .._utils.warning import warn_caller
-from ._checks import check_k
+from ._checks import as_numbers, check_k
 
 _FEW_USERS = 10
 _CHUNK = 2**21  # random numbers drawn at a time
@@ -124,8 +124,10 @@ def compare(
     a, b = _check_pairs(metric_a, metric_b)
     difference = b - a
     # Resample a difference >= 0, so that (a, b) and (b, a) give exactly mirrored results.
-    sign = -1.0 if difference.mean() < 0 else 1.0
+    rounding = _rounding(a, b)
+    sign = -1.0 if difference.mean() < -rounding else 1.0
     means = sign * _resampled_means(sign * difference, n_resamples, _generator(random_state))
+    means[np.abs(means) <= rounding] = 0.0
     tail = (1 - confidence_level) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     beyond = min((means <= 0).sum(), (means >= 0).sum())
@@ -140,6 +142,11 @@ def compare(
         n_users=len(a),
         confidence_level=float(confidence_level),
     )
+
+
+def _rounding(a, b):
+    """How far from 0 a mean of differences that add up to 0 may be by rounding."""
+    return len(a) * np.finfo(np.float64).eps * float((np.abs(a) + np.abs(b)).mean())
 
 
 def _resampled_means(values, n_resamples, rng):
@@ -191,7 +198,7 @@ def _check_pairs(metric_a, metric_b):
 
 def _check_values(name, values):
     hint = "pass one number per user, from per_user=True"
-    array = np.asarray(values)
+    array = as_numbers(values)
     if array.ndim != 1:
         raise ValueError(f"{name} must be 1-D, got shape {array.shape}; {hint}.")
     if array.dtype.kind not in "biuf":

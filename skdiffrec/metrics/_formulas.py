@@ -8,6 +8,11 @@ from .._utils.flags import check_flag
 from .._utils.typing import DoubleArray
 from ._blocks import in_blocks
 
+
+class NoValueError(ValueError):
+    """Nobody has a value of a metric: its definition gives none for these lists."""
+
+
 # --- accuracy: (numerator, denominator), both of shape (n_users,) ---------------------------------
 
 
@@ -110,7 +115,7 @@ def mean_of(values, need):
     """Mean of the values that are not NaN; `need` tells in errors which users have a value."""
     known = values[~np.isnan(values)]
     if not len(known):
-        raise ValueError(
+        raise NoValueError(
             f"The mean needs at least one user {need}, got none among {len(values)}; check the"
             " arguments, or pass per_user=True to see each user's value."
         )
@@ -175,7 +180,7 @@ def self_information(train, popularity):
     """
     n_users = (np.diff(train.indptr) > 0).sum()
     if n_users == 0:
-        raise ValueError("train must hold an item for at least one user, got none; check train.")
+        raise NoValueError("train must hold an item for at least one user, got none; check train.")
     return np.log2(n_users / np.maximum(popularity, 1))
 
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
+
 from .._utils.typing import ArrayLike, DataFrame, DoubleArray, MatrixLike
 from ._checks import check_k
 from ._conventions import Convention, check_convention
+from ._formulas import NoValueError
 from ._registry import NAMES, OVERALL, EvaluatedLists
 
 
@@ -25,7 +28,8 @@ def ranking_report(
     personalization. `train` adds novelty, serendipity and popularity bias; `item_vectors` or
     `similarity` adds the diversity within lists, `disliked` the share of disliked items. Metrics
     that the convention does not define are left out, and popularity bias if `train` and `ids`
-    differ in their number of rows.
+    differ in their number of rows. A metric of which no user has a value is NaN: personalization
+    of one list, novelty without any history, the diversity within lists of one item.
 
     Parameters
     ----------
@@ -128,7 +132,7 @@ class RankingReport(Mapping[str, float]):
         sizes = lists.hits(ks[-1]).sizes
         self.n_users, self.n_evaluated = len(sizes), int((sizes > 0).sum())
         self._metrics = metrics
-        self._values = {f"{name}@{k}": lists.value(name, k) for name in metrics for k in ks}
+        self._values = {f"{name}@{k}": _value(lists, name, k) for name in metrics for k in ks}
         self.per_user = PerUser(lists, [name for name in metrics if name not in OVERALL], ks)
 
     def __getitem__(self, name: str) -> float:
@@ -198,7 +202,7 @@ class PerUser(Mapping[str, DoubleArray]):
         values = _pick(self._values, name)
         if values is None:
             metric, _, k = name.partition("@")
-            values = self._values[name] = self._lists.value(metric, int(k), per_user=True)
+            values = self._values[name] = _value(self._lists, metric, int(k), True)
         return values
 
     def __iter__(self) -> Iterator[str]:
@@ -206,6 +210,14 @@ class PerUser(Mapping[str, DoubleArray]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+def _value(lists, metric, k, per_user=False):
+    """The mean, or one value per user; NaN if nobody has a value."""
+    try:
+        return lists.value(metric, k, per_user)
+    except NoValueError:
+        return np.full(lists.hits(k).n_users, np.nan) if per_user else np.nan
 
 
 def _pick(values, name):

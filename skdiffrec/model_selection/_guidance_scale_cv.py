@@ -11,21 +11,18 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, get_tags, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils.holdouts import drop_labels
 from .._utils.typing import (
     ArrayLike,
     DoubleArray,
-    FloatArray,
     HasSplit,
-    IntArray,
     MatrixLike,
-    Method,
 )
 from .._utils.validation import HasMethods, StrOptions, fit_context
-from ._pipelines import check_has_scales, inside_pipeline, with_guidance_scale
+from ._best_estimator import AsBestEstimator
+from ._pipelines import check_has_scales, left_out_in_fit, with_guidance_scale
 from ._scale_scores import (
     checked_scales,
     checked_scorer,
@@ -41,18 +38,10 @@ from ._scorers import RankingScorer
 
 __all__ = ["GuidanceScaleCV"]
 
-
-def _refitted(self):
-    """Whether `fit` sets a best estimator, which methods delegate to."""
-    return bool(self.refit)
+_OF_THE_BEST = "best_index_", "best_score_", "best_guidance_scale_", "best_estimator_", "_left_out"
 
 
-def _if_refitted(method: Method) -> Method:
-    """`available_if` with the type of the method preserved."""
-    return available_if(_refitted)(method)
-
-
-class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
+class GuidanceScaleCV(AsBestEstimator, MetaEstimatorMixin, BaseEstimator):
     """Choose the guidance scale of a recommender by cross-validation.
 
     The guidance scale does not affect training. So the recommender is fitted once per fold and
@@ -220,8 +209,7 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         if self.refit:
             best = with_guidance_scale(clone(self.estimator), self.best_guidance_scale_)
             self.best_estimator_ = best.fit(X, **fit_params)
-            if hasattr(best, "feature_names_in_"):
-                self.feature_names_in_ = best.feature_names_in_
+            self._left_out = left_out_in_fit(best, X)
         return self
 
     def get_metadata_routing(self) -> MetadataRouter:
@@ -259,6 +247,8 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
 
     def _store_results(self, scales, scorer, folds):
         """Set attributes from (fit seconds, score seconds, scores of all scales) of each fold."""
+        for name in _OF_THE_BEST:  # of an earlier fit with another `refit`
+            self.__dict__.pop(name, None)
         self.scorer_, self.n_splits_ = scorer, len(folds)
         self.fit_times_, self.score_times_ = np.array([fold[:2] for fold in folds]).T
         points = scale_points(scales)
@@ -296,103 +286,6 @@ class GuidanceScaleCV(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self, "best_estimator_")
         score = self.scorer_(self.best_estimator_, X, y, **known)
         return score[str(self.refit)] if isinstance(score, dict) else score
-
-    @_if_refitted
-    def recommend(
-        self, user_ids: ArrayLike | None = None, k: int = 10, **options: Any
-    ) -> tuple[IntArray, FloatArray]:
-        """Recommend with the best estimator, at the best scale.
-
-        Parameters
-        ----------
-        user_ids : int or array-like of int, shape (n,), default=None
-            Rows of the matrix given to `fit`; None means all.
-        k : int, default=10
-            Length of the lists.
-        **options
-            Further arguments of the estimator's `recommend`.
-
-        Returns
-        -------
-        ids : ndarray of int64, shape (n, k)
-            Recommended items, best first, as the estimator's `recommend` returns them.
-        scores : ndarray of float32, shape (n, k)
-            Their scores.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`. With ``refit=False`` the method does not exist.
-        """
-        check_is_fitted(self, "best_estimator_")
-        recommender, options = inside_pipeline(self.best_estimator_, options)
-        return recommender.recommend(user_ids, k, **options)
-
-    @_if_refitted
-    def recommend_scales(
-        self,
-        scales: ArrayLike | Mapping[str, ArrayLike],
-        user_ids: ArrayLike | None = None,
-        k: int = 10,
-        **options: Any,
-    ) -> tuple[IntArray, FloatArray]:
-        """Recommend with the best estimator at several scales.
-
-        Parameters
-        ----------
-        scales : array-like of float, shape (n_scales,), or dict
-            Guidance scales; a dict as in the estimator's `recommend_scales`.
-        user_ids : int or array-like of int, shape (n,), default=None
-            Rows of the matrix given to `fit`; None means all.
-        k : int, default=10
-            Length of the lists.
-        **options
-            Further arguments of the estimator's `recommend_scales`.
-
-        Returns
-        -------
-        ids : ndarray of int64, shape (n_scales, n, k)
-            Recommended items, best first.
-        scores : ndarray of float32, shape (n_scales, n, k)
-            Their scores.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`. With ``refit=False`` the method does not exist.
-        """
-        check_is_fitted(self, "best_estimator_")
-        recommender, options = inside_pipeline(self.best_estimator_, options)
-        return recommender.recommend_scales(scales, user_ids, k, **options)
-
-    @_if_refitted
-    def decision_function(self, X: MatrixLike, **options: Any) -> FloatArray:
-        """Scores of all items from the best estimator, at the best scale.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-            Histories.
-        **options
-            Further arguments of the estimator's `decision_function`.
-
-        Returns
-        -------
-        scores : ndarray of float32, shape (n_users, n_items)
-            Higher is better; comparable within a row.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`. With ``refit=False`` the method does not exist.
-        """
-        check_is_fitted(self, "best_estimator_")
-        return self.best_estimator_.decision_function(X, **options)
-
-    @property
-    def n_features_in_(self) -> int:
-        """Number of items."""
-        return self.best_estimator_.n_features_in_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

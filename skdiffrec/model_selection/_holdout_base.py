@@ -22,8 +22,10 @@ class BaseHoldout(BaseEstimator):
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
             Finite, non-negative values; a stored non-zero is an interaction. Not modified.
-            Duplicate entries are merged into one interaction: the earliest time is kept if values
-            are times, for an item that a user has met before is not new; else values are summed.
+            Duplicate entries are merged into one interaction. What holds out the latest by value
+            reads times and keeps the earliest, for an item that a user has met before is not new.
+            Others, which hold out random items or the last by order, cannot tell times or ratings
+            from weights and add values up: merge such entries first, as `RankingScorer` does.
 
         Returns
         -------

@@ -50,9 +50,7 @@ def _as_stored(X):
             'values and by="value".'
         )
     X = check_matrix(X)
-    places = np.where(X.data != 0, np.arange(1, len(X.data) + 1), 0)
-    places = sp.csr_array((places, X.indices, X.indptr), shape=X.shape)
-    places = canonical_csr(places, "time", earliest=True).data
+    places = places_stored(X)
     X = canonical_csr(X, "weight")
     if (np.diff(X.indptr) > 1).any() and (np.diff(places) > 0).all():
         warn_caller(
@@ -61,3 +59,10 @@ def _as_stored(X):
             'values and by="value".',
         )
     return X, places
+
+
+def places_stored(X):
+    """Position of each entry of the canonical CSR in the storage of X; the first if repeated."""
+    places = np.where(X.data != 0, np.arange(1, len(X.data) + 1), 0)
+    places = sp.csr_array((places, X.indices, X.indptr), shape=X.shape)
+    return canonical_csr(places, "time", earliest=True).data

@@ -6,10 +6,12 @@ import warnings
 import numpy as np
 import scipy.sparse as sp
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
-from .._utils.validation import canonical_csr
+from .._utils.item_filters import user_item_matrix
+from .._utils.validation import canonical_csr, check_item_ids, check_user_ids
 from .._utils.warning import warn_caller
+from ._holdout_base import check_matrix
 
 
 def fitted_parts(estimator):
@@ -84,12 +86,56 @@ def check_has_scales(estimator):
         )
 
 
-def inside_pipeline(estimator, options):
-    """(recommender, options of its `recommend`) for options whose `X` is of a fitted pipeline."""
+def inside_pipeline(estimator, options, user_ids=None, left_out=None):
+    """(recommender, options of its `recommend`) for options whose `X` is of a fitted pipeline.
+
+    What a step leaves out of a history is no more listed than the rest of it, as in an evaluation.
+    `left_out` is that of the rows of `fit`, from which `user_ids` choose.
+    """
     transformers, recommender = fitted_parts(estimator)
     if options.get("X") is not None:
-        options = options | {"X": transformed(transformers, options["X"])}
+        rows, left_out = _rows_and_left_out(transformers, recommender, options["X"])
+        options = options | {"X": rows}
+    elif left_out is not None and user_ids is not None:
+        left_out = left_out[check_user_ids(user_ids, left_out.shape[0], known=True)[0]]
+    if left_out is not None and options.get("filter_seen", True):
+        blocked = _also_blocked(left_out, options.get("filter_items"))
+        options = options | {"filter_items": blocked}
     return recommender, options
+
+
+def left_out_in_fit(estimator, X):
+    """What steps of a pipeline left out of the histories of `fit`, csr_array of ones, or None."""
+    transformers, recommender = fitted_parts(estimator)
+    if _first_after_matrix(transformers, recommender, X) == len(transformers):
+        return None  # and no table is read again
+    return _rows_and_left_out(transformers, recommender, X)[1]
+
+
+def _rows_and_left_out(transformers, recommender, X):
+    """(`X` after all transformers, what those that see a matrix leave out of it, or None)."""
+    start = _first_after_matrix(transformers, recommender, X)
+    matrix = transformed(transformers[:start], X)
+    rows = transformed(transformers[start:], matrix)
+    if start == len(transformers) or np.shape(rows) != np.shape(matrix):
+        return rows, None
+    given, kept = (canonical_csr(check_matrix(part), "binary") for part in (matrix, rows))
+    left_out = canonical_csr(given - given.multiply(kept), "binary")
+    return rows, left_out if left_out.nnz else None
+
+
+def _also_blocked(left_out, filter_items):
+    """A matrix of what is left out, and of `filter_items` as `recommend` takes them."""
+    if filter_items is None:
+        return left_out
+    n_users, n_items = left_out.shape
+    blocked = user_item_matrix("filter_items", filter_items, left_out.shape)
+    if blocked is None:
+        ids = check_item_ids("filter_items", filter_items, n_items)
+        starts = len(ids) * np.arange(n_users + 1)
+        parts = np.ones(n_users * len(ids), np.float32), np.tile(ids, n_users), starts
+        blocked = sp.csr_array(parts, shape=left_out.shape)
+    return left_out + blocked
 
 
 def with_guidance_scale(estimator, scale):
@@ -104,6 +150,18 @@ def with_guidance_scale(estimator, scale):
         changed.steps = [*steps, (name, with_guidance_scale(last, scale))]
     else:
         changed.set_params(**{nested_recommender(changed)[1]: scale})
+    return changed
+
+
+def without_names(estimator):
+    """A recommender or pipeline that asks for no column names, and shares what was fitted."""
+    if hasattr(estimator, "steps"):
+        steps = [(name, without_names(step)) for name, step in estimator.steps]
+        return Pipeline(steps)
+    if "feature_names_in_" not in vars(estimator):
+        return estimator
+    changed = copy.copy(estimator)
+    del changed.feature_names_in_
     return changed
 
 

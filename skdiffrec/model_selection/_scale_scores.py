@@ -15,8 +15,10 @@ from .._utils.condition_names import (
     condition_names,
 )
 from .._utils.validation import check_scale_points, safe_indexing
+from .._utils.warning import warn_caller
+from ._evaluated import recommend_at_scales, split_for
 from ._pipelines import with_guidance_scale
-from ._scorers import LOWER_IS_BETTER, RankingScorer, recommend_at_scales, split_for
+from ._scorers import LOWER_IS_BETTER, RankingScorer
 
 
 def is_multimetric(scorer):
@@ -40,7 +42,8 @@ def checked_scorer(scoring, refit):
             f"refit must be one of {valid} if scoring has "
             f"{'several metrics' if several else 'one metric'}; got {refit!r}."
         )
-    if several and str(refit).startswith(LOWER_IS_BETTER):
+    metric, at, _ = str(refit).partition("@")  # callables have keys without "@"
+    if several and at and metric in LOWER_IS_BETTER:
         raise ValueError(f"refit={refit!r} would select the worst scale; use 'neg_{refit}'.")
     return scorer
 
@@ -123,5 +126,12 @@ def results_table(points, scorer, fold_scores):
         results |= {f"split{i}_test_{name}": row for i, row in enumerate(table)}
         results[f"mean_test_{name}"] = mean = table.mean(axis=0)
         results[f"std_test_{name}"] = table.std(axis=0)
-        results[f"rank_test_{name}"] = rankdata(-mean, "min").astype(np.int32)
+        results[f"rank_test_{name}"] = _ranks(mean)
     return results
+
+
+def _ranks(mean):
+    """Ranks of mean scores from 1, the best, as `GridSearchCV` has them: NaN is last."""
+    if not np.isfinite(mean).all():
+        warn_caller(f"One or more of the test scores are non-finite: {mean}")
+    return rankdata(-np.where(np.isnan(mean), -np.inf, mean), "min").astype(np.int32)

@@ -9,22 +9,18 @@ from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNCHANGED, MetadataRequest
 
-from .._utils.canonical import RATING
 from .._utils.condition_names import SAID_OF_USERS
 from .._utils.hashing import draw_seed
-from .._utils.holdouts import check_any_holdout, check_holdout, drop_labels
-from .._utils.topk import masked_topk
+from .._utils.holdouts import check_any_holdout
 from .._utils.typing import ArrayLike, HasHide, IntArray, MatrixLike
-from .._utils.user_features import warn_without_features
-from .._utils.validation import VALUES, canonical_csr, check_k, check_list_length
-from ..base import hide_for_score
+from .._utils.validation import check_k, check_list_length
 from ..metrics import Convention
 from ..metrics._conventions import OPTIONS, define
 from ..metrics._registry import evaluate, parse
-from ._holdout_base import check_matrix, seed_of
-from ._pipelines import as_matrix, fitted_parts, known_of_rows, transformed
+from ._evaluated import recommend_lists, split_for
+from ._holdout_base import seed_of
+from ._pipelines import known_of_rows
 
-_BLOCK_ELEMENTS = 2**22  # scores in memory at a time
 LOWER_IS_BETTER = ("disliked", "gini", "popularity_bias")
 
 Metric: TypeAlias = str | Callable[[IntArray, csr_array, int], float]
@@ -59,8 +55,9 @@ class RankingScorer:
         Holdout to apply if there is no `y`, such as ``LastN(1)``. None holds out the items that the
         estimator's `score` does: a fifth of each row, the latest items if its values are times,
         else items drawn by a hash of the row; with a `horizon` as many of the latest. Of several
-        times of an entry the earliest counts, as in the splitters. A `random_state` that is not an
-        int is replaced by one drawn seed when the scorer is created.
+        times of an entry the earliest counts, of several ratings the mean, whatever the holdout. A
+        `random_state` that is not an int is replaced by one drawn seed when the scorer is created;
+        a holdout without `set_params` stays as it is and must itself hide the same on every call.
     convention : str or Convention, default="skdiffrec"
         The library whose definitions to use where they differ; see `skdiffrec.metrics`.
 
@@ -73,8 +70,8 @@ class RankingScorer:
     ------
     ValueError, TypeError
         If a metric does not exist or `k` is not a positive int. When called: if `k` is above the
-        number of items, no user has a held-out item, `y` overlaps `X`, or the estimator contains
-        no recommender.
+        number of items, no user has a held-out item, `y` overlaps `X`, the columns of a data frame
+        `X` or `y` are not those of `fit` in their order, or the estimator contains no recommender.
 
     Warns
     -----
@@ -238,7 +235,8 @@ class RankingScorer:
         Raises
         ------
         ValueError
-            If `X` or `y` has invalid values, or they overlap or differ in shape.
+            If `X` or `y` has invalid values, or they overlap or differ in shape or (data frames)
+            from `fit` in the names of their columns.
         """
         return split_for(self, estimator, X, y)[1:3]
 
@@ -293,46 +291,6 @@ class RankingScorer:
         )
 
 
-def split_for(scorer, estimator, X, y):
-    """(what recommends, history, holdout, disliked): the parts of an evaluation of an estimator.
-
-    `disliked` is None but for a recommender of ratings, whose holdout has the liked items.
-
-    What recommends is `estimator` without the steps that made the matrix of a table, see
-    `as_matrix`.
-    """
-    new_users = y is None or np.ndim(y) == 1
-    X, recommender = as_matrix(estimator, X, new_users=new_users)
-    values, horizon = asked_of(recommender)
-    y = drop_labels(y, np.shape(X))
-    if y is None:
-        if scorer.holdout is not None:
-            return recommender, *told_apart(recommender, *scorer.holdout.hide(X))
-        rows = canonical_csr(check_matrix(X), values, earliest=True)  # as splitters do
-        history, holdout = hide_for_score(rows, values, horizon)
-    else:
-        history = canonical_csr(check_matrix(X), values)
-        holdout = check_holdout(history, y, values)
-    return recommender, *told_apart(recommender, history, holdout)
-
-
-def told_apart(estimator, history, holdout):
-    """(history, what lists should find, what they should not, or None), of a fitted estimator."""
-    recommender = fitted_parts(estimator)[1]
-    tell = getattr(recommender, "_told_apart_by", lambda history, holdout: (holdout, None))
-    return history, *tell(history, holdout)
-
-
-def asked_of(estimator):
-    """What an estimator's values mean and which horizon it asks, or the one that it wraps."""
-    estimator = fitted_parts(estimator)[1]
-    while not hasattr(estimator, "values") and hasattr(estimator, "estimator"):
-        estimator = fitted_parts(estimator.estimator)[1]
-    values = getattr(estimator, "values", None)
-    values = values if values in (*VALUES, RATING) else "binary"
-    return values, getattr(estimator, "_asked_horizon", lambda: None)()
-
-
 def _with_fixed_seed(holdout):
     """The holdout, or a copy with an int as random_state, so that every call holds out the same."""
     if holdout is None:
@@ -343,42 +301,10 @@ def _with_fixed_seed(holdout):
             f"{holdout!r}."
         )
     random_state = getattr(holdout, "random_state", 0)
-    if isinstance(random_state, (int, np.integer)):
+    if isinstance(random_state, (int, np.integer)) or not hasattr(holdout, "set_params"):
         return holdout
     return copy.copy(holdout).set_params(random_state=draw_seed(seed_of(random_state)))
 
 
 def _name(metric):
     return getattr(metric, "__name__", type(metric).__name__)
-
-
-def recommend_lists(estimator, history, k, **known):
-    """Lists of unseen items (n_users, k), by `recommend` or from `decision_function`.
-
-    `known` is what `recommend` takes beside the histories, row by row.
-    """
-    known = {name: value for name, value in known.items() if value is not None}
-    transformers, recommender = fitted_parts(estimator)
-    warn_without_features(recommender, known)
-    if hasattr(estimator, "recommend"):
-        return estimator.recommend(X=history, k=k, **known)[0]
-    if known:
-        rows = transformed(transformers, history)
-        return recommender.recommend(X=rows, k=k, filter_items=history, **known)[0]
-    n_users, n_items = history.shape
-    size = max(1, _BLOCK_ELEMENTS // n_items)
-    lists = []
-    for block in (history[i : i + size] for i in range(0, max(n_users, 1), size)):
-        scores = np.array(estimator.decision_function(block), dtype=np.float32)
-        lists.append(masked_topk(scores, k, block)[0])
-    return np.concatenate(lists)
-
-
-def recommend_at_scales(estimator, scales, history, k, **known):
-    """Lists of unseen items (n_scales, n_users, k) of a recommender, or a pipeline around one."""
-    transformers, recommender = fitted_parts(estimator)
-    warn_without_features(recommender, known)
-    if not transformers:
-        return recommender.recommend_scales(scales, X=history, k=k, **known)[0]
-    rows = transformed(transformers, history)  # may lack items of the history
-    return recommender.recommend_scales(scales, X=rows, k=k, filter_items=history, **known)[0]

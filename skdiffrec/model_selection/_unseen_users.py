@@ -109,6 +109,7 @@ class UnseenUsers(BaseEstimator):
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
             Finite, non-negative values; a stored non-zero is an interaction.
+            Duplicate entries are merged as `hide` of the holdout does.
 
         Yields
         ------
@@ -153,7 +154,7 @@ class UnseenUsers(BaseEstimator):
                 f"holdout must have a method hide(X) -> (history, holdout), got {holdout!r}. Give "
                 "one of skdiffrec.model_selection, such as SampleFraction(0.2)."
             )
-        return holdout.hide(X)
+        return tuple(map(csr_array, holdout.hide(X)))  # of any format, if it is not one of ours
 
     def _folds(self, holdout):
         users = np.flatnonzero(np.diff(holdout.indptr))  # those with held-out items

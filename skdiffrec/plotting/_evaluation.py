@@ -10,8 +10,8 @@ from .._utils.holdouts import check_any_holdout
 from .._utils.validation import check_list_length, check_scales
 from ..metrics._registry import OVERALL, evaluate, parse
 from ..model_selection import RankingScorer
+from ..model_selection._evaluated import recommend_at_scales, recommend_lists, split_for
 from ..model_selection._pipelines import as_matrix, fitted_parts, reads_tables, transformed
-from ..model_selection._scorers import recommend_at_scales, recommend_lists, split_for
 
 
 def unwrap(estimator, X=None):

@@ -240,3 +240,25 @@ def test_missing_entries_of_a_pivot(missing):
     for table in (pd.DataFrame(holdout), pd.DataFrame(holdout).convert_dtypes()):
         with pytest.raises((TypeError, ValueError), match=r"missing means.*fillna\(0\)"):
             ndcg_at_k([[0], [1]], table, k=1)
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float64", "boolean", "int64[pyarrow]", "mixed"])
+def test_frames_of_nullable_types(dtype):
+    holdout = pd.DataFrame([[0, 1, 0, 1], [1, 0, 0, 0]], columns=list("abcd"))
+    ids = pd.DataFrame([[1, 2], [3, 0]])
+    expected = ndcg_at_k(ids, holdout, 2)
+    if dtype == "mixed":
+        holdout["a"] = holdout["a"].astype(bool)
+        assert np.asarray(holdout).dtype == object
+    else:
+        holdout = holdout.astype(bool if dtype == "boolean" else int).astype(dtype)
+    assert ndcg_at_k(ids.astype("Int64"), holdout, 2) == expected
+    if dtype not in ("mixed", "boolean"):
+        holdout.iloc[0, 0] = pd.NA
+        with pytest.raises((TypeError, ValueError), match="fillna"):
+            ndcg_at_k(ids, holdout, 2)
+
+
+def test_text_in_a_frame_is_refused():
+    with pytest.raises(TypeError, match="must hold numbers"):
+        ndcg_at_k([[0]], pd.DataFrame([["1", "0"]], dtype=object), 1)

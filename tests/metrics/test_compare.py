@@ -143,3 +143,17 @@ def test_few_users_are_warned_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         compare(np.arange(10.0), np.arange(10.0) ** 2, n_resamples=10)
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [[-3, 1, 2] * 4 + [1, -1], [-3, 1, 2] * 40, [0] * 9 + [3, -1, -2, 1, 1, -2]],
+    ids=["few users", "few values", "ties"],
+)
+@pytest.mark.parametrize("unit", [0.1, 1 / 3, 1 / 7, 1e-9, 1e9])
+def test_the_unit_changes_no_p(difference, unit):
+    """Resampled differences of exactly 0 lie on both sides, also where sums are rounded."""
+    difference, zeros = np.array(difference, float), np.zeros(len(difference))
+    expected = compare(zeros, difference, n_resamples=2000, random_state=0)
+    got = compare(zeros, unit * difference, n_resamples=2000, random_state=0)
+    assert got.p_value == expected.p_value

@@ -218,3 +218,34 @@ def test_inputs_are_not_modified():
     report = ranking_report(ids, holdout, 5, train=train, similarity=sp.csr_array(np.eye(50)))
     assert report["intra_list_diversity@5"] == 1.0
     assert_array_equal(ids, IDS)
+
+
+IDS_OF_TWO, HOLDOUT_OF_TWO = [[3, 2], [4, 1]], [[1, 0, 0, 1, 0], [0, 1, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("ids", "holdout", "options", "undefined"),
+    [
+        (IDS_OF_TWO[:1], HOLDOUT_OF_TWO[:1], {"k": 2}, {"personalization@2"}),
+        ([[3, 2], [-1, -1]], HOLDOUT_OF_TWO, {"k": 2}, {"personalization@2"}),
+        (
+            IDS_OF_TWO,
+            HOLDOUT_OF_TWO,
+            {"k": (1, 2), "item_vectors": np.eye(5)},
+            {"intra_list_diversity@1"},
+        ),
+        (
+            IDS_OF_TWO,
+            HOLDOUT_OF_TWO,
+            {"k": 2, "train": np.zeros((2, 5))},
+            {"novelty@2", "popularity_bias@2"},
+        ),
+    ],
+    ids=["one user", "one list", "one item", "no history"],
+)
+def test_what_is_undefined_is_nan(ids, holdout, options, undefined):
+    report = ranking_report(ids, holdout, **options)
+    assert {name for name, value in report.items() if np.isnan(value)} == undefined
+    for name in undefined:
+        assert_array_equal(report.per_user[name], np.full(len(ids), np.nan))
+    assert "nan" in str(report)

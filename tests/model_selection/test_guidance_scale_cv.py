@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import tiny_cfg
 from numpy.testing import assert_allclose, assert_array_equal
@@ -197,6 +198,71 @@ class TestResults:
             found.recommend_scales(SCALES, [1, 2])[0],
             found.best_estimator_.recommend_scales(SCALES, [1, 2])[0],
         )
+
+
+def guided_score(estimator, X, y=None):
+    """nDCG, NaN without guidance."""
+    return RankingScorer()(estimator, X, y) if estimator.guidance_scale else np.nan
+
+
+def gini_weighted(ids, holdout, k):
+    return float(ids.shape[1] == k)
+
+
+def test_a_callable_may_have_any_name(interactions):
+    scoring = RankingScorer(["recall", gini_weighted])
+    options = dict(model=TINY, scales=[1.0], cv=2, scoring=scoring)
+    assert searched(interactions, **options, refit="gini_weighted").best_score_ == 1
+
+
+class TestUndefinedScores:
+    def test_nan_is_the_last(self, interactions):
+        model, scales = tiny_cfg(max_epochs=1), [0.0, 1.0, 2.0]
+        options = dict(cv=KFold(2), scoring=guided_score)
+        with pytest.warns(UserWarning, match="scores are non-finite"):
+            found = GuidanceScaleCV(model, scales=scales, **options).fit(interactions)
+        with pytest.warns(UserWarning, match="scores are non-finite"):
+            grid = GridSearchCV(model, {"guidance_scale": scales}, **options).fit(interactions)
+        ranks = found.cv_results_["rank_test_score"]
+        assert np.isnan(found.cv_results_["mean_test_score"][0]) and ranks[0] == 3
+        assert_array_equal(ranks, grid.cv_results_["rank_test_score"])
+        assert found.best_guidance_scale_ == grid.best_params_["guidance_scale"] != 0
+
+    @pytest.mark.filterwarnings("ignore:One or more")
+    def test_all_nan_is_the_first(self, interactions):
+        scoring = RankingScorer(lambda ids, holdout, k: np.nan)
+        found = searched(interactions, scoring=scoring)
+        assert_array_equal(found.cv_results_["rank_test_score"], 1)
+        assert found.best_index_ == 0 and np.isnan(found.best_score_)
+
+
+class TestSecondFit:
+    """Nothing of an earlier fit stays."""
+
+    def test_without_names(self, interactions):
+        frame = pd.DataFrame(interactions.toarray()).add_prefix("item")
+        found = searched(frame, model=TINY, scales=[1.0], cv=2)
+        assert list(found.feature_names_in_) == list(frame.columns)
+        assert not hasattr(found.fit(interactions), "feature_names_in_")
+
+    def test_without_refit(self, interactions):
+        scoring = RankingScorer(["ndcg", "neg_gini"])
+        options = dict(model=TINY, scales=[1.0], cv=2)
+        found = searched(interactions, **options, scoring=scoring, refit="ndcg@10")
+        found.set_params(refit=False).fit(interactions)
+        for name in ("estimator_", "index_", "score_", "guidance_scale_"):
+            assert not hasattr(found, f"best_{name}")
+        assert not hasattr(found, "n_features_in_")
+        with pytest.raises(NotFittedError):
+            found.score(interactions)
+        found.set_params(scoring=None).fit(interactions)
+        assert found.best_index_ == 0 and not hasattr(found, "best_estimator_")
+
+    def test_names_of_a_fitted_estimator(self, interactions):
+        frame = pd.DataFrame(interactions.toarray()).add_prefix("item")
+        fitted = clone(TINY).fit(frame)
+        found = searched(frame, model=fitted, scales=[1.0], cv="prefit")
+        assert list(found.feature_names_in_) == list(frame.columns)
 
 
 class TestAsAnEstimator:

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -26,6 +27,7 @@ from table_pipelines import REGS, ScaledRecommender, make_events, pipeline
 
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 from skdiffrec.model_selection import GuidanceScaleCV, LastN, RankingScorer, UnseenUsers
+from skdiffrec.model_selection._evaluated import recommend_at_scales
 from skdiffrec.preprocessing import InteractionEncoder
 
 EVENTS = make_events()
@@ -273,6 +275,11 @@ def found():
     return cases.search(cases.pipeline()).fit(EVENTS, groups=EVENTS["user"])
 
 
+def seen_in(lists, X):
+    """Which entries of the lists are items of their row of X."""
+    return (lists >= 0) & (np.take_along_axis(X, lists, axis=1) > 0)
+
+
 class TestGuidanceScaleCV:
     SCALES = [0.0, 1.0, 4.0]
 
@@ -305,6 +312,31 @@ class TestGuidanceScaleCV:
         assert_array_equal(found.recommend(k=4, X=some)[1], model.recommend(k=4, X=X)[1])
         assert found.recommend_scales([1.0], k=4, X=some)[0].shape == (1, 3, 4)
         assert_array_equal(found.decision_function(some), model.decision_function(X))
+
+    def test_what_a_step_leaves_out_is_not_listed(self):
+        """Lists are those that are evaluated: without the items of the history."""
+        X = np.random.default_rng(0).integers(0, 6, (30, 20))
+        steps = make_pipeline(Binarizer(threshold=3), ScaledRecommender(reg=20.0))
+        found = GuidanceScaleCV(steps, scales=self.SCALES, cv=2).fit(X)
+
+        for lists, rows in [
+            (found.recommend(X=X, k=9)[0], X),
+            (found.recommend(k=9)[0], X),
+            (found.recommend([4, 2], k=9)[0], X[[4, 2]]),
+            (found.recommend_scales([1.0], X=X, k=9)[0][0], X),
+        ]:
+            assert not seen_in(lists, rows).any()
+        assert not seen_in(found.recommend(3, k=9)[0][None], X[[3]]).any()
+        assert seen_in(found.recommend(k=9, filter_seen=False)[0], X).any()
+        for blocked in ([5, 7], sp.csr_array(np.isin(np.arange(20), [5, 7]) * np.ones((30, 1)))):
+            lists = found.recommend(X=X, k=9, filter_items=blocked)[0]
+            assert not seen_in(lists, X).any() and not np.isin(lists, [5, 7]).any()
+        with pytest.raises(IndexError, match="user_ids"):
+            found.recommend([30])
+        expected = recommend_at_scales(
+            found.best_estimator_, [found.best_guidance_scale_], sp.csr_array(X), 9
+        )
+        assert_array_equal(found.recommend(X=X, k=9)[0], expected[0])
 
     def test_a_callable(self, found):
         """One call for each scale, of a pipeline with that scale."""

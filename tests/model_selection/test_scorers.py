@@ -23,7 +23,15 @@ from sklearn.preprocessing import Binarizer, FunctionTransformer
 
 from skdiffrec.baselines import EASERecommender, PopularityRecommender
 from skdiffrec.metrics import coverage_at_k, ndcg_at_k, novelty_at_k, recall_at_k
-from skdiffrec.model_selection import GuidanceScaleCV, LastN, RankingScorer, SampleN
+from skdiffrec.model_selection import (
+    GuidanceScaleCV,
+    KeepN,
+    LastN,
+    RankingScorer,
+    SampleFraction,
+    SampleN,
+    TimeCut,
+)
 
 REGS = [1.0, 20.0, 400.0]
 
@@ -282,3 +290,42 @@ class TestRefusals:
             RankingScorer()(ease, interactions, sp.csr_array(interactions.shape))
         with pytest.raises(ValueError, match="No user has a holdout item"):
             RankingScorer()(ease, sp.csr_array(np.eye(3, 50)))
+
+
+ANY_HOLDOUT = [
+    *(SampleN(1, random_state=0), SampleFraction(0.3, random_state=0), LastN(1, by="order")),
+    *(KeepN(2, random_state=0), KeepN(2, by="order"), LastN(1), TimeCut(120.0), None),
+]
+
+
+@pytest.mark.parametrize("holdout", ANY_HOLDOUT, ids=repr)
+@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
+def test_repeated_times_are_not_added_up(holdout, form):
+    if form != "csr" and getattr(holdout, "by", None) == "order":
+        pytest.skip("only CSR has an order")
+    X = sp.csr_array(([160.0, 900.0, 100.0, 150.0], [2, 0, 0, 1], [0, 4]), (1, 4)).asformat(form)
+    model = EASERecommender(values="time").fit([[1, 2, 3, 4], [3, 2, 1, 0]])
+    history, held_out = RankingScorer(k=1, holdout=holdout).split(model, X)
+    assert_array_equal((history + held_out).toarray(), [[100, 150, 160, 0]])
+    if getattr(holdout, "by", None) == "order":
+        assert_array_equal(held_out.indices, [1])  # stored last
+    assert X.nnz == 4  # as it was
+
+
+def test_repeated_ratings_have_their_mean():
+    X = sp.csr_array(([3.0, 4.0, 5.0, 2.0], [2, 0, 0, 1], [0, 4]), (1, 4))
+    model = EASERecommender().fit(np.eye(4))
+    model.values = "rating"
+    history, held_out = RankingScorer(k=1, holdout=SampleN(1, random_state=0)).split(model, X)
+    assert_array_equal((history + held_out).toarray(), [[4.5, 2, 3, 0]])
+
+
+def test_a_holdout_needs_hide_alone(ease, interactions):
+    class Unseeded:
+        random_state = None
+
+        def hide(self, X):
+            return LastN(1).hide(X)
+
+    expected = RankingScorer(holdout=LastN(1))(ease, interactions)
+    assert RankingScorer(holdout=Unseeded())(ease, interactions) == expected

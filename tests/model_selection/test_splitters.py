@@ -111,3 +111,18 @@ def test_users_who_cannot_be_evaluated():
         next(UnseenUsers(2).parts(np.eye(4)))
     for train, test in UnseenUsers(2).split(few):
         assert {0, 1, 2, 3} <= set(train) and len(test) == 1
+
+
+def test_a_holdout_may_give_any_sparse_format():
+    class InColumns:
+        def hide(self, X):
+            return tuple(part.tocsc() for part in LastN(1).hide(X))
+
+    X = make_interactions(60, 90, values="time", random_state=0).train
+    for got, expected in zip(
+        UnseenUsers(3, holdout=InColumns(), random_state=0).parts(X),
+        UnseenUsers(3, holdout=LastN(1), random_state=0).parts(X),
+        strict=True,
+    ):
+        for part, other in zip(got, expected, strict=True):
+            assert_array_equal(part.toarray(), other.toarray())
