@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from .missing import TABLE
+from .missing import TABLE, reject_masked
 
 # names of types, in lower case, as NumPy, pandas, polars, Arrow and torch have them
 _DATES = re.compile("date|time|duration|period")
@@ -17,6 +17,21 @@ _SMALL_FLOATS = {
 _WITHIN_FLOAT32 = re.compile(
     r"^(sparse\[)?(bool|u?int|float16|float32|halffloat|float(\[pyarrow\])?$)"
 )
+
+
+def read_once(name, X):
+    """Lists of rows as the array that NumPy makes of them, where it is of numbers; others as given.
+
+    To ask an array again costs nothing. What is masked is refused, for NumPy takes what is below.
+    """
+    reject_masked(name, X)
+    if not isinstance(X, list | tuple):
+        return X
+    try:
+        found = np.asarray(X)
+    except ValueError:  # ragged: what reads X says so
+        return X
+    return found if found.dtype.kind in "biuf" else X
 
 
 def refuse_no_numbers(name, X, if_table=TABLE):

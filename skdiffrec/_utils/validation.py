@@ -26,9 +26,9 @@ from .canonical import (
     refuse_contradictions,
     with_float_data,
 )
-from .entry_types import refuse_no_numbers, within_float32
+from .entry_types import read_once, refuse_no_numbers, within_float32
 from .item_filters import user_item_matrix
-from .missing import raise_clearer, reject_masked
+from .missing import raise_clearer
 from .suspect_values import warn_of_adjacency, warn_of_times
 from .topk import EVERY_ITEM, ItemFilter
 from .typing import Method
@@ -102,10 +102,10 @@ def check_interactions(estimator, X, *, values, reset, earliest=False):
         for "weight" and "time" (seconds since 1970 need more than float32's 24 bits).
         Never shares memory that a caller could see change.
     """
+    X = read_once("X", X)
     dtypes = (np.float64,)  # what is of none of these becomes the first
     if values == "binary":  # float32 takes less, but 1e-50 is an interaction too
         dtypes = (np.float32, np.float64) if within_float32(X) else (np.float64, np.float32)
-    reject_masked("X", X)
     refuse_no_numbers("X", X)
     refuse_contradictions("X", X)
     try:

@@ -49,7 +49,7 @@ def _of_named_columns(estimator, X, y):
     """
     transformers, recommender = fitted_parts(estimator)
     first = transformers[0] if transformers else recommender
-    if hasattr(first, "feature_names_in_"):
+    if hasattr(first, "feature_names_in_") and hasattr(first, "__sklearn_tags__"):
         validate_data(first, X, reset=False, skip_check_array=True)  # names and number alone
         check_holdout_names(first, y)
     return without_names(estimator)

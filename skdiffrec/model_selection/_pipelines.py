@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn import get_config
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
 
@@ -93,12 +94,13 @@ def inside_pipeline(estimator, options, user_ids=None, left_out=None):
     `left_out` is that of the rows of `fit`, from which `user_ids` choose.
     """
     transformers, recommender = fitted_parts(estimator)
+    filtered = options.get("filter_seen", True)
     if options.get("X") is not None:
-        rows, left_out = _rows_and_left_out(transformers, recommender, options["X"])
+        rows, left_out = _rows_and_left_out(transformers, recommender, options["X"], filtered)
         options = options | {"X": rows}
-    elif left_out is not None and user_ids is not None:
+    elif filtered and left_out is not None and user_ids is not None:
         left_out = left_out[check_user_ids(user_ids, left_out.shape[0], known=True)[0]]
-    if left_out is not None and options.get("filter_seen", True):
+    if left_out is not None and filtered:
         blocked = _also_blocked(left_out, options.get("filter_items"))
         options = options | {"filter_items": blocked}
     return recommender, options
@@ -112,16 +114,33 @@ def left_out_in_fit(estimator, X):
     return _rows_and_left_out(transformers, recommender, X)[1]
 
 
-def _rows_and_left_out(transformers, recommender, X):
-    """(`X` after all transformers, what those that see a matrix leave out of it, or None)."""
+def _rows_and_left_out(transformers, recommender, X, filtered=True):
+    """(`X` after all transformers, what those that see a matrix leave out of it, or None).
+
+    None also where nothing is to be `filtered`, and where the steps make another matrix: of other
+    columns, or of what is no matrix of interactions before them.
+    """
     start = _first_after_matrix(transformers, recommender, X)
     matrix = transformed(transformers[:start], X)
     rows = transformed(transformers[start:], matrix)
-    if start == len(transformers) or np.shape(rows) != np.shape(matrix):
+    if not filtered or start == len(transformers) or _shape(rows) != _shape(matrix):
         return rows, None
-    given, kept = (canonical_csr(check_matrix(part), "binary") for part in (matrix, rows))
-    left_out = canonical_csr(given - given.multiply(kept), "binary")
-    return rows, left_out if left_out.nnz else None
+    try:
+        given = canonical_csr(check_matrix(matrix), "binary")
+    except (TypeError, ValueError):  # missing or negative numbers, of which steps make others
+        return rows, None
+    kept = canonical_csr(check_matrix(rows), "binary")
+    in_both = given.multiply(kept)
+    left_out = canonical_csr(given - in_both, "binary")
+    return rows, left_out if left_out.nnz and in_both.nnz == kept.nnz else None
+
+
+def _shape(X):
+    """Shape of an array, a matrix, a data frame or lists; None of what has none."""
+    try:
+        return np.shape(X)
+    except ValueError:  # ragged
+        return None
 
 
 def _also_blocked(left_out, filter_items):
@@ -154,15 +173,28 @@ def with_guidance_scale(estimator, scale):
 
 
 def without_names(estimator):
-    """A recommender or pipeline that asks for no column names, and shares what was fitted."""
+    """A recommender or pipeline that asks rows for no names, and shares what was fitted.
+
+    A step that gives data frames names their columns by its own, and the steps after it are given
+    these names as in `fit`: all of them keep theirs.
+    """
     if hasattr(estimator, "steps"):
-        steps = [(name, without_names(step)) for name, step in estimator.steps]
+        steps, named = [], False
+        for name, step in estimator.steps:
+            named = named or _gives_frames(step)
+            steps.append((name, step if named else without_names(step)))
         return Pipeline(steps)
     if "feature_names_in_" not in vars(estimator):
         return estimator
     changed = copy.copy(estimator)
     del changed.feature_names_in_
     return changed
+
+
+def _gives_frames(step):
+    """Whether `set_output` or the configuration let a transformer give data frames."""
+    own = getattr(step, "_sklearn_output_config", {})
+    return own.get("transform", get_config()["transform_output"]) != "default"
 
 
 def reads_tables(step):
@@ -226,14 +258,14 @@ def _first_after_matrix(transformers, recommender, X):
     encoders = [i for i, step in enumerate(transformers) if reads_tables(step)]
     if encoders:
         return encoders[-1] + 1
-    shape, n_items = getattr(X, "shape", None), getattr(recommender, "n_features_in_", None)
+    shape, n_items = _shape(X), getattr(recommender, "n_features_in_", None)
     if shape is not None and (n_items is None or shape[1:] == (n_items,)):
         return 0
     start = 0
     for i, step in enumerate(transformers):  # of other kinds: the last that changes the shape
         X = step.transform(X)
-        if getattr(X, "shape", None) != shape:
-            start, shape = i + 1, getattr(X, "shape", None)
+        if _shape(X) != shape:
+            start, shape = i + 1, _shape(X)
     return start
 
 

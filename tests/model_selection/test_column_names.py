@@ -5,12 +5,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from conftest import tiny_cfg
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Binarizer
+from sklearn.preprocessing import Binarizer, FunctionTransformer
 
-from skdiffrec.baselines import EASERecommender
+from skdiffrec.baselines import EASERecommender, PopularityRecommender
 from skdiffrec.model_selection import GuidanceScaleCV, LastN, RankingScorer
 
 EASE = EASERecommender(reg=20.0)
@@ -67,3 +68,32 @@ def test_cross_validation_does_not_warn(frame):
         warnings.simplefilter("error")
         scores = cross_val_score(EASERecommender(), frame, cv=2, scoring=RankingScorer())
     assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("framed", [False, True])
+def test_steps_that_give_frames_keep_their_names(frame, framed):
+    dense = FunctionTransformer(lambda X: X.toarray() if sp.issparse(X) else X)
+    steps = dense, Binarizer().set_output(transform="pandas"), EASERecommender()
+    pipeline = make_pipeline(*steps).fit(frame if framed else frame.to_numpy())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="X has feature names, but")
+        score = RankingScorer()(pipeline, frame if framed else frame.to_numpy())
+    plain = make_pipeline(Binarizer(), EASERecommender()).fit(frame)
+    assert score == RankingScorer()(plain, frame)
+
+
+class Counts:
+    """A recommender that knows nothing of scikit-learn but its names of columns."""
+
+    def fit(self, X):
+        self.feature_names_in_ = np.array(X.columns)
+        self.counts = (X.to_numpy() > 0).sum(axis=0)
+        return self
+
+    def decision_function(self, X):
+        return np.tile(self.counts, (X.shape[0], 1))
+
+
+def test_recommenders_of_other_kinds_are_scored(frame):
+    score = RankingScorer()(Counts().fit(frame), frame)
+    assert score == RankingScorer()(PopularityRecommender().fit(frame), frame)

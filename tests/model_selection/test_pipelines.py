@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -321,6 +322,7 @@ class TestGuidanceScaleCV:
 
         for lists, rows in [
             (found.recommend(X=X, k=9)[0], X),
+            (found.recommend(X=X.tolist(), k=9)[0], X),
             (found.recommend(k=9)[0], X),
             (found.recommend([4, 2], k=9)[0], X[[4, 2]]),
             (found.recommend_scales([1.0], X=X, k=9)[0][0], X),
@@ -337,6 +339,32 @@ class TestGuidanceScaleCV:
             found.best_estimator_, [found.best_guidance_scale_], sp.csr_array(X), 9
         )
         assert_array_equal(found.recommend(X=X, k=9)[0], expected[0])
+
+    @pytest.mark.parametrize(
+        "step",
+        [
+            SimpleImputer(strategy="constant", fill_value=0),
+            FunctionTransformer(abs),
+            ColumnTransformer(
+                [("last", "passthrough", [8, 9]), ("first", Binarizer(), [*range(8)])]
+            ),
+        ],
+        ids=["missing", "negative", "other columns"],
+    )
+    def test_steps_that_leave_nothing_out(self, step):
+        X = np.random.default_rng(0).integers(0, 2, (40, 10)).astype(float)
+        steps = make_pipeline(step, ScaledRecommender(reg=20.0))
+        found = GuidanceScaleCV(steps, scales=self.SCALES, cv=2).fit(X)
+        model, given = found.best_estimator_[-1], found.best_estimator_[:-1].transform(X)
+        if isinstance(step, SimpleImputer):
+            X = np.where(X > 0, X, np.nan)
+        if isinstance(step, FunctionTransformer):
+            X = -X
+        for options in ({}, {"filter_seen": False}):
+            expected = model.recommend(k=6, **options)[0]
+            assert_array_equal(found.recommend(k=6, **options)[0], expected)
+            expected = model.recommend(X=given, k=6, **options)[0]
+            assert_array_equal(found.recommend(X=X, k=6, **options)[0], expected)
 
     def test_a_callable(self, found):
         """One call for each scale, of a pipeline with that scale."""
