@@ -1,4 +1,4 @@
-"""Fitted models that several files change copies of."""
+"""Fitted models that several files change copies of, and a recommender of one's own."""
 
 import copy
 
@@ -6,6 +6,8 @@ import pytest
 from conftest import tiny_cfg
 from hypothesis import settings
 from numpy.testing import assert_array_equal
+
+from skdiffrec.baselines import ItemItemRecommender
 
 N_USERS, N_ITEMS = 120, 50
 properties = settings(max_examples=25, deadline=None)
@@ -37,3 +39,16 @@ def assert_same_lists(one, other):
 @pytest.fixture(name="drawing", scope="module")
 def drawing_fixture(plain):
     return changed(plain, **DRAWN, guidance_scale=1.5)
+
+
+class OwnRecommender(ItemItemRecommender):
+    """Somebody's, whose parameters are those of the base class."""
+
+    _weights_name = "own_"
+
+    def __init__(self, *, values="binary", half_life=5.0):
+        self.values = values
+        self.half_life = half_life
+
+    def _solve(self, rows):
+        return rows.T @ rows

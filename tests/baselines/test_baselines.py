@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import tiny_als, tiny_flow, tiny_vae
 from numpy.testing import assert_allclose, assert_array_equal
+from recommender_models import OwnRecommender
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.metrics.pairwise import cosine_similarity
@@ -15,7 +16,6 @@ from skdiffrec import base, baselines
 from skdiffrec.baselines import (
     ALSRecommender,
     EASERecommender,
-    ItemItemRecommender,
     ItemKNNRecommender,
     NeighborhoodRecommender,
     PopularityRecommender,
@@ -269,19 +269,6 @@ class TestParameters:
     def test_public_names(self):
         for name in baselines.__all__:
             assert issubclass(getattr(baselines, name), base.BaseRecommender)
-
-
-class OwnRecommender(ItemItemRecommender):
-    """Somebody's, whose parameters are those of the base class."""
-
-    _weights_name = "own_"
-
-    def __init__(self, *, values="binary", half_life=5.0):
-        self.values = values
-        self.half_life = half_life
-
-    def _solve(self, rows):
-        return rows.T @ rows
 
 
 @pytest.mark.parametrize(

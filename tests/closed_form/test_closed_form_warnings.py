@@ -5,21 +5,9 @@ import warnings
 
 import pytest
 from conftest import tiny_cfg
+from recommender_models import OwnRecommender
 
-from skdiffrec.baselines import EASERecommender, ItemItemRecommender
-
-
-class OwnRecommender(ItemItemRecommender):
-    """Somebody's own: users in common."""
-
-    _weights_name = "own_"
-
-    def __init__(self, *, values="binary", half_life=5.0):
-        self.values = values
-        self.half_life = half_life
-
-    def _solve(self, rows):
-        return rows.T @ rows
+from skdiffrec.baselines import EASERecommender
 
 
 @pytest.mark.parametrize(
